@@ -1,0 +1,5 @@
+//! Bytes and nothing else.
+
+mod encode;
+
+pub use encode::encode;
