@@ -1,2 +1,108 @@
-//! The workspace's own commands.
-fn main() {}
+//! The workspace's own commands: `cargo xtask test` sets up what the tests need and runs every check.
+
+mod checks;
+mod run;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use run::{Failure, Outcome};
+
+const USAGE: &str = "\
+cargo xtask test                 every check, first failure ends it
+cargo xtask test --only STEP     one step: tools, tidy, fmt, clippy, doc or test
+
+With CI=true in the environment a warning is an error.";
+
+/// One check: its name for `--only`, what it does in words, and the work.
+struct Step {
+    name: &'static str,
+    does: &'static str,
+    work: fn() -> Outcome,
+}
+
+const STEPS: [Step; 6] = [
+    Step {
+        name: "tools",
+        does: "install what the tests need and is missing",
+        work: tools::install,
+    },
+    Step {
+        name: "tidy",
+        does: "committed files name no place of this machine",
+        work: tidy::check,
+    },
+    Step {
+        name: "fmt",
+        does: "the code is formatted as rustfmt would",
+        work: checks::fmt,
+    },
+    Step {
+        name: "clippy",
+        does: "lints of the compiler and of clippy, all targets",
+        work: checks::clippy,
+    },
+    Step {
+        name: "doc",
+        does: "the documentation builds and its links lead somewhere",
+        work: checks::doc,
+    },
+    Step {
+        name: "test",
+        does: "unit, integration and documentation tests; examples build",
+        work: checks::test,
+    },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let chosen: Vec<&Step> = match arguments[..] {
+        ["test"] => STEPS.iter().collect(),
+        ["test", "--only", name] => STEPS.iter().filter(|step| step.name == name).collect(),
+        _ => Vec::new(),
+    };
+    if chosen.is_empty() {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    }
+    test(&chosen)
+}
+
+fn test(steps: &[&Step]) -> ExitCode {
+    let mut done: Vec<(&Step, Duration)> = Vec::new();
+    let mut closing = String::new();
+    for step in steps {
+        println!("\n── {} · {} ──", step.name, step.does);
+        let start = Instant::now();
+        match (step.work)() {
+            Ok(Some(line)) => closing = line,
+            Ok(None) => {}
+            Err(Failure(reason)) => {
+                summary(&done);
+                eprintln!(
+                    "\nfailed at `{0}`: {reason}\nthis step alone: cargo xtask test --only {0}",
+                    step.name
+                );
+                return ExitCode::FAILURE;
+            }
+        }
+        done.push((step, start.elapsed()));
+    }
+    summary(&done);
+    if !closing.is_empty() {
+        println!("\n{closing}");
+    }
+    ExitCode::SUCCESS
+}
+
+fn summary(done: &[(&Step, Duration)]) {
+    println!("\n── passed ──");
+    for (step, time) in done {
+        println!("{:<8}{:>8.1} s", step.name, time.as_secs_f64());
+    }
+    let total: Duration = done.iter().map(|(_, time)| *time).sum();
+    println!("{:<8}{:>8.1} s", "in all", total.as_secs_f64());
+}

@@ -1,0 +1,85 @@
+//! The checks that are cargo's.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use crate::run::{Failure, Outcome, cargo, run, shown, strict};
+
+pub(crate) fn fmt() -> Outcome {
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    Ok(None)
+}
+
+pub(crate) fn clippy() -> Outcome {
+    let mut command = cargo();
+    command.args(["clippy", "--workspace", "--all-targets", "--all-features"]);
+    if strict() {
+        command.args(["--", "-D", "warnings"]);
+    }
+    run(&mut command)?;
+    Ok(None)
+}
+
+pub(crate) fn doc() -> Outcome {
+    let mut command = cargo();
+    command.args(["doc", "--workspace", "--all-features", "--no-deps"]);
+    if strict() {
+        command.env("RUSTDOCFLAGS", "-D warnings");
+    }
+    run(&mut command)?;
+    Ok(None)
+}
+
+/// Adds the counts of all test binaries up, since each one's own last line tells of that one alone.
+pub(crate) fn test() -> Outcome {
+    let mut command = cargo();
+    command.args(["test", "--workspace", "--all-features"]);
+    println!("$ {}", shown(&command));
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(Failure::new)?;
+    let (mut passed, mut failed) = (0, 0);
+    for line in BufReader::new(child.stdout.take().expect("it is piped")).lines() {
+        let line = line.map_err(Failure::new)?;
+        passed += count(&line, "passed");
+        failed += count(&line, "failed");
+        println!("{line}");
+    }
+    let status = child.wait().map_err(Failure::new)?;
+    if status.success() {
+        Ok(Some(format!("{passed} passed, {failed} failed")))
+    } else {
+        Err(Failure(format!(
+            "{passed} tests passed, {failed} failed; the first failure stands above"
+        )))
+    }
+}
+
+/// The number before `what` in a line such as `test result: ok. 3 passed; 0 failed; …`.
+fn count(line: &str, what: &str) -> usize {
+    let Some(result) = line.strip_prefix("test result: ") else {
+        return 0;
+    };
+    let words: Vec<&str> = result
+        .split([' ', ';', '.'])
+        .filter(|word| !word.is_empty())
+        .collect();
+    words
+        .windows(2)
+        .find(|pair| pair[1] == what)
+        .and_then(|pair| pair[0].parse().ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count;
+
+    #[test]
+    fn counts_are_read_from_the_result_lines_alone() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 7 filtered out; finished in 0.10s";
+        assert_eq!((count(line, "passed"), count(line, "failed")), (12, 3));
+        assert_eq!(count("test it::counts 12 passed ... ok", "passed"), 0);
+    }
+}
