@@ -1,17 +1,51 @@
 //! The one error type of the crate.
+//!
+//! A part of the crate that can fail in a new way adds a [`Kind`] with its text, a predicate, and where it has an error
+//! of its own a `From`.
 
+use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::fmt;
+
+use crate::event::FieldError;
 
 /// A boxed error of any kind, as generators and extractors hand them over.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// What the fallible functions of this crate return.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{EventId, ServerEvent};
+///
+/// fn note(id: &str, text: String) -> bocadillo::Result<ServerEvent> {
+///     Ok(ServerEvent::data(text).id(EventId::try_from(id)?))
+/// }
+///
+/// assert!(note("7", "hello".to_owned()).is_ok());
+/// assert!(note("7\n8", "hello".to_owned()).is_err());
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Anything that can go wrong in this crate.
 ///
-/// `Display` prints one level; [`source`](StdError::source) is the next.
+/// It is opaque, so that a new way to fail breaks nobody: ask it with the `is_` predicates. `Display` prints one level;
+/// [`source`](StdError::source) is the next, with the particulars.
+///
+/// # Examples
+///
+/// ```
+/// use std::error::Error as _;
+///
+/// use bocadillo::ServerEvent;
+///
+/// let error = ServerEvent::json(&f64::NAN).unwrap_err();
+///
+/// assert!(error.is_json());
+/// assert_eq!(error.to_string(), "a value cannot be written as JSON");
+/// assert!(error.source().unwrap().to_string().contains("NaN"));
+/// ```
 pub struct Error {
     kind: Kind,
     source: Option<BoxError>,
@@ -25,32 +59,157 @@ pub(crate) enum Kind {
     Json,
     /// What a generator or a stream ended with.
     Stream,
+    /// More bytes than the reader of a stream agreed to hold.
+    TooLong,
+}
+
+impl Kind {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Field => "an event's field cannot be written",
+            Self::Json => "a value cannot be written as JSON",
+            Self::Stream => "a stream ended with an error",
+            Self::TooLong => "an event stream exceeds a limit",
+        }
+    }
 }
 
 impl Error {
     pub(crate) fn new(kind: Kind, source: impl Into<BoxError>) -> Self {
-        Self { kind, source: Some(source.into()) }
+        Self {
+            kind,
+            source: Some(source.into()),
+        }
+    }
+
+    /// What user code ended a stream with. An error of ours comes through as it is: wrapping it would hide its kind.
+    pub(crate) fn stream(source: impl Into<BoxError>) -> Self {
+        match source.into().downcast::<Self>() {
+            Ok(ours) => *ours,
+            Err(theirs) => Self::new(Kind::Stream, theirs),
+        }
+    }
+
+    /// Whether an event's name, id or another field held what cannot stand on the wire. The source is a [`FieldError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{Error, EventName};
+    ///
+    /// let error = Error::from(EventName::try_from("two\nlines").unwrap_err());
+    /// assert!(error.is_field());
+    /// ```
+    #[must_use]
+    pub fn is_field(&self) -> bool {
+        self.kind == Kind::Field
+    }
+
+    /// Whether a value did not serialise to JSON.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::ServerEvent;
+    ///
+    /// assert!(ServerEvent::json(&f32::INFINITY).unwrap_err().is_json());
+    /// ```
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.kind == Kind::Json
+    }
+
+    /// Whether this is what a generator or a stream of yours ended with. The source is your error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::error::Error as _;
+    ///
+    /// use bocadillo::IntoEvent;
+    ///
+    /// let reading: Result<String, std::io::Error> = Err(std::io::Error::other("the sensor is off"));
+    /// let error = reading.into_event().unwrap_err();
+    ///
+    /// assert!(error.is_stream());
+    /// assert_eq!(error.source().unwrap().to_string(), "the sensor is off");
+    /// ```
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        self.kind == Kind::Stream
+    }
+
+    /// Whether a [`Decoder`](crate::wire::Decoder) was given a longer line or event than its limits allow.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::wire::Decoder;
+    ///
+    /// let mut decoder = Decoder::new().max_line(8);
+    /// let error = decoder.decode(&mut &b"data: much too long"[..]).unwrap_err();
+    /// assert!(error.is_too_long());
+    /// ```
+    #[must_use]
+    pub fn is_too_long(&self) -> bool {
+        self.kind == Kind::TooLong
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error").field("kind", &self.kind).field("source", &self.source).finish()
+        f.debug_struct("Error")
+            .field("kind", &self.kind)
+            .field("source", &self.source)
+            .finish()
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            Kind::Field => "an event's field cannot be written",
-            Kind::Json => "a value cannot be written as JSON",
-            Kind::Stream => "a stream ended with an error",
-        })
+        f.write_str(self.kind.text())
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<FieldError> for Error {
+    fn from(error: FieldError) -> Self {
+        Self::new(Kind::Field, error)
+    }
+}
+
+/// So that what cannot fail can stand where a conversion may: a number as an id, say.
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_ours_is_not_wrapped() {
+        let error = Error::stream(Error::new(Kind::Json, "inner"));
+        assert!(error.is_json() && !error.is_stream());
+    }
+
+    #[test]
+    fn display_prints_one_level() {
+        let error = Error::stream("the sensor is off");
+        assert_eq!(error.to_string(), "a stream ended with an error");
+        assert_eq!(error.source().unwrap().to_string(), "the sensor is off");
+    }
+
+    #[test]
+    fn an_error_travels_between_threads() {
+        fn check<T: Send + Sync + 'static>() {}
+        check::<Error>();
     }
 }

@@ -1,13 +1,59 @@
-//! What one message may contain.
+//! What one message may contain: the event, and what turns into one. How it is written is `wire`'s affair.
+
+mod builder;
+mod field;
+mod id;
+mod name;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::time::Duration;
 
-use crate::error::{BoxError, Error, Kind, Result};
+use serde::Serialize;
+
+use crate::error::{BoxError, Error, Result};
+use crate::json;
+
+pub use builder::{EventBuilder, IntoData, IntoText};
+pub use field::FieldError;
+pub use id::EventId;
+pub use name::EventName;
 
 /// One message of an event stream.
+///
+/// There are a macro and a builder for it: [`server_event!`](crate::server_event) with a keyword for each field, and
+/// the methods here. Whatever it holds can be written: data may have any line ends, a name or an id that could do harm
+/// cannot be made. What is set twice has the later value.
+///
+/// | field | on the wire | a browser |
+/// |---|---|---|
+/// | [`data`](Self::data) | a `data:` line for each line | `event.data`, its lines joined by LF |
+/// | [`name`](Self::name) | `event:` | `event.type`, `message` if there is none |
+/// | [`id`](Self::id) | `id:` | `event.lastEventId`, and `Last-Event-ID` when it reconnects |
+/// | [`retry`](Self::retry) | `retry:`, in milliseconds | how long it waits until it reconnects |
+/// | [`comment`](Self::comment) | a line that begins with `:` | nothing |
+///
+/// An event with a name or an id and no data is written with empty data, for a client dispatches no event without
+/// data. An event with a comment or a retry alone is no event for the client, and is written without the blank line that
+/// ends one (several clients dispatch an empty event at that).
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use bocadillo::{EventName, ServerEvent, wire};
+///
+/// let event = ServerEvent::data("Hello,\nworld")
+///     .name(EventName::from_static("greeting"))
+///     .id(1)
+///     .retry(Duration::from_secs(2));
+///
+/// let mut bytes = bytes::BytesMut::new();
+/// wire::encode(&event, &mut bytes);
+/// assert_eq!(bytes, "retry: 2000\nid: 1\nevent: greeting\ndata: Hello,\ndata: world\n\n");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an event does nothing until it is yielded, published or written"]
 pub struct ServerEvent {
     pub(crate) comment: Option<Cow<'static, str>>,
     pub(crate) retry: Option<Duration>,
@@ -16,33 +62,328 @@ pub struct ServerEvent {
     pub(crate) data: Option<Cow<'static, str>>,
 }
 
-/// The name (`event:`) of a message.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct EventName(Cow<'static, str>);
+impl ServerEvent {
+    /// Nothing at all; not public, because there is no way to write it.
+    const EMPTY: Self = Self {
+        comment: None,
+        retry: None,
+        id: None,
+        name: None,
+        data: None,
+    };
 
-/// The id (`id:`) of a message.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct EventId(Cow<'static, str>);
+    /// An event with this data.
+    ///
+    /// A CRLF, CR or LF within it ends a line, each once; a client gets them all as LF. Leading and trailing white
+    /// space and line ends survive. Empty data is an event too. Text known when the program is compiled costs no
+    /// allocation; text that is borrowed for less than `'static` needs a `to_owned`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::ServerEvent;
+    ///
+    /// let event = ServerEvent::data("tick");
+    /// let event = ServerEvent::data(format!("{:.1} °C", 21.54));
+    /// assert_eq!(event.get_data(), Some("21.5 °C"));
+    /// ```
+    pub fn data(data: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            data: Some(data.into()),
+            ..Self::EMPTY
+        }
+    }
 
-/// A text that cannot be a name or an id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldError;
+    /// An event whose data has these lines. No lines at all are an event with empty data.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::ServerEvent;
+    ///
+    /// let event = ServerEvent::lines(["Hello,", "world"]);
+    /// assert_eq!(event.get_data(), Some("Hello,\nworld"));
+    ///
+    /// let event = ServerEvent::lines((1..=3).map(|n| n.to_string()));
+    /// assert_eq!(event.get_data(), Some("1\n2\n3"));
+    /// ```
+    pub fn lines<I>(lines: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let mut data = String::new();
+        for (index, line) in lines.into_iter().enumerate() {
+            if index > 0 {
+                data.push('\n');
+            }
+            data.push_str(line.as_ref());
+        }
+        Self::data(data)
+    }
 
-/// What `yield` takes.
+    /// An event whose data is this value as compact JSON, by `serde_json`.
+    ///
+    /// # Errors
+    ///
+    /// When the value does not serialise ([`is_json`](Error::is_json)): its `Serialize` fails, a map has keys that are
+    /// no text, or a number is NaN or infinite. JSON has no such numbers, and `null` in their place would be a silent
+    /// replacement.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::ServerEvent;
+    ///
+    /// #[derive(serde::Serialize)]
+    /// struct Reading {
+    ///     temperature: f64,
+    ///     place: Option<String>,
+    /// }
+    ///
+    /// let event = ServerEvent::json(&Reading { temperature: 21.5, place: None })?;
+    /// assert_eq!(event.get_data(), Some(r#"{"temperature":21.5,"place":null}"#));
+    ///
+    /// assert!(ServerEvent::json(&Reading { temperature: f64::NAN, place: None }).is_err());
+    /// # Ok::<(), bocadillo::Error>(())
+    /// ```
+    pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
+        json::to_string(value).map(Self::data)
+    }
+
+    /// A comment alone, which no client hears: for keeping a connection busy, and for people who read the stream.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{ServerEvent, wire};
+    ///
+    /// let mut bytes = bytes::BytesMut::new();
+    /// wire::encode(&ServerEvent::comment_only("still here"), &mut bytes);
+    /// assert_eq!(bytes, ": still here\n");
+    /// ```
+    pub fn comment_only(comment: impl Into<Cow<'static, str>>) -> Self {
+        Self::EMPTY.comment(comment)
+    }
+
+    /// The reconnection time alone, which no client hears as an event. See [`retry`](Self::retry).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use bocadillo::{ServerEvent, wire};
+    ///
+    /// let mut bytes = bytes::BytesMut::new();
+    /// wire::encode(&ServerEvent::retry_only(Duration::from_secs(5)), &mut bytes);
+    /// assert_eq!(bytes, "retry: 5000\n");
+    /// ```
+    pub fn retry_only(retry: Duration) -> Self {
+        Self::EMPTY.retry(retry)
+    }
+
+    /// Sets the name, the type under which a browser's `addEventListener` hears the event.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{EventName, ServerEvent};
+    ///
+    /// fn message(room: &str, text: String) -> Result<ServerEvent, bocadillo::FieldError> {
+    ///     Ok(ServerEvent::data(text).name(EventName::try_from(room)?))
+    /// }
+    /// # assert_eq!(message("hall", String::new()).unwrap().get_name().unwrap(), "hall");
+    /// ```
+    pub fn name(mut self, name: impl Into<EventName>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets the id, which a client that reconnects sends back in its `Last-Event-ID` header.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{EventId, ServerEvent};
+    ///
+    /// let event = ServerEvent::data("Hello").id(42);
+    /// let event = ServerEvent::data("Hello").id(EventId::try_from("a-42")?);
+    /// # Ok::<(), bocadillo::FieldError>(())
+    /// ```
+    pub fn id(mut self, id: impl Into<EventId>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Sets how long the client shall wait until it reconnects, from now on, not for this event alone.
+    ///
+    /// It is written in whole milliseconds, a fraction rounded up. Clients ignore more than they can count: browsers
+    /// take some 24 days.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use bocadillo::ServerEvent;
+    ///
+    /// let event = ServerEvent::data("Hello").retry(Duration::from_millis(500));
+    /// assert_eq!(event.get_retry(), Some(Duration::from_millis(500)));
+    /// ```
+    pub fn retry(mut self, retry: Duration) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// Sets a comment, which is written before the event; each of its lines becomes a comment line.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{ServerEvent, wire};
+    ///
+    /// let mut bytes = bytes::BytesMut::new();
+    /// wire::encode(&ServerEvent::data("Hello").comment("from the test"), &mut bytes);
+    /// assert_eq!(bytes, ": from the test\ndata: Hello\n\n");
+    /// ```
+    pub fn comment(mut self, comment: impl Into<Cow<'static, str>>) -> Self {
+        self.comment = Some(comment.into());
+        self
+    }
+
+    /// The data, if any was set, with its line ends as they were given.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::ServerEvent;
+    ///
+    /// assert_eq!(ServerEvent::data("Hello").get_data(), Some("Hello"));
+    /// assert_eq!(ServerEvent::comment_only("Hello").get_data(), None);
+    /// ```
+    #[must_use]
+    pub fn get_data(&self) -> Option<&str> {
+        self.data.as_deref()
+    }
+
+    /// The name, if there is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{EventName, ServerEvent};
+    ///
+    /// let event = ServerEvent::data("Hello").name(EventName::from_static("greeting"));
+    /// assert_eq!(event.get_name().unwrap(), "greeting");
+    /// ```
+    #[must_use]
+    pub fn get_name(&self) -> Option<&EventName> {
+        self.name.as_ref()
+    }
+
+    /// The id, if there is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::ServerEvent;
+    ///
+    /// assert_eq!(ServerEvent::data("Hello").id(1).get_id().unwrap(), "1");
+    /// ```
+    #[must_use]
+    pub fn get_id(&self) -> Option<&EventId> {
+        self.id.as_ref()
+    }
+
+    /// The reconnection time, if there is one, as it was set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::ServerEvent;
+    ///
+    /// assert_eq!(ServerEvent::data("Hello").get_retry(), None);
+    /// ```
+    #[must_use]
+    pub fn get_retry(&self) -> Option<Duration> {
+        self.retry
+    }
+
+    /// The comment, if there is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::ServerEvent;
+    ///
+    /// assert_eq!(ServerEvent::data("Hello").comment("hi").get_comment(), Some("hi"));
+    /// ```
+    #[must_use]
+    pub fn get_comment(&self) -> Option<&str> {
+        self.comment.as_deref()
+    }
+}
+
+/// What `yield` takes, and what the items of a stream may be.
+///
+/// An event is itself, and text is the data of one. A `Result` of any of these is one too: its error ends the stream as
+/// if the generator had returned it, so that `yield server_event!(json = …)` needs no `?`.
+///
+/// Implement it for types of your own.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{EventName, IntoEvent, Result, ServerEvent};
+///
+/// enum Weather {
+///     Temperature(f64),
+///     Storm,
+/// }
+///
+/// impl IntoEvent for Weather {
+///     fn into_event(self) -> Result<ServerEvent> {
+///         const TEMPERATURE: EventName = EventName::from_static("temperature");
+///         const STORM: EventName = EventName::from_static("storm");
+///
+///         Ok(match self {
+///             Self::Temperature(value) => ServerEvent::json(&value)?.name(TEMPERATURE),
+///             Self::Storm => ServerEvent::data("").name(STORM),
+///         })
+///     }
+/// }
+///
+/// assert_eq!(Weather::Temperature(21.5).into_event()?.get_data(), Some("21.5"));
+/// assert_eq!(Weather::Storm.into_event()?.get_name().unwrap(), "storm");
+/// assert_eq!("Hello".into_event()?, ServerEvent::data("Hello"));
+/// # Ok::<(), bocadillo::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event",
+    label = "neither an event, nor text, nor a `Result` of one",
+    note = "`server_event!(json = …)` makes an event of any `Serialize` value, `server_event!(data = …)` of text",
+    note = "for a type of your own implement `IntoEvent`"
+)]
 pub trait IntoEvent {
     /// Makes the event.
     ///
     /// # Errors
     ///
     /// When the value is an error, or cannot be written as an event.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{IntoEvent, ServerEvent};
+    ///
+    /// assert_eq!(String::from("Hello").into_event()?.get_data(), Some("Hello"));
+    ///
+    /// let failed: Result<ServerEvent, std::fmt::Error> = Err(std::fmt::Error);
+    /// assert!(failed.into_event().unwrap_err().is_stream());
+    /// # Ok::<(), bocadillo::Error>(())
+    /// ```
     fn into_event(self) -> Result<ServerEvent>;
-}
-
-impl ServerEvent {
-    /// An event with this data.
-    pub fn data(data: impl Into<Cow<'static, str>>) -> Self {
-        Self { comment: None, retry: None, id: None, name: None, data: Some(data.into()) }
-    }
 }
 
 impl IntoEvent for ServerEvent {
@@ -51,28 +392,73 @@ impl IntoEvent for ServerEvent {
     }
 }
 
-impl IntoEvent for &str {
-    fn into_event(self) -> Result<ServerEvent> {
-        Ok(ServerEvent::data(self.to_owned()))
-    }
+macro_rules! text_into_event {
+    ($($text:ty)*) => {$(
+        impl IntoEvent for $text {
+            fn into_event(self) -> Result<ServerEvent> {
+                Ok(ServerEvent::data(self.into_text()))
+            }
+        }
+    )*};
 }
 
-impl IntoEvent for String {
-    fn into_event(self) -> Result<ServerEvent> {
-        Ok(ServerEvent::data(self))
-    }
-}
+text_into_event!(&str String &String Cow<'_, str> Box<str>);
 
 impl<T: IntoEvent, E: Into<BoxError>> IntoEvent for Result<T, E> {
     fn into_event(self) -> Result<ServerEvent> {
-        self.map_err(|error| Error::new(Kind::Stream, error))?.into_event()
+        self.map_err(Error::stream)?.into_event()
     }
 }
 
-impl fmt::Display for FieldError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a field cannot be written")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_text_is_the_data_of_an_event() {
+        let expected = ServerEvent::data("Hello");
+        let owned = String::from("Hello");
+        assert_eq!((&owned).into_event().unwrap(), expected);
+        assert_eq!(owned.as_str().into_event().unwrap(), expected);
+        assert_eq!(Cow::from(owned.as_str()).into_event().unwrap(), expected);
+        assert_eq!(Box::<str>::from("Hello").into_event().unwrap(), expected);
+        assert_eq!(owned.into_event().unwrap(), expected);
+    }
+
+    #[test]
+    fn a_result_in_a_result_is_an_event_and_keeps_the_kind_of_its_error() {
+        let nested: Result<Result<&str>, std::fmt::Error> = Ok(Ok("Hello"));
+        assert_eq!(nested.into_event().unwrap(), ServerEvent::data("Hello"));
+        assert!(
+            ServerEvent::json(&f64::NAN)
+                .into_event()
+                .unwrap_err()
+                .is_json()
+        );
+    }
+
+    #[test]
+    fn lines_are_joined_whatever_they_are() {
+        assert_eq!(ServerEvent::lines([""; 0]).get_data(), Some(""));
+        assert_eq!(ServerEvent::lines([""]).get_data(), Some(""));
+        assert_eq!(ServerEvent::lines(["", ""]).get_data(), Some("\n"));
+        assert_eq!(
+            ServerEvent::lines(vec![String::from("a"), String::from("b")]).get_data(),
+            Some("a\nb")
+        );
+        assert_eq!(
+            ServerEvent::lines(["a\r\nb", "c"]).get_data(),
+            Some("a\r\nb\nc")
+        );
+    }
+
+    #[test]
+    fn what_is_set_twice_has_the_later_value() {
+        let event = ServerEvent::data("Hello")
+            .id(1)
+            .id(2)
+            .comment("a")
+            .comment("b");
+        assert_eq!(event, ServerEvent::data("Hello").id(2).comment("b"));
     }
 }
-
-impl std::error::Error for FieldError {}

@@ -2,6 +2,7 @@
 
 mod error;
 mod event;
+mod json;
 pub mod wire;
 
 #[doc(hidden)]

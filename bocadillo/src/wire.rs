@@ -1,5 +1,30 @@
-//! Bytes and nothing else.
+//! The event stream format: bytes and nothing else.
+//!
+//! The format is that of the [WHATWG HTML standard, section 9.2.6][spec]; here is its grammar.
+//!
+//! ```abnf
+//! stream        = [ bom ] *event
+//! event         = *( comment / field ) end-of-line
+//! comment       = colon *any-char end-of-line
+//! field         = 1*name-char [ colon [ space ] *any-char ] end-of-line
+//! end-of-line   = ( cr lf / cr / lf )
+//!
+//! lf            = %x000A              ; LINE FEED
+//! cr            = %x000D              ; CARRIAGE RETURN
+//! space         = %x0020              ; SPACE
+//! colon         = %x003A              ; COLON
+//! bom           = %xFEFF              ; BYTE ORDER MARK
+//! name-char     = %x0000-0009 / %x000B-000C / %x000E-0039 / %x003B-10FFFF
+//!                                     ; a scalar value other than LF, CR, or COLON
+//! any-char      = %x0000-0009 / %x000B-000C / %x000E-10FFFF
+//!                                     ; a scalar value other than LF or CR
+//! ```
+//!
+//! [`encode`] writes a part of it that every client reads alike, and [`Decoder`] reads all of it. Neither does any
+//! input or output.
+//!
+//! [spec]: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 
 mod encode;
 
-pub use encode::encode;
+pub use encode::{KEEP_ALIVE, encode};

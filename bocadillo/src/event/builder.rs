@@ -1,0 +1,297 @@
+//! What `server_event!` expands to: a builder that takes whatever a user may write after each keyword, and keeps the
+//! first error for the end.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{EventId, EventName, ServerEvent};
+use crate::error::{Error, Kind, Result};
+use crate::json::JsonWriter;
+
+/// Collects the fields of one `server_event!`.
+#[derive(Debug)]
+#[must_use]
+pub struct EventBuilder {
+    event: ServerEvent,
+    error: Option<Error>,
+}
+
+impl EventBuilder {
+    /// A builder with no field set.
+    #[expect(clippy::new_without_default, reason = "only generated code makes one")]
+    pub const fn new() -> Self {
+        Self {
+            event: ServerEvent::EMPTY,
+            error: None,
+        }
+    }
+
+    /// The name, from a literal that the macro has checked.
+    pub fn name_literal(mut self, name: EventName) -> Self {
+        self.event.name = Some(name);
+        self
+    }
+
+    /// The name, from anything that may turn into one.
+    pub fn name<N>(mut self, name: N) -> Self
+    where
+        N: TryInto<EventName>,
+        N::Error: Into<Error>,
+    {
+        match name.try_into() {
+            Ok(name) => self.event.name = Some(name),
+            Err(error) => self.fail(error.into()),
+        }
+        self
+    }
+
+    /// The data, from a literal: not copied.
+    pub fn data_literal(mut self, data: &'static str) -> Self {
+        self.event.data = Some(Cow::Borrowed(data));
+        self
+    }
+
+    /// The data, from text or from an iterable of text.
+    pub fn data<M, D: IntoData<M>>(mut self, data: D) -> Self {
+        self.event.data = Some(data.into_data());
+        self
+    }
+
+    /// The data, from JSON that has been written.
+    pub fn json(mut self, json: JsonWriter) -> Self {
+        match json.finish() {
+            Ok(json) => self.event.data = Some(Cow::Owned(json)),
+            Err(error) => self.fail(error),
+        }
+        self
+    }
+
+    /// The id, from anything that may turn into one.
+    pub fn id<I>(mut self, id: I) -> Self
+    where
+        I: TryInto<EventId>,
+        I::Error: Into<Error>,
+    {
+        match id.try_into() {
+            Ok(id) => self.event.id = Some(id),
+            Err(error) => self.fail(error.into()),
+        }
+        self
+    }
+
+    /// The reconnection time.
+    pub fn retry(mut self, retry: Duration) -> Self {
+        self.event.retry = Some(retry);
+        self
+    }
+
+    /// The comment, from a literal: not copied.
+    pub fn comment_literal(mut self, comment: &'static str) -> Self {
+        self.event.comment = Some(Cow::Borrowed(comment));
+        self
+    }
+
+    /// The comment, from text.
+    pub fn comment<T: IntoText>(mut self, comment: T) -> Self {
+        self.event.comment = Some(comment.into_text());
+        self
+    }
+
+    /// The event, or the first error.
+    ///
+    /// # Errors
+    ///
+    /// When a name or an id cannot be written, when the JSON could not be made, or when no field was set.
+    pub fn build(self) -> Result<ServerEvent> {
+        match self.error {
+            Some(error) => Err(error),
+            None if self.event == ServerEvent::EMPTY => Err(Error::new(
+                Kind::Field,
+                "an event needs one field at least: `data = …`, say",
+            )),
+            None => Ok(self.event),
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.error.get_or_insert(error);
+    }
+}
+
+/// Text of any kind: what is borrowed is copied, what is owned is not.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not text",
+    label = "expected a `&str` or a `String`",
+    note = "write `x.to_string()` or `format!(…)`"
+)]
+pub trait IntoText {
+    /// The text.
+    fn into_text(self) -> Cow<'static, str>;
+}
+
+impl IntoText for String {
+    fn into_text(self) -> Cow<'static, str> {
+        Cow::Owned(self)
+    }
+}
+
+impl IntoText for Box<str> {
+    fn into_text(self) -> Cow<'static, str> {
+        Cow::Owned(self.into())
+    }
+}
+
+impl IntoText for Cow<'_, str> {
+    fn into_text(self) -> Cow<'static, str> {
+        Cow::Owned(self.into_owned())
+    }
+}
+
+impl IntoText for fmt::Arguments<'_> {
+    fn into_text(self) -> Cow<'static, str> {
+        self.as_str()
+            .map_or_else(|| Cow::Owned(self.to_string()), Cow::Borrowed)
+    }
+}
+
+macro_rules! copied_into_text {
+    ($($text:ty)*) => {$(
+        impl IntoText for $text {
+            fn into_text(self) -> Cow<'static, str> {
+                let text: &str = self.as_ref();
+                Cow::Owned(text.to_owned())
+            }
+        }
+    )*};
+}
+
+copied_into_text!(&str &&str &String &Box<str> &Cow<'_, str> Rc<str> &Rc<str> Arc<str> &Arc<str>);
+
+/// What may stand after `data =`. The parameter is a marker that is always inferred: it keeps text and iterables apart,
+/// which coherence could not tell from one another.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the data of an event",
+    label = "neither text nor an iterable of text",
+    note = "write `data = x.to_string()` for its text, or `json = x` for its JSON"
+)]
+pub trait IntoData<M> {
+    /// The data as one text.
+    fn into_data(self) -> Cow<'static, str>;
+}
+
+/// Marks [`IntoData`] for text.
+#[derive(Debug)]
+pub enum Text {}
+
+/// Marks [`IntoData`] for iterables.
+#[derive(Debug)]
+pub enum Lines {}
+
+impl<T: IntoText> IntoData<Text> for T {
+    fn into_data(self) -> Cow<'static, str> {
+        self.into_text()
+    }
+}
+
+impl<I> IntoData<Lines> for I
+where
+    I: IntoIterator,
+    I::Item: AsRef<str>,
+{
+    fn into_data(self) -> Cow<'static, str> {
+        ServerEvent::lines(self).data.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(builder: EventBuilder, expected: ServerEvent) {
+        assert_eq!(builder.build().unwrap(), expected);
+    }
+
+    #[test]
+    fn data_is_text_of_any_kind() {
+        let expected = || ServerEvent::data("Hello");
+        let owned = String::from("Hello");
+        let new = EventBuilder::new;
+        check(new().data_literal("Hello"), expected());
+        check(new().data("Hello"), expected());
+        check(new().data(&owned), expected());
+        check(new().data(owned.as_str()), expected());
+        check(new().data(&owned.as_str()), expected());
+        check(new().data(Cow::from(owned.as_str())), expected());
+        check(new().data(Arc::<str>::from("Hello")), expected());
+        check(new().data(Box::<str>::from("Hello")), expected());
+        check(new().data(format_args!("{}lo", "Hel")), expected());
+        check(new().data(owned), expected());
+    }
+
+    #[test]
+    fn data_is_any_iterable_of_text() {
+        let expected = || ServerEvent::data("hello\nworld");
+        let owned = vec![String::from("hello"), String::from("world")];
+        let new = EventBuilder::new;
+        check(new().data(["hello", "world"]), expected());
+        check(new().data(&owned), expected());
+        check(new().data(&owned[..]), expected());
+        check(
+            new().data(owned.iter().map(|line| line.to_lowercase())),
+            expected(),
+        );
+        check(new().data("hello world".split(' ')), expected());
+        check(new().data(owned), expected());
+        check(new().data([""; 0]), ServerEvent::data(""));
+    }
+
+    #[test]
+    fn names_and_ids_come_from_what_converts() {
+        let expected = || {
+            ServerEvent::data("")
+                .name(EventName::from_static("n"))
+                .id(1)
+        };
+        let new = || EventBuilder::new().data_literal("");
+        check(
+            new()
+                .name_literal(const { EventName::from_static("n") })
+                .id(1),
+            expected(),
+        );
+        check(new().name("n").id("1"), expected());
+        check(new().name(String::from("n")).id(1_u64), expected());
+        check(
+            new().name(EventName::from_static("n")).id(EventId::from(1)),
+            expected(),
+        );
+        check(
+            new().name(&String::from("n")).id(Cow::from("1")),
+            expected(),
+        );
+    }
+
+    #[test]
+    fn the_first_error_wins() {
+        let mut json = JsonWriter::new();
+        json.value(&f64::NAN);
+        let error = EventBuilder::new()
+            .name("a\nb")
+            .json(json)
+            .id("\0")
+            .build()
+            .unwrap_err();
+        assert!(error.is_field());
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.starts_with("an event's name"), "{source}");
+    }
+
+    #[test]
+    fn an_event_of_nothing_cannot_be_built() {
+        assert!(EventBuilder::new().build().unwrap_err().is_field());
+    }
+}
