@@ -1,0 +1,42 @@
+//! The lines that a child process writes, read as they come so that its pipe never fills up.
+
+use std::io::{BufRead, BufReader, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use super::wait;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Lines {
+    pub(crate) fn read(from: impl Read + Send + 'static) -> Self {
+        let lines = Self(Arc::default());
+        let writer = lines.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(from).lines().map_while(Result::ok) {
+                writer
+                    .0
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(line);
+            }
+        });
+        lines
+    }
+
+    pub(crate) fn so_far(&self) -> Vec<String> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Waits for a line with this text in it.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, text: &str) -> String {
+        wait::until(&format!("a line with {text:?}"), || {
+            self.so_far().into_iter().find(|line| line.contains(text))
+        })
+    }
+}
