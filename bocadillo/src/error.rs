@@ -59,6 +59,14 @@ pub(crate) enum Kind {
     Json,
     /// What a generator or a stream ended with.
     Stream,
+    /// A generator that panicked.
+    Panic,
+    /// A stream of bytes that a shutdown has cut.
+    Draining,
+    /// Routes that cannot be served together.
+    Route,
+    /// A server that cannot start.
+    Listen,
     /// More bytes than the reader of a stream agreed to hold.
     TooLong,
 }
@@ -69,6 +77,10 @@ impl Kind {
             Self::Field => "an event's field cannot be written",
             Self::Json => "a value cannot be written as JSON",
             Self::Stream => "a stream ended with an error",
+            Self::Panic => "a generator panicked",
+            Self::Draining => "the server is shutting down",
+            Self::Route => "the routes cannot be served",
+            Self::Listen => "the server cannot listen",
             Self::TooLong => "an event stream exceeds a limit",
         }
     }
@@ -88,6 +100,56 @@ impl Error {
             Ok(ours) => *ours,
             Err(theirs) => Self::new(Kind::Stream, theirs),
         }
+    }
+
+    pub(crate) fn panic(message: String) -> Self {
+        Self::new(Kind::Panic, message)
+    }
+
+    pub(crate) fn draining() -> Self {
+        Self {
+            kind: Kind::Draining,
+            source: None,
+        }
+    }
+
+    pub(crate) fn route(text: String) -> Self {
+        Self::new(Kind::Route, text)
+    }
+
+    pub(crate) fn listen(source: impl Into<BoxError>) -> Self {
+        Self::new(Kind::Listen, source)
+    }
+
+    /// The error with its sources, on one line: for a log.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let error = bocadillo::EventName::try_from("two\nlines").map_err(bocadillo::Error::from).unwrap_err();
+    /// assert!(error.chain().to_string().starts_with("an event's field cannot be written: "));
+    /// ```
+    #[must_use]
+    pub fn chain(&self) -> impl fmt::Display {
+        chain(self)
+    }
+
+    /// Whether a generator panicked.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        self.kind == Kind::Panic
+    }
+
+    /// Whether the routes of an app conflict, or one of them cannot be served. The source names them and their places.
+    #[must_use]
+    pub fn is_route(&self) -> bool {
+        self.kind == Kind::Route
+    }
+
+    /// Whether a server could not start to listen.
+    #[must_use]
+    pub fn is_listen(&self) -> bool {
+        self.kind == Kind::Listen
     }
 
     /// Whether an event's name, id or another field held what cannot stand on the wire. The source is a [`FieldError`].
@@ -175,6 +237,21 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as _)
     }
+}
+
+/// An error and what it came from, level by level.
+pub(crate) fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl fmt::Display + use<'a> {
+    struct Chain<'a>(&'a (dyn StdError + 'static));
+
+    impl fmt::Display for Chain<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            fmt::Display::fmt(self.0, f)?;
+            let mut sources = std::iter::successors(self.0.source(), |&error| error.source());
+            sources.try_for_each(|source| write!(f, ": {source}"))
+        }
+    }
+
+    Chain(error)
 }
 
 impl From<FieldError> for Error {

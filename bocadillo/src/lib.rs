@@ -1,12 +1,52 @@
 //! Server-Sent Events over hyper.
 
+mod app;
+mod body;
+mod byte_stream;
+mod client;
+mod context;
 mod error;
 mod event;
+mod extract;
+mod feed;
+mod generator;
 mod json;
+mod listener;
+#[cfg(feature = "log")]
+mod log;
+mod problem;
+mod protocol;
+mod response;
+mod route;
+mod router;
+mod run;
+mod server;
+mod signals;
+mod stream;
 pub mod wire;
 
 #[doc(hidden)]
 pub mod private;
 
+pub use app::{App, AppService};
+pub use body::Body;
+pub use byte_stream::{ByteStream, IntoChunk};
+pub use client::Client;
 pub use error::{Error, Result};
 pub use event::{EventId, EventName, FieldError, IntoEvent, ServerEvent};
+pub use extract::{Json, LastEventId, Query, State};
+pub use generator::ClientDisconnect;
+pub use listener::Listener;
+pub use problem::Problem;
+pub use response::StopReconnecting;
+pub use route::{Route, RouteArgument, RouteInfo};
+pub use server::Peer;
+pub use stream::EventStream;
+
+/// async-stream's macros, for a stream that is written inside a handler: `EventStream::new(stream!({ … yield … }))`.
+///
+/// They stand in a module of their own because `stream` is the name of the attribute [`macro@stream`] as well.
+pub mod inline {
+    #[doc(no_inline)]
+    pub use async_stream::{stream, try_stream};
+}

@@ -1,4 +1,139 @@
-//! What generated code calls, and nothing else may.
+//! What generated code calls, and nothing else may: no promise of stability is made for it.
+#![allow(missing_docs, reason = "not for users")]
 
-pub use crate::event::{EventBuilder, EventId, EventName, IntoData, IntoText, ServerEvent};
+use std::future::Future;
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+pub use axum_core::extract::{FromRequest, FromRequestParts};
+
+pub use crate::body::Body;
+pub use crate::byte_stream::IntoChunk;
+pub use crate::client::Client;
+pub use crate::event::{
+    EventBuilder, EventId, EventName, IntoData, IntoEvent, IntoText, ServerEvent,
+};
+pub use crate::generator::{Outcome, Yielder};
 pub use crate::json::JsonWriter;
+pub use crate::route::{Endpoint, RouteArgument, RouteInfo, RouteRequest};
+
+use crate::byte_stream::ByteStream;
+use crate::generator::{ClientDisconnect, Generator};
+use crate::stream::EventStream;
+
+pub type Response = http::Response<Body>;
+
+/// The `yield` of a generator that is dropped at the client's leaving.
+#[derive(Debug)]
+pub struct Yield<T>(Yielder<T>);
+
+/// The `yield` of a generator that is told of it.
+#[derive(Debug)]
+pub struct RaisingYield<T>(Yielder<T>);
+
+impl Yield<ServerEvent> {
+    pub async fn send(&self, event: impl IntoEvent) {
+        // The client's leaving drops this generator; it never sees the error.
+        let _ = self.0.hand_over(event.into_event()).await;
+    }
+}
+
+impl RaisingYield<ServerEvent> {
+    pub async fn send(&self, event: impl IntoEvent) -> Result<(), ClientDisconnect> {
+        self.0.hand_over(event.into_event()).await
+    }
+}
+
+impl Yield<Bytes> {
+    pub async fn send(&self, chunk: impl IntoChunk) {
+        let _ = self.0.hand_over(chunk.into_chunk()).await;
+    }
+}
+
+impl RaisingYield<Bytes> {
+    pub async fn send(&self, chunk: impl IntoChunk) -> Result<(), ClientDisconnect> {
+        self.0.hand_over(chunk.into_chunk()).await
+    }
+}
+
+pub fn event_stream<F>(start: impl FnOnce(Yield<ServerEvent>) -> F) -> EventStream
+where
+    F: Future<Output: Outcome> + Send + 'static,
+{
+    EventStream::from_source(Generator::new(false, |yielder| start(Yield(yielder))))
+}
+
+pub fn event_stream_raising<F>(start: impl FnOnce(RaisingYield<ServerEvent>) -> F) -> EventStream
+where
+    F: Future<Output: Outcome> + Send + 'static,
+{
+    EventStream::from_source(Generator::new(true, |yielder| start(RaisingYield(yielder))))
+}
+
+pub fn byte_stream<F>(start: impl FnOnce(Yield<Bytes>) -> F) -> ByteStream
+where
+    F: Future<Output: Outcome> + Send + 'static,
+{
+    ByteStream::from_source(Generator::new(false, |yielder| start(Yield(yielder))))
+}
+
+pub fn byte_stream_raising<F>(start: impl FnOnce(RaisingYield<Bytes>) -> F) -> ByteStream
+where
+    F: Future<Output: Outcome> + Send + 'static,
+{
+    ByteStream::from_source(Generator::new(true, |yielder| start(RaisingYield(yielder))))
+}
+
+/// Looks whether an argument is a [`Client`], by method resolution and not by the name of its type:
+/// `(&Probe(&argument)).client()`.
+#[derive(Debug)]
+pub struct Probe<'a, T>(pub &'a T);
+
+impl Probe<'_, Client> {
+    #[must_use]
+    pub fn client(&self) -> Option<Client> {
+        Some(self.0.clone())
+    }
+}
+
+pub trait ProbeAny {
+    fn client(&self) -> Option<Client>;
+}
+
+impl<T> ProbeAny for Probe<'_, T> {
+    fn client(&self) -> Option<Client> {
+        None
+    }
+}
+
+pub trait Bind: Sized {
+    #[must_use]
+    fn bind_client(self, client: Client) -> Self;
+}
+
+impl Bind for EventStream {
+    fn bind_client(self, client: Client) -> Self {
+        self.bind(client)
+    }
+}
+
+impl Bind for ByteStream {
+    fn bind_client(self, client: Client) -> Self {
+        self.bind(client)
+    }
+}
+
+pub fn bind<B: Bind>(stream: B, clients: impl IntoIterator<Item = Option<Client>>) -> B {
+    clients.into_iter().flatten().fold(stream, B::bind_client)
+}
+
+/// For `#[stream(content_type = "…")]`; the macro has checked the literal.
+#[must_use]
+pub const fn header_value(literal: &'static str) -> HeaderValue {
+    HeaderValue::from_static(literal)
+}
+
+pub fn respond<T: axum_core::response::IntoResponse + 'static>(value: T) -> Response {
+    crate::response::respond(value)
+}

@@ -1,0 +1,412 @@
+//! `App`: routes, state and layers, as a `tower` service.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Poller, Poll};
+use std::time::Duration;
+
+use axum_core::response::IntoResponse;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt};
+use tower_layer::Layer;
+
+use crate::body::Body;
+use crate::context::Context;
+use crate::error::{BoxError, Error, Result};
+use crate::event::ServerEvent;
+use crate::feed::Options;
+use crate::problem::Problem;
+use crate::response::Asked;
+use crate::route::{Route, RouteInfo, RouteRequest};
+use crate::router::{Found, Router};
+
+type Layered = BoxCloneSyncService<
+    Request<axum_core::body::Body>,
+    Response<axum_core::body::Body>,
+    Infallible,
+>;
+type Wrap = Box<dyn FnOnce(Layered) -> Layered + Send>;
+
+/// Routes with their state and layers, to be run, served, or called as a [`tower::Service`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use bocadillo::{App, event_stream, generators, route, routes};
+///
+/// generators!(
+///     #[route("/greeting")]
+///     #[event_stream]
+///     async fn greeting() {
+///         yield "hello";
+///     }
+/// );
+///
+/// fn main() -> bocadillo::Result<()> {
+///     App::new().routes(routes![greeting]).run()
+/// }
+/// ```
+#[must_use = "an app does nothing until it is run, served or called"]
+pub struct App<S = ()> {
+    state: S,
+    routes: Vec<Route<S>>,
+    layers: Vec<Wrap>,
+    options: Options,
+    pub(crate) limits: Limits,
+    /// Host and port for `run`.
+    pub(crate) listen_on: (Option<String>, Option<u16>),
+}
+
+/// What the server allows a connection and a shutdown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) header_timeout: Duration,
+    pub(crate) shutdown_timeout: Duration,
+}
+
+impl App {
+    /// An app without state.
+    pub fn new() -> Self {
+        Self::with_state(())
+    }
+}
+
+impl Default for App {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> App<S> {
+    /// An app whose handlers may ask for `state`, or parts of it, by [`State`](crate::State).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, State, route, routes};
+    ///
+    /// #[route("/name")]
+    /// async fn name(State(name): State<String>) -> String { name }
+    ///
+    /// # fn main() {
+    /// let app = App::with_state("Bocadillo".to_owned()).routes(routes![name]);
+    /// # }
+    /// ```
+    pub fn with_state(state: S) -> Self {
+        let limits = Limits {
+            header_timeout: Duration::from_secs(10),
+            shutdown_timeout: Duration::from_secs(20),
+        };
+        Self {
+            state,
+            routes: Vec::new(),
+            layers: Vec::new(),
+            options: Options::default(),
+            limits,
+            listen_on: (None, None),
+        }
+    }
+
+    /// Adds routes, as [`routes!`](crate::routes) makes them.
+    pub fn routes(mut self, routes: impl IntoIterator<Item = Route<S>>) -> Self {
+        self.routes.extend(routes);
+        self
+    }
+
+    /// What the routes say of themselves, in the order in which they were added.
+    pub fn route_infos(&self) -> impl Iterator<Item = &'static RouteInfo> + '_ {
+        self.routes.iter().map(Route::info)
+    }
+
+    /// Wraps all that has been said so far, and the answers 404 and 405, in a layer of tower's: one of tower-http's, or
+    /// your own. The layer added last sees a request first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::App;
+    /// use tower::layer::util::Identity;
+    ///
+    /// let app = App::new().layer(Identity::new());
+    /// ```
+    pub fn layer<L, B>(mut self, layer: L) -> Self
+    where
+        L: Layer<Layered> + Send + 'static,
+        L::Service: Service<Request<axum_core::body::Body>, Response = Response<B>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        <L::Service as Service<Request<axum_core::body::Body>>>::Error: Into<Infallible>,
+        <L::Service as Service<Request<axum_core::body::Body>>>::Future: Send,
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        self.layers.push(Box::new(move |inner| {
+            let service = layer.layer(inner);
+            let service = service
+                .map_response(|response: Response<B>| response.map(axum_core::body::Body::new));
+            BoxCloneSyncService::new(service.map_err(Into::into))
+        }));
+        self
+    }
+
+    /// The interval of silence after which each stream sends a comment line; 15 seconds if nothing is said.
+    /// A stream's own setting goes before the app's, here and below.
+    pub fn keep_alive(mut self, interval: Duration) -> Self {
+        self.options.keep_alive = Some(Some(interval));
+        self
+    }
+
+    /// Sends no keep-alive comments.
+    pub fn no_keep_alive(mut self) -> Self {
+        self.options.keep_alive = Some(None);
+        self
+    }
+
+    /// How long clients are told, at the start of each stream, to wait before they reconnect. Nothing by default: a
+    /// browser then waits for a few seconds.
+    pub fn retry(mut self, delay: Duration) -> Self {
+        self.options.retry = Some(delay);
+        self
+    }
+
+    /// How long a clean-up after the client's leaving may take; 30 seconds if nothing is said.
+    pub fn clean_up_deadline(mut self, deadline: Duration) -> Self {
+        self.options.clean_up_deadline = Some(deadline);
+        self
+    }
+
+    /// Ends each stream after this time, less up to a tenth at random.
+    pub fn max_lifetime(mut self, lifetime: Duration) -> Self {
+        self.options.max_lifetime = Some(lifetime);
+        self
+    }
+
+    /// What clients see last when a stream ends with an error: nothing if nothing is said. The error is logged in any
+    /// case.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, EventName, ServerEvent};
+    ///
+    /// const ERROR: EventName = EventName::from_static("error");
+    /// let app = App::new().on_stream_error(|_| Some(ServerEvent::data("something broke").name(ERROR)));
+    /// ```
+    pub fn on_stream_error(
+        mut self,
+        show: impl Fn(&Error) -> Option<ServerEvent> + Send + Sync + 'static,
+    ) -> Self {
+        self.options.on_error = Some(Arc::new(show));
+        self
+    }
+
+    /// The host that [`run`](Self::run) listens on, unless `HOST` in the environment says otherwise.
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.listen_on.0 = Some(host.into());
+        self
+    }
+
+    /// The port that [`run`](Self::run) listens on, unless `PORT` in the environment says otherwise; 0 is any free one.
+    pub fn port(mut self, port: u16) -> Self {
+        self.listen_on.1 = Some(port);
+        self
+    }
+
+    /// How long a client may take to send the head of a request, from the connection's start or from the last
+    /// response's end; 10 seconds if nothing is said.
+    pub fn header_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.header_timeout = timeout;
+        self
+    }
+
+    /// How long a shutdown waits for requests under way and for clean-ups; 20 seconds if nothing is said.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.shutdown_timeout = timeout;
+        self
+    }
+
+    /// The app as a service: for another server, or to be nested in an axum router by `fallback_service`.
+    ///
+    /// # Errors
+    ///
+    /// When two routes answer the same requests; both places are named.
+    pub fn into_service(self) -> Result<AppService> {
+        let context = Arc::new(Context::new(self.options));
+        let router = Router::new(&self.routes)?;
+        let direct = Direct {
+            router: Arc::new(router),
+            state: Arc::new(self.state),
+            context: Arc::clone(&context),
+        };
+        let kind = if self.layers.is_empty() {
+            Kind::Direct(Arc::new(move |request| {
+                Box::pin(direct.clone().answer(request))
+            }))
+        } else {
+            let service = tower::service_fn(move |request| {
+                let direct = direct.clone();
+                async move { Ok(direct.answer(request).await.map(Body::into_axum)) }
+            });
+            let layered = self
+                .layers
+                .into_iter()
+                .fold(BoxCloneSyncService::new(service), |inner, wrap| wrap(inner));
+            Kind::Layered(layered)
+        };
+        Ok(AppService { kind, context })
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for App<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("state", &self.state)
+            .field("routes", &self.routes)
+            .field("layers", &self.layers.len())
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+type AnswerFuture = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+/// An [`App`] whose routes have been checked: a [`tower::Service`], cheap to clone.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{App, route, routes};
+/// use tower::ServiceExt;
+///
+/// #[route("/hello")]
+/// async fn hello() -> &'static str { "hello" }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let service = App::new().routes(routes![hello]).into_service()?;
+/// let request = http::Request::get("/hello").body(axum_core::body::Body::empty())?;
+/// assert_eq!(service.oneshot(request).await?.status(), 200);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct AppService {
+    kind: Kind,
+    pub(crate) context: Arc<Context>,
+}
+
+#[derive(Clone)]
+enum Kind {
+    /// Without layers a response's body keeps its type.
+    Direct(Arc<dyn Fn(Request<axum_core::body::Body>) -> AnswerFuture + Send + Sync>),
+    Layered(Layered),
+}
+
+impl fmt::Debug for AppService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppService").finish_non_exhaustive()
+    }
+}
+
+impl<B> Service<Request<B>> for AppService
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Poller<'_>) -> Poll<Result<(), Infallible>> {
+        // A layer's readiness is asked for in `call`, on a clone of its own.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let request = request.map(axum_core::body::Body::new);
+        match &self.kind {
+            Kind::Direct(answer) => Box::pin(answer(request).map(Ok)),
+            Kind::Layered(layered) => {
+                let layered = layered.clone();
+                let context = Arc::clone(&self.context);
+                Box::pin(async move {
+                    Ok(context
+                        .scope(layered.oneshot(request))
+                        .await?
+                        .map(Body::from))
+                })
+            }
+        }
+    }
+}
+
+/// Routes and state, without layers.
+struct Direct<S> {
+    router: Arc<Router<S>>,
+    state: Arc<S>,
+    context: Arc<Context>,
+}
+
+impl<S> Clone for Direct<S> {
+    fn clone(&self) -> Self {
+        Self {
+            router: Arc::clone(&self.router),
+            state: Arc::clone(&self.state),
+            context: Arc::clone(&self.context),
+        }
+    }
+}
+
+impl<S: Send + Sync + 'static> Direct<S> {
+    async fn answer(self, request: Request<axum_core::body::Body>) -> Response<Body> {
+        let (mut parts, body) = request.into_parts();
+        let asked = Asked::of(&parts);
+        let response = match self.router.find(&parts.method, parts.uri.path()) {
+            Found::Route(route, path) => {
+                parts.extensions.insert(route.info);
+                let request = RouteRequest {
+                    parts,
+                    body,
+                    path,
+                    state: self.state,
+                };
+                let handled = self.context.scope((route.handler)(request));
+                // A panic that went on would take down the connection, and with HTTP/2 every stream on it.
+                AssertUnwindSafe(handled)
+                    .catch_unwind()
+                    .await
+                    .unwrap_or_else(|_| {
+                        tracing::error!(route = %route.info, "a handler panicked");
+                        Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
+                            .into_response()
+                            .map(Body::from)
+                    })
+            }
+            Found::OtherMethods(allow) => {
+                let detail = format!(
+                    "{} does not take {}; it takes {allow}",
+                    parts.uri.path(),
+                    parts.method
+                );
+                let allow = HeaderValue::try_from(allow)
+                    .expect("methods are tokens, and so a header value");
+                let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED)
+                    .detail(detail)
+                    .header(header::ALLOW, allow);
+                problem.into_response().map(Body::from)
+            }
+            Found::Nothing => {
+                let detail = format!("nothing is served at {}", parts.uri.path());
+                Problem::new(StatusCode::NOT_FOUND)
+                    .detail(detail)
+                    .into_response()
+                    .map(Body::from)
+            }
+        };
+        asked.complete(response)
+    }
+}

@@ -1,0 +1,351 @@
+//! The `http_body::Body` of a stream: one frame for all that is ready, keep-alive comments, the ends.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Poller, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::event::ServerEvent;
+use crate::feed::{Batch, Feed, Payload};
+use crate::wire;
+
+/// About how much goes into one frame: what hyper gathers before it writes.
+const FRAME: usize = 16 * 1024;
+
+/// A buffer that has grown past this is given back once it is empty: most streams are idle most of the time.
+const KEPT: usize = 1024;
+
+/// The body of a response that this crate serves.
+///
+/// An event stream keeps a type of its own here as far as no layer has wrapped it; everything else is axum's.
+#[derive(Debug)]
+pub struct Body(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Events(Pin<Box<StreamBody<ServerEvent>>>),
+    Other(axum_core::body::Body),
+}
+
+impl Body {
+    pub(crate) fn events(body: StreamBody<ServerEvent>) -> Self {
+        Self(Kind::Events(Box::pin(body)))
+    }
+
+    /// A body of no bytes.
+    #[must_use]
+    pub fn empty() -> Self {
+        axum_core::body::Body::empty().into()
+    }
+
+    /// As the type that axum and its layers know.
+    #[must_use]
+    pub fn into_axum(self) -> axum_core::body::Body {
+        match self.0 {
+            Kind::Events(body) => axum_core::body::Body::new(body),
+            Kind::Other(body) => body,
+        }
+    }
+}
+
+impl From<axum_core::body::Body> for Body {
+    fn from(body: axum_core::body::Body) -> Self {
+        Self(Kind::Other(body))
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = axum_core::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Poller<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum_core::Error>>> {
+        match &mut self.0 {
+            Kind::Events(body) => body.as_mut().poll_frame(cx).map_err(axum_core::Error::new),
+            Kind::Other(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Events(body) => body.is_end_stream(),
+            Kind::Other(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Events(body) => body.size_hint(),
+            Kind::Other(body) => body.size_hint(),
+        }
+    }
+}
+
+/// What only one of the two kinds of streams does.
+pub(crate) trait Framing: Payload {
+    /// Whether the stream carries comments and a `retry` of ours.
+    const COMMENTS: bool;
+    /// How a drain ends the stream: a client of events comes back for the rest, a client of bytes must not take a
+    /// part for the whole.
+    fn drained() -> End;
+    fn last(error: &Error, feed: &Feed<Self>, out: &mut BytesMut);
+}
+
+impl Framing for ServerEvent {
+    const COMMENTS: bool = true;
+
+    fn drained() -> End {
+        End::InOrder
+    }
+
+    fn last(error: &Error, feed: &Feed<Self>, out: &mut BytesMut) {
+        if let Some(event) = feed.options.on_error.as_ref().and_then(|show| show(error)) {
+            wire::encode(&event, out);
+        }
+    }
+}
+
+impl Framing for Bytes {
+    const COMMENTS: bool = false;
+
+    fn drained() -> End {
+        End::Broken(Error::draining())
+    }
+
+    fn last(_: &Error, _: &Feed<Self>, _: &mut BytesMut) {}
+}
+
+pin_project_lite::pin_project! {
+    /// A feed on its way out.
+    pub(crate) struct StreamBody<T: Framing> {
+        feed: Feed<T>,
+        batch: Batch,
+        end: Option<End>,
+        keep_alive: Option<Duration>,
+        last_write: Option<Instant>,
+        expires: Option<Instant>,
+        // One timer for the two above. An event does not touch it: it is set anew when it fires too early.
+        #[pin]
+        timer: Option<Sleep>,
+        #[pin]
+        drained: Option<WaitForCancellationFutureOwned>,
+        // The waker that `drained` wakes; while it stays the same `drained` need not be polled, which takes a lock.
+        drained_wakes: Option<Waker>,
+        context: Option<Arc<Context>>,
+    }
+}
+
+/// How a body ends.
+pub(crate) enum End {
+    InOrder,
+    /// The client must not take this for the end.
+    Broken(Error),
+}
+
+impl End {
+    fn into_frame(self) -> Option<Result<Frame<Bytes>, Error>> {
+        match self {
+            Self::InOrder => None,
+            Self::Broken(error) => Some(Err(error)),
+        }
+    }
+}
+
+impl<T: Framing> fmt::Debug for StreamBody<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamBody")
+            .field("feed", &self.feed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Framing> StreamBody<T> {
+    /// A body of `feed`, under what the current server says where there is one.
+    pub(crate) fn new(mut feed: Feed<T>) -> Self {
+        let context = Context::current();
+        if let Some(context) = &context {
+            feed.options = std::mem::take(&mut feed.options).or(&context.options);
+            feed.clean_ups = Some(context.tracker.clone());
+        }
+        let mut batch = Batch::default();
+        if T::COMMENTS
+            && let Some(delay) = feed.options.retry
+        {
+            wire::encode(&ServerEvent::retry_only(delay), &mut batch.own);
+        }
+        Self {
+            keep_alive: feed.options.keep_alive().filter(|_| T::COMMENTS),
+            feed,
+            batch,
+            end: None,
+            last_write: None,
+            expires: None,
+            timer: None,
+            drained: context.as_deref().map(Context::drained),
+            drained_wakes: None,
+            context,
+        }
+    }
+}
+
+impl<T: Framing> StreamBody<T> {
+    /// What is ready to go out: the head of the stream, or a batch of its source.
+    fn poll_source(self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<Bytes> {
+        let this = self.project();
+        if this.batch.own.is_empty() && this.batch.shared.is_none() {
+            if this.end.is_some() {
+                return Poll::Ready(Bytes::new());
+            }
+            let budget = ready!(tokio::task::coop::poll_proceed(cx));
+            ready!(this.feed.poll_batch(cx, this.batch, FRAME));
+            budget.made_progress();
+            match this.batch.end.take() {
+                None => {}
+                Some(Ok(())) => *this.end = Some(End::InOrder),
+                Some(Err(error)) if error.is_panic() => *this.end = Some(End::Broken(error)),
+                Some(Err(error)) => {
+                    T::last(&error, this.feed, &mut this.batch.own);
+                    *this.end = Some(End::InOrder);
+                }
+            }
+        }
+        if this.batch.own.is_empty() {
+            return Poll::Ready(this.batch.shared.take().unwrap_or_default());
+        }
+        Poll::Ready(this.batch.own.split().freeze())
+    }
+
+    /// Ends the stream from this side; its source takes it for the client's leaving.
+    fn leave(self: Pin<&mut Self>, end: End) -> Option<Result<Frame<Bytes>, Error>> {
+        let this = self.project();
+        this.feed.disconnect();
+        *this.end = Some(End::InOrder);
+        end.into_frame()
+    }
+
+    /// Ready when the server drains.
+    fn poll_drained(self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let Some(drained) = this.drained.as_mut().as_pin_mut() else {
+            return Poll::Pending;
+        };
+        if this
+            .drained_wakes
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            return Poll::Pending;
+        }
+        ready!(drained.poll(cx));
+        *this.drained_wakes = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Ready when the timer has something to say.
+    fn poll_timer(self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<Timer> {
+        let mut this = self.project();
+        loop {
+            let silent = this
+                .keep_alive
+                .zip(*this.last_write)
+                .and_then(|(interval, last)| last.checked_add(interval));
+            let Some(due) = silent.into_iter().chain(*this.expires).min() else {
+                return Poll::Pending;
+            };
+            match this.timer.as_mut().as_pin_mut() {
+                None => this.timer.set(Some(tokio::time::sleep_until(due))),
+                Some(timer) if timer.is_elapsed() || due < timer.deadline() => timer.reset(due),
+                Some(_) => {}
+            }
+            let timer = this.timer.as_mut().as_pin_mut().expect("set above");
+            ready!(timer.poll(cx));
+            let now = Instant::now();
+            if this.expires.is_some_and(|at| at <= now) {
+                return Poll::Ready(Timer::Expired);
+            }
+            if silent.is_some_and(|at| at <= now) {
+                *this.last_write = Some(now);
+                return Poll::Ready(Timer::Silent);
+            }
+        }
+    }
+}
+
+enum Timer {
+    Silent,
+    Expired,
+}
+
+impl<T: Framing> HttpBody for StreamBody<T> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Poller<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let first = self.last_write.is_none();
+        if first {
+            let this = self.as_mut().project();
+            let now = Instant::now();
+            *this.last_write = Some(now);
+            *this.expires = this
+                .feed
+                .options
+                .max_lifetime
+                .and_then(|lifetime| now.checked_add(jittered(lifetime)));
+        }
+        if self.end.is_none()
+            && self
+                .context
+                .as_ref()
+                .is_some_and(|context| context.is_draining())
+        {
+            return Poll::Ready(self.leave(T::drained()));
+        }
+        if self.expires.is_some_and(|at| at <= Instant::now()) {
+            return Poll::Ready(self.leave(End::InOrder));
+        }
+        if let Poll::Ready(bytes) = self.as_mut().poll_source(cx) {
+            let this = self.project();
+            if bytes.is_empty() {
+                return Poll::Ready(this.end.replace(End::InOrder).and_then(End::into_frame));
+            }
+            if this.keep_alive.is_some() {
+                *this.last_write = Some(Instant::now());
+            }
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        if self.batch.own.capacity() > KEPT {
+            self.as_mut().project().batch.own = BytesMut::new();
+        }
+        if self.as_mut().poll_drained(cx).is_ready() {
+            return Poll::Ready(self.leave(T::drained()));
+        }
+        Poll::Ready(match ready!(self.as_mut().poll_timer(cx)) {
+            Timer::Silent => Some(Ok(Frame::data(Bytes::from_static(wire::KEEP_ALIVE)))),
+            Timer::Expired => self.leave(End::InOrder),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        false
+    }
+}
+
+/// A time between nine tenths of `lifetime` and the whole.
+fn jittered(lifetime: Duration) -> Duration {
+    let random = RandomState::new().hash_one(());
+    lifetime - (lifetime / 10).mul_f64(random as f64 / u64::MAX as f64)
+}

@@ -1,0 +1,166 @@
+//! `ByteStream`: the plain sibling of an event stream, for NDJSON, text and the like.
+
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes};
+use futures_core::Stream;
+use http::HeaderValue;
+
+use crate::client::Client;
+use crate::error::{BoxError, Error, Result};
+use crate::feed::{Batch, Feed, Payload, Source};
+
+/// A chunk from this size on goes out as it is; smaller ones are gathered into one frame.
+const LARGE: usize = 4096;
+
+impl Payload for Bytes {
+    fn write(self, batch: &mut Batch) {
+        if self.len() < LARGE {
+            batch.own.put_slice(&self);
+        } else {
+            batch.shared = Some(self);
+        }
+    }
+}
+
+/// What `yield` takes in a `#[stream]` function: bytes or text.
+///
+/// A `Result` of these is a chunk as well; its `Err` ends the stream.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be a chunk of a stream",
+    label = "expected text or bytes",
+    note = "`yield` takes `&str`, `String`, `Bytes`, `Vec<u8>`, `&[u8]` in a `#[stream]`, or a `Result` of these"
+)]
+pub trait IntoChunk {
+    /// Makes the chunk.
+    ///
+    /// # Errors
+    ///
+    /// When the value is an error.
+    fn into_chunk(self) -> Result<Bytes>;
+}
+
+impl IntoChunk for Bytes {
+    fn into_chunk(self) -> Result<Bytes> {
+        Ok(self)
+    }
+}
+
+impl IntoChunk for String {
+    fn into_chunk(self) -> Result<Bytes> {
+        Ok(self.into())
+    }
+}
+
+impl IntoChunk for Vec<u8> {
+    fn into_chunk(self) -> Result<Bytes> {
+        Ok(self.into())
+    }
+}
+
+impl IntoChunk for &str {
+    fn into_chunk(self) -> Result<Bytes> {
+        self.as_bytes().into_chunk()
+    }
+}
+
+impl IntoChunk for &[u8] {
+    fn into_chunk(self) -> Result<Bytes> {
+        Ok(Bytes::copy_from_slice(self))
+    }
+}
+
+impl IntoChunk for Cow<'_, str> {
+    fn into_chunk(self) -> Result<Bytes> {
+        Ok(self.into_owned().into())
+    }
+}
+
+impl<T: IntoChunk, E: Into<BoxError>> IntoChunk for Result<T, E> {
+    fn into_chunk(self) -> Result<Bytes> {
+        self.map_err(Error::stream)?.into_chunk()
+    }
+}
+
+/// A stream of bytes, on its way to one client: what a function with `#[stream]` returns.
+///
+/// The client's leaving means the same as for an [`EventStream`](crate::EventStream). Its content type is
+/// `application/octet-stream` unless it or the handler says otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{generators, route, stream};
+///
+/// generators!(
+///     #[route("/numbers")]
+///     #[stream(content_type = "application/x-ndjson")]
+///     async fn numbers() {
+///         for n in 0..3 {
+///             yield format!("{{\"n\":{n}}}\n");
+///         }
+///     }
+/// );
+/// # fn main() {}
+/// ```
+#[derive(Debug)]
+#[must_use = "a stream does nothing until it is returned from a handler, or polled"]
+pub struct ByteStream {
+    pub(crate) feed: Feed<Bytes>,
+    pub(crate) content_type: HeaderValue,
+}
+
+impl ByteStream {
+    pub(crate) fn from_source(source: impl Source<Bytes> + 'static) -> Self {
+        Self {
+            feed: Feed::new(source),
+            content_type: HeaderValue::from_static("application/octet-stream"),
+        }
+    }
+
+    /// Sets the `Content-Type` of the response.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{generators, stream};
+    /// use http::HeaderValue;
+    ///
+    /// generators!(
+    ///     #[stream]
+    ///     async fn greeting() {
+    ///         yield "hello";
+    ///     }
+    /// );
+    ///
+    /// let greeting = greeting().content_type(HeaderValue::from_static("text/plain; charset=utf-8"));
+    /// ```
+    pub fn content_type(mut self, value: HeaderValue) -> Self {
+        self.content_type = value;
+        self
+    }
+
+    /// How long the clean-up of `raise_on_disconnect` may take, as in
+    /// [`EventStream::clean_up_deadline`](crate::EventStream::clean_up_deadline).
+    pub fn clean_up_deadline(mut self, deadline: Duration) -> Self {
+        self.feed.options.clean_up_deadline = Some(deadline);
+        self
+    }
+
+    /// Lets `client` know when this stream is over, as in [`EventStream::bind`](crate::EventStream::bind).
+    pub fn bind(mut self, client: Client) -> Self {
+        self.feed.clients.push(client);
+        self
+    }
+}
+
+impl Stream for ByteStream {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.feed.poll_item(cx)
+    }
+}

@@ -1,0 +1,81 @@
+//! `Client`: what a generator knows of the one who listens.
+
+use std::convert::Infallible;
+
+use axum_core::extract::FromRequestParts;
+use http::request::Parts;
+use tokio_util::sync::CancellationToken;
+
+/// A handle on the client of a stream, to learn of its leaving while the generator waits for something else.
+///
+/// As an argument of an `#[event_stream]` or `#[stream]` function it is bound to that call's stream, and a route
+/// makes it for the function by itself. Clones are bound alike: give them to the tasks that work for this client.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{Client, event_stream, generators, route};
+///
+/// async fn next_price() -> String { "42".into() }
+///
+/// generators!(
+///     #[route("/prices")]
+///     #[event_stream(raise_on_disconnect)]
+///     async fn prices(client: Client) {
+///         loop {
+///             tokio::select! {
+///                 price = next_price() => if (yield price).is_err() { break },
+///                 () = client.disconnected() => break,
+///             }
+///         }
+///         // The clean-up: it runs to its end although the client has gone.
+///     }
+/// );
+/// # fn main() {}
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Client {
+    gone: CancellationToken,
+}
+
+impl Client {
+    /// A client that is bound to no stream yet.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let client = bocadillo::Client::new();
+    /// assert!(!client.is_disconnected());
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Waits until the stream is over: the client has gone, or the stream has ended by itself.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe to use in `tokio::select!`: nothing is lost when it is dropped.
+    pub async fn disconnected(&self) {
+        self.gone.cancelled().await;
+    }
+
+    /// Whether the stream is over.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        self.gone.is_cancelled()
+    }
+
+    pub(crate) fn set_disconnected(&self) {
+        self.gone.cancel();
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Client {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self::new())
+    }
+}

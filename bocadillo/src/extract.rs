@@ -1,0 +1,231 @@
+//! What a handler may ask of a request: `State`, `Query`, `Json`, `LastEventId`. Path parameters are bound by
+//! `#[route]`; any extractor of axum's kind works beside these.
+
+use std::convert::Infallible;
+
+use axum_core::extract::{FromRef, FromRequest, FromRequestParts, Request};
+use axum_core::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::event::EventId;
+use crate::problem::Problem;
+
+/// The app's state, or a part of it.
+///
+/// `State<T>` is available in every app whose state is `T`, or whose state `S` has `T: FromRef<S>`. A handler that
+/// asks for a state which the app does not have is a compile error at `routes(…)`.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{App, State, event_stream, generators, route, routes};
+///
+/// #[derive(Clone)]
+/// struct Sensor { place: &'static str }
+///
+/// generators!(
+///     #[route("/place")]
+///     #[event_stream]
+///     async fn place(State(sensor): State<Sensor>) {
+///         yield sensor.place;
+///     }
+/// );
+///
+/// # fn main() {
+/// let app = App::with_state(Sensor { place: "roof" }).routes(routes![place]);
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct State<T>(pub T);
+
+impl<T, S> FromRequestParts<S> for State<T>
+where
+    T: FromRef<S>,
+    S: Sync,
+{
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        Ok(Self(T::from_ref(state)))
+    }
+}
+
+/// The query of the URL, as a type that deserialises from pairs of strings.
+///
+/// A query that does not fit is refused with 400 and what is wrong with it.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{Query, event_stream, generators, route};
+///
+/// #[derive(serde::Deserialize)]
+/// struct From { start: u32 }
+///
+/// generators!(
+///     #[route("/count")]
+///     #[event_stream]
+///     async fn count(Query(from): Query<From>) {
+///         for n in from.start.. {
+///             yield n.to_string();
+///         }
+///     }
+/// );
+/// # fn main() {}
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Query<T>(pub T);
+
+impl<T, S> FromRequestParts<S> for Query<T>
+where
+    T: DeserializeOwned,
+    S: Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        serde_urlencoded::from_str(parts.uri.query().unwrap_or_default())
+            .map(Self)
+            .map_err(|error| {
+                Problem::new(StatusCode::BAD_REQUEST)
+                    .detail(format!("the query does not fit: {error}"))
+            })
+    }
+}
+
+/// A JSON body: of the request as an argument, of the response as an answer.
+///
+/// As an argument it takes at most 2 MiB unless a
+/// [`DefaultBodyLimit`](axum_core::extract::DefaultBodyLimit) layer says otherwise. It refuses malformed JSON with
+/// 400, JSON of another shape with 422, and a `Content-Type` that is there and is not JSON with 415.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{Json, route};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Message { text: String }
+///
+/// #[route("/shout", methods = [POST])]
+/// async fn shout(Json(message): Json<Message>) -> Json<String> {
+///     Json(message.text.to_uppercase())
+/// }
+/// # fn main() {}
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Json<T>(pub T);
+
+impl<T, S> FromRequest<S> for Json<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        if !may_be_json(request.headers()) {
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+                .detail("send the body as JSON, with `Content-Type: application/json`")
+                .into_response());
+        }
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| {
+                let status = rejection.status();
+                Problem::new(status)
+                    .detail(rejection.body_text())
+                    .into_response()
+            })?;
+        serde_json::from_slice(&body).map(Self).map_err(|error| {
+            let (status, what) = match error.classify() {
+                serde_json::error::Category::Data => {
+                    (StatusCode::UNPROCESSABLE_ENTITY, "The JSON does not fit")
+                }
+                _ => (StatusCode::BAD_REQUEST, "JSON is malformed"),
+            };
+            Problem::new(status)
+                .detail(format!("{what}: {error}"))
+                .into_response()
+        })
+    }
+}
+
+fn may_be_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return true;
+    };
+    let essence = value
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    let Some((kind, subtype)) = essence.split_once('/') else {
+        return false;
+    };
+    let subtype = subtype.to_ascii_lowercase();
+    kind.eq_ignore_ascii_case("application") && (subtype == "json" || subtype.ends_with("+json"))
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => {
+                let json = HeaderValue::from_static("application/json");
+                ([(header::CONTENT_TYPE, json)], body).into_response()
+            }
+            Err(error) => {
+                tracing::error!(%error, "an answer does not serialise to JSON");
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+            }
+        }
+    }
+}
+
+/// The `Last-Event-ID` that a client sends when it reconnects: the id of the last event that it has seen
+/// (WHATWG HTML, section 9.2.4).
+///
+/// `None` for a client that comes for the first time, and for one that has seen no id. Bytes that are not UTF-8 become
+/// the replacement character: such an id is none that was sent.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{LastEventId, event_stream, generators, route, server_event};
+///
+/// generators!(
+///     #[route("/count")]
+///     #[event_stream]
+///     async fn count(LastEventId(last): LastEventId) {
+///         let seen = last.and_then(|id| id.as_str().parse::<u64>().ok());
+///         for n in seen.map_or(0, |n| n + 1)..10 {
+///             yield server_event!(id = n, data = n.to_string());
+///         }
+///     }
+/// );
+/// # fn main() {}
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastEventId(pub Option<EventId>);
+
+impl<S: Sync> FromRequestParts<S> for LastEventId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let sent = parts
+            .headers
+            .get("last-event-id")
+            .filter(|value| !value.is_empty());
+        // No header value has the three characters that an id cannot have.
+        let id = sent.and_then(|value| {
+            EventId::try_from(String::from_utf8_lossy(value.as_bytes()).into_owned()).ok()
+        });
+        Ok(Self(id))
+    }
+}

@@ -1,0 +1,242 @@
+//! A running stream, whatever it is made of: its source, its options, and the duty to tell the source that the client
+//! has gone and to see its clean-up through.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
+
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::event::ServerEvent;
+
+/// What may travel in a stream: events or bytes.
+pub(crate) trait Payload: Sized + Send + 'static {
+    fn write(self, batch: &mut Batch);
+}
+
+/// What is ready of a stream, on its way into one frame.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// Bytes that are this stream's alone. Reused from frame to frame.
+    pub(crate) own: BytesMut,
+    /// Bytes that other streams send as well, to go out as they are, after `own`.
+    pub(crate) shared: Option<Bytes>,
+    /// How the source has ended, if it has.
+    pub(crate) end: Option<Result<()>>,
+}
+
+impl Batch {
+    fn has_something(&self) -> bool {
+        !self.own.is_empty() || self.shared.is_some() || self.end.is_some()
+    }
+}
+
+/// Where the items of a stream come from.
+pub(crate) trait Source<T: Payload>: Send {
+    /// The next item. After `None` or an `Err` it is not polled again.
+    fn poll_item(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<T>>>;
+
+    /// Collects what is ready, until it comes to about `limit` bytes. Ready when there is something in `batch`.
+    fn poll_batch(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        batch: &mut Batch,
+        limit: usize,
+    ) -> Poll<()> {
+        while batch.own.len() < limit && batch.shared.is_none() && batch.end.is_none() {
+            match self.as_mut().poll_item(cx) {
+                Poll::Ready(Some(Ok(item))) => item.write(batch),
+                Poll::Ready(Some(Err(error))) => batch.end = Some(Err(error)),
+                Poll::Ready(None) => batch.end = Some(Ok(())),
+                Poll::Pending => break,
+            }
+        }
+        if batch.has_something() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Learns that the client has gone; `true` when there is a clean-up to run.
+    fn disconnect(self: Pin<&mut Self>) -> bool {
+        false
+    }
+
+    /// Runs the clean-up that [`disconnect`](Self::disconnect) has announced.
+    fn poll_clean_up(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// The span in which the source was made.
+    fn span(&self) -> &Span;
+}
+
+/// What an error in mid-stream looks like to the client: nothing, or a last event.
+pub(crate) type OnError = Arc<dyn Fn(&Error) -> Option<ServerEvent> + Send + Sync>;
+
+/// What may be set for one stream, or for all streams of an app. `None` means: as the app has it.
+#[derive(Clone, Default)]
+pub(crate) struct Options {
+    /// `Some(None)` is a keep-alive that is switched off.
+    pub(crate) keep_alive: Option<Option<Duration>>,
+    pub(crate) retry: Option<Duration>,
+    pub(crate) clean_up_deadline: Option<Duration>,
+    pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) on_error: Option<OnError>,
+}
+
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const CLEAN_UP_DEADLINE: Duration = Duration::from_secs(30);
+
+impl Options {
+    /// What is set here, and `other` where nothing is.
+    pub(crate) fn or(self, other: &Self) -> Self {
+        Self {
+            keep_alive: self.keep_alive.or(other.keep_alive),
+            retry: self.retry.or(other.retry),
+            clean_up_deadline: self.clean_up_deadline.or(other.clean_up_deadline),
+            max_lifetime: self.max_lifetime.or(other.max_lifetime),
+            on_error: self.on_error.or_else(|| other.on_error.clone()),
+        }
+    }
+
+    pub(crate) fn keep_alive(&self) -> Option<Duration> {
+        self.keep_alive.unwrap_or(Some(KEEP_ALIVE))
+    }
+
+    pub(crate) fn clean_up_deadline(&self) -> Duration {
+        self.clean_up_deadline.unwrap_or(CLEAN_UP_DEADLINE)
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("keep_alive", &self.keep_alive)
+            .field("retry", &self.retry)
+            .field("clean_up_deadline", &self.clean_up_deadline)
+            .field("max_lifetime", &self.max_lifetime)
+            .field("on_error", &self.on_error.is_some())
+            .finish()
+    }
+}
+
+/// A source on its way to one client.
+pub(crate) struct Feed<T: Payload> {
+    /// `None` once the source has ended.
+    source: Option<Pin<Box<dyn Source<T>>>>,
+    pub(crate) options: Options,
+    pub(crate) clients: Vec<Client>,
+    /// Who waits for clean-ups before the process may end.
+    pub(crate) clean_ups: Option<TaskTracker>,
+}
+
+impl<T: Payload> Feed<T> {
+    pub(crate) fn new(source: impl Source<T> + 'static) -> Self {
+        Self {
+            source: Some(Box::pin(source)),
+            options: Options::default(),
+            clients: Vec::new(),
+            clean_ups: None,
+        }
+    }
+
+    pub(crate) fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
+        let Some(source) = &mut self.source else {
+            return Poll::Ready(None);
+        };
+        let item = source.as_mut().poll_item(cx);
+        if matches!(item, Poll::Ready(None | Some(Err(_)))) {
+            self.finish();
+        }
+        item
+    }
+
+    pub(crate) fn poll_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &mut Batch,
+        limit: usize,
+    ) -> Poll<()> {
+        let Some(source) = &mut self.source else {
+            batch.end = Some(Ok(()));
+            return Poll::Ready(());
+        };
+        let polled = source.as_mut().poll_batch(cx, batch, limit);
+        if let Some(end) = &batch.end {
+            if let Err(error) = end {
+                source.span().in_scope(
+                    || tracing::error!(error = %error.chain(), "a stream ended with an error"),
+                );
+            }
+            self.finish();
+        }
+        polled
+    }
+
+    fn finish(&mut self) {
+        self.source = None;
+        self.clients
+            .drain(..)
+            .for_each(|client| client.set_disconnected());
+    }
+
+    /// The client has gone, or is to be treated so. Dropping the feed does the same.
+    pub(crate) fn disconnect(&mut self) {
+        let Some(mut source) = self.source.take() else {
+            return;
+        };
+        let has_clean_up = source.as_mut().disconnect();
+        self.finish();
+        if !has_clean_up {
+            return;
+        }
+        let span = source.span().clone();
+        let Ok(runtime) = Handle::try_current() else {
+            span.in_scope(|| {
+                tracing::warn!("a stream was dropped outside of a runtime: its clean-up cannot run")
+            });
+            return;
+        };
+        let clean_up = clean_up(source, self.options.clean_up_deadline()).instrument(span);
+        match &self.clean_ups {
+            Some(tracker) => drop(tracker.spawn_on(clean_up, &runtime)),
+            None => drop(runtime.spawn(clean_up)),
+        }
+    }
+}
+
+async fn clean_up<T: Payload>(mut source: Pin<Box<dyn Source<T>>>, deadline: Duration) {
+    let finished = std::future::poll_fn(|cx| source.as_mut().poll_clean_up(cx));
+    match tokio::time::timeout(deadline, finished).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(error = %error.chain(), "a clean-up ended with an error"),
+        Err(_) => tracing::warn!(
+            ?deadline,
+            "a clean-up did not finish within its deadline and was dropped"
+        ),
+    }
+}
+
+impl<T: Payload> Drop for Feed<T> {
+    fn drop(&mut self) {
+        self.disconnect();
+    }
+}
+
+impl<T: Payload> fmt::Debug for Feed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed")
+            .field("ended", &self.source.is_none())
+            .field("options", &self.options)
+            .finish()
+    }
+}

@@ -1,0 +1,137 @@
+//! Errors as `application/problem+json` (RFC 9457).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use axum_core::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// An error answer: a status, and a body of `application/problem+json` (RFC 9457).
+///
+/// All errors that the framework answers by itself are of this form. Return one from a handler to refuse a request
+/// before a stream starts.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::Problem;
+/// use http::StatusCode;
+///
+/// let problem = Problem::new(StatusCode::FORBIDDEN).detail("this sensor is not yours");
+/// assert_eq!(problem.to_string(), "403 Forbidden: this sensor is not yours");
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    status: StatusCode,
+    detail: Option<Cow<'static, str>>,
+    members: Map<String, Value>,
+    headers: Vec<(header::HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem with this status, whose reason phrase becomes its `title`.
+    #[must_use]
+    pub fn new(status: StatusCode) -> Self {
+        Self {
+            status,
+            detail: None,
+            members: Map::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// Says what is wrong with this one request, and what to do instead.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Adds an extension member (RFC 9457, section 3.2). A member named as one of the standard ones replaces it; a
+    /// `value` that does not serialise is left out, with an error in the log.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::Problem;
+    /// use http::StatusCode;
+    ///
+    /// let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS).with("limit", 5);
+    /// ```
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
+        match serde_json::to_value(value) {
+            Ok(value) => drop(self.members.insert(name.to_owned(), value)),
+            Err(error) => tracing::error!(%error, name, "a member of a problem does not serialise"),
+        }
+        self
+    }
+
+    /// Adds a header to the answer, such as `WWW-Authenticate` or `Retry-After`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::Problem;
+    /// use http::{HeaderValue, StatusCode, header};
+    ///
+    /// let problem = Problem::new(StatusCode::UNAUTHORIZED)
+    ///     .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    /// ```
+    #[must_use]
+    pub fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+impl From<StatusCode> for Problem {
+    fn from(status: StatusCode) -> Self {
+        Self::new(status)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.status)?;
+        match &self.detail {
+            Some(detail) => write!(f, ": {detail}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut body = Map::new();
+        if let Some(title) = self.status.canonical_reason() {
+            body.insert("title".to_owned(), title.into());
+        }
+        body.insert("status".to_owned(), self.status.as_u16().into());
+        if let Some(detail) = self.detail {
+            body.insert("detail".to_owned(), detail.into());
+        }
+        body.extend(self.members);
+
+        let mut response = (self.status, Value::Object(body).to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        for (name, value) in self.headers {
+            headers.append(name, value);
+        }
+        response
+    }
+}

@@ -1,0 +1,143 @@
+//! Which protocol a connection speaks: its first bytes tell.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+/// How a client that knows HTTP/2 to be spoken here begins (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// Reads as much as it takes to know the protocol, and gives it back to be read again.
+pub(crate) async fn detect<C: AsyncRead + Unpin>(
+    mut connection: C,
+) -> io::Result<(Protocol, Rewound<C>)> {
+    let mut head = BytesMut::new();
+    let protocol = loop {
+        let common = head.len().min(PREFACE.len());
+        if head[..common] != PREFACE[..common] {
+            break Protocol::Http1;
+        }
+        if common == PREFACE.len() {
+            break Protocol::Http2;
+        }
+        let mut missing = [0; PREFACE.len()];
+        let read = connection.read(&mut missing[common..]).await?;
+        if read == 0 {
+            break Protocol::Http1;
+        }
+        head.extend_from_slice(&missing[common..common + read]);
+    };
+    Ok((protocol, Rewound { head, connection }))
+}
+
+/// A connection of which some bytes have been read before their time.
+#[derive(Debug)]
+pub(crate) struct Rewound<C> {
+    head: BytesMut,
+    connection: C,
+}
+
+impl<C: AsyncRead + Unpin> AsyncRead for Rewound<C> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.head.is_empty() {
+            return Pin::new(&mut self.connection).poll_read(cx, buf);
+        }
+        let length = self.head.len().min(buf.remaining());
+        buf.put_slice(&self.head[..length]);
+        self.head.advance(length);
+        if self.head.is_empty() {
+            self.head = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<C: AsyncWrite + Unpin> AsyncWrite for Rewound<C> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.connection).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.connection).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.connection.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(chunks: &[&[u8]], expected: Protocol) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let mut connection = tokio_test_io(chunks);
+            let (protocol, mut rewound) = detect(&mut connection)
+                .await
+                .expect("no error is made here");
+            assert_eq!(protocol, expected);
+            let mut all = Vec::new();
+            rewound
+                .read_to_end(&mut all)
+                .await
+                .expect("no error is made here");
+            assert_eq!(all, chunks.concat());
+        });
+    }
+
+    fn tokio_test_io(chunks: &[&[u8]]) -> impl AsyncRead + Unpin + use<> {
+        let chunks: Vec<io::Result<bytes::Bytes>> = chunks
+            .iter()
+            .map(|chunk| Ok(bytes::Bytes::copy_from_slice(chunk)))
+            .collect();
+        tokio_util::io::StreamReader::new(futures_util::stream::iter(chunks))
+    }
+
+    #[test]
+    fn the_first_bytes_tell_the_protocol() {
+        check(&[PREFACE, b"frames"], Protocol::Http2);
+        check(
+            &[b"PRI * HT", b"TP/2.0\r\n\r\nSM\r\n", b"\r\n", b"frames"],
+            Protocol::Http2,
+        );
+        check(&[b"GET / HTTP/1.1\r\n\r\n"], Protocol::Http1);
+        check(&[b"P", b"OST / HTTP/1.1\r\n\r\n"], Protocol::Http1);
+        check(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r", b"!"], Protocol::Http1);
+        check(&[b"PRI"], Protocol::Http1);
+        check(&[], Protocol::Http1);
+    }
+}

@@ -1,0 +1,224 @@
+//! Status and headers of a stream's response, and when there is none.
+
+use std::any::Any;
+
+use axum_core::response::{IntoResponse, Response};
+use http::header::{self, HeaderName};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, request};
+
+use crate::body::{Body, StreamBody};
+use crate::byte_stream::ByteStream;
+use crate::problem::Problem;
+use crate::stream::EventStream;
+
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const INCREMENTAL: HeaderName = HeaderName::from_static("incremental");
+
+/// Marks a response whose body is an event stream, wherever the handler has put it.
+#[derive(Clone, Copy, Debug)]
+struct IsEventStream;
+
+impl IntoResponse for EventStream {
+    /// 200 with the headers of an event stream (WHATWG HTML, section 9.2.5).
+    fn into_response(self) -> Response {
+        event_stream(self).map(Body::into_axum)
+    }
+}
+
+fn event_stream(stream: EventStream) -> http::Response<Body> {
+    let mut response = http::Response::new(Body::events(StreamBody::new(stream.feed)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
+    headers.insert(header::CACHE_CONTROL, NO_CACHE);
+    // nginx, and those who took the header over from it, hold a response back until a buffer is full.
+    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    // The same for every other proxy (draft-ietf-httpbis-incremental).
+    headers.insert(INCREMENTAL, HeaderValue::from_static("?1"));
+    response.extensions_mut().insert(IsEventStream);
+    response
+}
+
+impl IntoResponse for ByteStream {
+    /// 200 with the stream's content type.
+    fn into_response(self) -> Response {
+        let mut response = Response::new(axum_core::body::Body::new(Box::pin(StreamBody::new(
+            self.feed,
+        ))));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, self.content_type);
+        response
+            .headers_mut()
+            .insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        response
+    }
+}
+
+/// 204 No Content: tells an `EventSource` to stop reconnecting (WHATWG HTML, section 9.2.1).
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{EventStream, StopReconnecting, event_stream, generators, route};
+/// use axum_core::response::{IntoResponse, Response};
+///
+/// generators!(
+///     #[event_stream]
+///     async fn progress(job: u64) {
+///         yield format!("job {job} runs");
+///     }
+///
+///     #[route("/jobs/{job}")]
+///     async fn job_progress(job: u64) -> Response {
+///         if job < 10 { StopReconnecting.into_response() } else { progress(job).into_response() }
+///     }
+/// );
+/// # fn main() {}
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StopReconnecting;
+
+impl IntoResponse for StopReconnecting {
+    fn into_response(self) -> Response {
+        StatusCode::NO_CONTENT.into_response()
+    }
+}
+
+/// Turns what a handler returned into a response, and keeps the type of an event stream's body where it can.
+pub(crate) fn respond<T: IntoResponse + 'static>(value: T) -> http::Response<Body> {
+    let value = match take::<T, EventStream>(value) {
+        Ok(stream) => return event_stream(stream),
+        Err(value) => value,
+    };
+    match take::<T, Result<EventStream, Problem>>(value) {
+        Ok(Ok(stream)) => event_stream(stream),
+        Ok(Err(problem)) => problem.into_response().map(Body::from),
+        Err(value) => value.into_response().map(Body::from),
+    }
+}
+
+fn take<T: 'static, U: 'static>(value: T) -> Result<U, T> {
+    let mut value = Some(value);
+    if let Some(found) = (&mut value as &mut dyn Any).downcast_mut::<Option<U>>() {
+        return Ok(found.take().expect("it was put in above"));
+    }
+    Err(value.expect("nothing has taken it"))
+}
+
+/// What of a request decides about its response.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    method: Method,
+    version: Version,
+    takes_event_stream: bool,
+}
+
+impl Asked {
+    pub(crate) fn of(parts: &request::Parts) -> Self {
+        Self {
+            method: parts.method.clone(),
+            version: parts.version,
+            takes_event_stream: accepts_event_stream(&parts.headers),
+        }
+    }
+
+    /// Applies to a handler's response what the handler cannot know or must not change.
+    pub(crate) fn complete(&self, mut response: http::Response<Body>) -> http::Response<Body> {
+        if response
+            .extensions_mut()
+            .remove::<IsEventStream>()
+            .is_some()
+        {
+            if response.status() == StatusCode::NO_CONTENT {
+                // A 204 has no body (RFC 9110, section 15.3.5), and none of its headers.
+                return StopReconnecting.into_response().map(Body::from);
+            } else if !self.takes_event_stream {
+                return Problem::new(StatusCode::NOT_ACCEPTABLE)
+                    .detail("this is an event stream: send `Accept: text/event-stream`, or no `Accept` at all")
+                    .into_response()
+                    .map(Body::from);
+            } else {
+                let headers = response.headers_mut();
+                headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
+                if self.version == Version::HTTP_11 {
+                    headers
+                        .entry(header::CONNECTION)
+                        .or_insert(HeaderValue::from_static("keep-alive"));
+                }
+            }
+        }
+        if self.method == Method::HEAD {
+            // A stream that is not polled has not started; dropping it here starts nothing either.
+            response = response.map(|_| Body::empty());
+        }
+        response
+    }
+}
+
+/// Whether `Accept` (RFC 9110, section 12.5.1) lets an event stream through: the most specific range that fits
+/// decides.
+fn accepts_event_stream(headers: &HeaderMap) -> bool {
+    let mut best: Option<(u8, bool)> = None;
+    let mut any = false;
+    for range in headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|v| v.split(','))
+    {
+        let mut parts = range.split(';').map(str::trim);
+        let media = parts.next().unwrap_or_default();
+        if media.is_empty() {
+            continue;
+        }
+        any = true;
+        let precision = match media.to_ascii_lowercase().as_str() {
+            "text/event-stream" => 3,
+            "text/*" => 2,
+            "*/*" => 1,
+            _ => continue,
+        };
+        let refused =
+            parts
+                .filter_map(|parameter| parameter.split_once('='))
+                .any(|(name, value)| {
+                    name.trim().eq_ignore_ascii_case("q") && value.trim().parse() == Ok(0.0)
+                });
+        if best.is_none_or(|(known, _)| known <= precision) {
+            best = Some((precision, !refused));
+        }
+    }
+    best.map_or(!any, |(_, accepted)| accepted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(accept: &[&str], expected: bool) {
+        let mut headers = HeaderMap::new();
+        for value in accept {
+            headers.append(header::ACCEPT, value.parse().expect("a header value"));
+        }
+        assert_eq!(accepts_event_stream(&headers), expected, "{accept:?}");
+    }
+
+    #[test]
+    fn an_accept_header_is_read_by_its_most_specific_range() {
+        check(&[], true);
+        check(&[""], true);
+        check(&["text/event-stream"], true);
+        check(&["Text/Event-Stream; charset=utf-8"], true);
+        check(&["*/*"], true);
+        check(&["text/*;q=0.1"], true);
+        check(&["application/json"], false);
+        check(&["application/json", "text/event-stream"], true);
+        check(&["application/json, */*;q=0.1"], true);
+        check(&["text/event-stream;q=0, */*"], false);
+        check(&["*/*, text/event-stream; q=0.000"], false);
+        check(&["*/*;q=0"], false);
+    }
+}

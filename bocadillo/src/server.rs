@@ -1,0 +1,294 @@
+//! Serving: the accept loop, the two protocols, limits and the drain.
+
+use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use crate::app::{App, AppService, Limits};
+use crate::error::{Error, Result, chain};
+use crate::listener::Listener;
+use crate::protocol::{Protocol, detect};
+use crate::signals::Signals;
+
+/// What hyper gathers of a response before it writes, and the most that it reads of a request's head.
+const BUFFER: usize = 16 * 1024;
+/// How much of one HTTP/2 stream waits for a client that does not read.
+const HTTP2_SEND_BUFFER: usize = 64 * 1024;
+/// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so.
+const HTTP2_PING: Duration = Duration::from_secs(20);
+const HTTP2_STREAMS: u32 = 250;
+/// How long the loop rests when the process can take no more connections.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// The peer's address, among a request's extensions, where the connection has one.
+///
+/// Behind a proxy it is the proxy's.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{Peer, route};
+///
+/// #[route("/whoami")]
+/// async fn whoami(Peer(address): Peer) -> String {
+///     address.map_or_else(|| "somebody".to_owned(), |address| address.to_string())
+/// }
+/// # fn main() {}
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub Option<SocketAddr>);
+
+impl<S: Sync> axum_core::extract::FromRequestParts<S> for Peer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut http::request::Parts,
+        _: &S,
+    ) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().copied().unwrap_or(Self(None)))
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> App<S> {
+    /// Serves the app on `listener` until the process gets SIGTERM or SIGINT, and then drains it as
+    /// [`serve_until`](Self::serve_until) does. A second signal ends the wait.
+    ///
+    /// # Errors
+    ///
+    /// When the routes conflict, when the listener has no address, or when signals cannot be listened to.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+    /// bocadillo::App::new().serve(listener).await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn serve(self, listener: impl Listener) -> Result<()> {
+        let mut signals = Signals::listen()?;
+        let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
+        let watch = async {
+            let name = signals.next().await;
+            tracing::info!("{name}: ending the streams");
+            stop.cancel();
+            let name = signals.next().await;
+            tracing::warn!("{name} again: not waiting any longer");
+            hurry.cancel();
+            pending::<()>().await;
+        };
+        tokio::select! {
+            served = self.serve_with(listener, stop.cancelled(), hurry.cancelled()) => served,
+            () = watch => Ok(()),
+        }
+    }
+
+    /// Serves the app on `listener` until `stop` is ready, and then drains it: no more connections are taken, event
+    /// streams end, requests under way are answered and clean-ups run to their ends, all within the
+    /// [`shutdown_timeout`](Self::shutdown_timeout).
+    ///
+    /// What is left after that is cut, with a warning in the log. A stream of bytes is cut at once, so that its client
+    /// does not take a part for the whole.
+    ///
+    /// # Errors
+    ///
+    /// When the routes conflict, or when the listener has no address.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the accept loop alone; connections live on.
+    pub async fn serve_until(
+        self,
+        listener: impl Listener,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Result<()> {
+        self.serve_with(listener, stop, pending()).await
+    }
+
+    async fn serve_with(
+        self,
+        mut listener: impl Listener,
+        stop: impl Future<Output = ()>,
+        hurry: impl Future<Output = ()>,
+    ) -> Result<()> {
+        let address = listener.address().map_err(Error::listen)?;
+        let infos: Vec<_> = self.route_infos().collect();
+        let limits = self.limits;
+        let server = Server::new(self.into_service()?, limits);
+        tracing::info!("listening on {address}");
+        infos.iter().for_each(|info| tracing::info!("{info}"));
+
+        let mut stop = pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut stop => break,
+            };
+            match accepted {
+                Ok((connection, peer)) => server.spawn(connection, peer),
+                Err(error) if concerns_one_connection(&error) => {
+                    tracing::debug!(%error, "a connection was lost")
+                }
+                Err(error) => {
+                    tracing::error!(%error, "no connection can be taken; trying again in a second");
+                    tokio::select! {
+                        () = sleep(ACCEPT_PAUSE) => {}
+                        () = &mut stop => break,
+                    }
+                }
+            }
+        }
+        // From here on a load balancer, or the next process on this port, gets the new ones.
+        drop(listener);
+        server.drain(limits.shutdown_timeout, hurry).await;
+        Ok(())
+    }
+}
+
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}
+
+/// What all connections share.
+#[derive(Clone)]
+struct Server {
+    service: AppService,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    header_timeout: Duration,
+    /// Ends the connections that a drain could not wait for.
+    cut: CancellationToken,
+}
+
+impl Server {
+    fn new(service: AppService, limits: Limits) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_timeout)
+            .max_buf_size(BUFFER)
+            // Frames are gathered before they come to hyper; one flat buffer is then cheaper than a list of them.
+            .writev(false);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .keep_alive_interval(HTTP2_PING)
+            .keep_alive_timeout(HTTP2_PING)
+            .max_concurrent_streams(HTTP2_STREAMS)
+            .max_send_buf_size(HTTP2_SEND_BUFFER)
+            .max_header_list_size(BUFFER as u32);
+        Self {
+            service,
+            http1,
+            http2,
+            header_timeout: limits.header_timeout,
+            cut: CancellationToken::new(),
+        }
+    }
+
+    fn spawn<C>(&self, connection: C, peer: Option<SocketAddr>)
+    where
+        C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let server = self.clone();
+        self.service.context.tracker.spawn(async move {
+            let cut = server.cut.clone();
+            tokio::select! {
+                biased;
+                () = cut.cancelled() => {}
+                () = server.serve(connection, peer) => {}
+            }
+        });
+    }
+
+    async fn serve<C>(self, connection: C, peer: Option<SocketAddr>)
+    where
+        C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let context = Arc::clone(&self.service.context);
+        let drained = pin!(context.drained());
+        let detected = tokio::select! {
+            detected = timeout(self.header_timeout, detect(connection)) => detected,
+            // Nothing has been asked yet.
+            () = context.drained() => return,
+        };
+        let (protocol, connection) = match detected {
+            Ok(Ok(detected)) => detected,
+            Ok(Err(error)) => {
+                return tracing::debug!(%error, "a connection was lost before it asked for anything");
+            }
+            Err(_) => return tracing::debug!("a connection was cut: it asked for nothing in time"),
+        };
+        let connection = TokioIo::new(connection);
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            self.service.clone().call(request)
+        });
+        let served = match protocol {
+            Protocol::Http1 => {
+                let mut serving = pin!(
+                    self.http1
+                        .serve_connection(connection, service)
+                        .with_upgrades()
+                );
+                match select(serving.as_mut(), drained).await {
+                    Either::Left((served, _)) => served,
+                    Either::Right(_) => {
+                        serving.as_mut().graceful_shutdown();
+                        serving.await
+                    }
+                }
+            }
+            Protocol::Http2 => {
+                let mut serving = pin!(self.http2.serve_connection(connection, service));
+                match select(serving.as_mut(), drained).await {
+                    Either::Left((served, _)) => served,
+                    Either::Right(_) => {
+                        serving.as_mut().graceful_shutdown();
+                        serving.await
+                    }
+                }
+            }
+        };
+        if let Err(error) = served {
+            tracing::debug!(error = %chain(&error), "a connection ended with an error");
+        }
+    }
+
+    async fn drain(&self, wait: Duration, hurry: impl Future<Output = ()>) {
+        let context = &self.service.context;
+        context.drain();
+        context.tracker.close();
+        tokio::select! {
+            () = context.tracker.wait() => return,
+            () = sleep(wait) => {}
+            () = hurry => {}
+        }
+        let left = context.tracker.len();
+        tracing::warn!(
+            left,
+            ?wait,
+            "connections or clean-ups did not end in time and are cut"
+        );
+        self.cut.cancel();
+    }
+}
