@@ -25,6 +25,8 @@
 //!
 //! [spec]: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 
+mod decode;
 mod encode;
 
+pub use decode::{Decoded, Decoder, Message};
 pub use encode::{KEEP_ALIVE, encode};
