@@ -1,7 +1,7 @@
 //! The one error type of the crate.
 //!
-//! A part of the crate that can fail in a new way adds a [`Kind`] with its text, a predicate, and where it has an error
-//! of its own a `From`.
+//! A part of the crate that can fail in a new way adds a [`Kind`] with its text, a predicate, and
+//! where it has an error of its own a `From`.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -30,8 +30,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Anything that can go wrong in this crate.
 ///
-/// It is opaque, so that a new way to fail breaks nobody: ask it with the `is_` predicates. `Display` prints one level;
-/// [`source`](StdError::source) is the next, with the particulars.
+/// It is opaque, so that a new way to fail breaks nobody: ask it with the `is_` predicates.
+/// `Display` prints one level; [`source`](StdError::source) is the next, with the particulars.
 ///
 /// # Examples
 ///
@@ -94,7 +94,8 @@ impl Error {
         }
     }
 
-    /// What user code ended a stream with. An error of ours comes through as it is: wrapping it would hide its kind.
+    /// What user code ended a stream with. An error of ours comes through as it is: wrapping it
+    /// would hide its kind.
     pub(crate) fn stream(source: impl Into<BoxError>) -> Self {
         match source.into().downcast::<Self>() {
             Ok(ours) => *ours,
@@ -152,7 +153,8 @@ impl Error {
         self.kind == Kind::Listen
     }
 
-    /// Whether an event's name, id or another field held what cannot stand on the wire. The source is a [`FieldError`].
+    /// Whether an event's name, id or another field held what cannot stand on the wire. The source
+    /// is a [`FieldError`].
     ///
     /// # Examples
     ///
@@ -201,7 +203,8 @@ impl Error {
         self.kind == Kind::Stream
     }
 
-    /// Whether a [`Decoder`](crate::wire::Decoder) was given a longer line or event than its limits allow.
+    /// Whether a [`Decoder`](crate::wire::Decoder) was given a longer line or event than its limits
+    /// allow.
     ///
     /// # Examples
     ///

@@ -1,8 +1,9 @@
-//! What one message may contain: the event, and what turns into one. How it is written is `wire`'s affair.
+//! What one message may contain, and what turns into one. How it is written is `wire`'s affair.
 
 mod builder;
 mod field;
 mod id;
+mod into_event;
 mod name;
 
 use std::borrow::Cow;
@@ -10,19 +11,20 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::error::{BoxError, Error, Result};
+use crate::error::Result;
 use crate::json;
 
 pub use builder::{EventBuilder, IntoData, IntoText};
 pub use field::FieldError;
 pub use id::EventId;
+pub use into_event::IntoEvent;
 pub use name::EventName;
 
 /// One message of an event stream.
 ///
-/// There are a macro and a builder for it: [`server_event!`](crate::server_event) with a keyword for each field, and
-/// the methods here. Whatever it holds can be written: data may have any line ends, a name or an id that could do harm
-/// cannot be made. What is set twice has the later value.
+/// There are a macro and a builder for it: [`server_event!`](crate::server_event) with a keyword
+/// for each field, and the methods here. Whatever it holds can be written: data may have any line
+/// ends, a name or an id that could do harm cannot be made. What is set twice has the later value.
 ///
 /// | field | on the wire | a browser |
 /// |---|---|---|
@@ -32,9 +34,9 @@ pub use name::EventName;
 /// | [`retry`](Self::retry) | `retry:`, in milliseconds | how long it waits until it reconnects |
 /// | [`comment`](Self::comment) | a line that begins with `:` | nothing |
 ///
-/// An event with a name or an id and no data is written with empty data, for a client dispatches no event without
-/// data. An event with a comment or a retry alone is no event for the client, and is written without the blank line that
-/// ends one (several clients dispatch an empty event at that).
+/// An event with a name or an id and no data is written with empty data, for a client dispatches no
+/// event without data. An event with a comment or a retry alone is no event for the client, and is
+/// written without the blank line that ends one (several clients dispatch an empty event at that).
 ///
 /// # Examples
 ///
@@ -74,9 +76,10 @@ impl ServerEvent {
 
     /// An event with this data.
     ///
-    /// A CRLF, CR or LF within it ends a line, each once; a client gets them all as LF. Leading and trailing white
-    /// space and line ends survive. Empty data is an event too. Text known when the program is compiled costs no
-    /// allocation; text that is borrowed for less than `'static` needs a `to_owned`.
+    /// A CRLF, CR or LF within it ends a line, each once; a client gets them all as LF. Leading and
+    /// trailing white space and line ends survive. Empty data is an event too. Text known when the
+    /// program is compiled costs no allocation; text that is borrowed for less than `'static` needs
+    /// a `to_owned`.
     ///
     /// # Examples
     ///
@@ -126,9 +129,9 @@ impl ServerEvent {
     ///
     /// # Errors
     ///
-    /// When the value does not serialise ([`is_json`](Error::is_json)): its `Serialize` fails, a map has keys that are
-    /// no text, or a number is NaN or infinite. JSON has no such numbers, and `null` in their place would be a silent
-    /// replacement.
+    /// When the value does not serialise ([`is_json`](crate::Error::is_json)): its `Serialize`
+    /// fails, a map has keys that are no text, or a number is NaN or infinite. JSON has no such
+    /// numbers, and `null` in their place would be a silent replacement.
     ///
     /// # Examples
     ///
@@ -151,7 +154,8 @@ impl ServerEvent {
         json::to_string(value).map(Self::data)
     }
 
-    /// A comment alone, which no client hears: for keeping a connection busy, and for people who read the stream.
+    /// A comment alone, which no client hears: for keeping a connection busy, and for people who
+    /// read the stream.
     ///
     /// # Examples
     ///
@@ -216,10 +220,11 @@ impl ServerEvent {
         self
     }
 
-    /// Sets how long the client shall wait until it reconnects, from now on, not for this event alone.
+    /// Sets how long the client shall wait until it reconnects, from now on, not for this event
+    /// alone.
     ///
-    /// It is written in whole milliseconds, a fraction rounded up. Clients ignore more than they can count: browsers
-    /// take some 24 days.
+    /// It is written in whole milliseconds, a fraction rounded up, however many they are. A client
+    /// may ignore more than it can count.
     ///
     /// # Examples
     ///
@@ -325,117 +330,9 @@ impl ServerEvent {
     }
 }
 
-/// What `yield` takes, and what the items of a stream may be.
-///
-/// An event is itself, and text is the data of one. A `Result` of any of these is one too: its error ends the stream as
-/// if the generator had returned it, so that `yield server_event!(json = …)` needs no `?`.
-///
-/// Implement it for types of your own.
-///
-/// # Examples
-///
-/// ```
-/// use bocadillo::{EventName, IntoEvent, Result, ServerEvent};
-///
-/// enum Weather {
-///     Temperature(f64),
-///     Storm,
-/// }
-///
-/// impl IntoEvent for Weather {
-///     fn into_event(self) -> Result<ServerEvent> {
-///         const TEMPERATURE: EventName = EventName::from_static("temperature");
-///         const STORM: EventName = EventName::from_static("storm");
-///
-///         Ok(match self {
-///             Self::Temperature(value) => ServerEvent::json(&value)?.name(TEMPERATURE),
-///             Self::Storm => ServerEvent::data("").name(STORM),
-///         })
-///     }
-/// }
-///
-/// assert_eq!(Weather::Temperature(21.5).into_event()?.get_data(), Some("21.5"));
-/// assert_eq!(Weather::Storm.into_event()?.get_name().unwrap(), "storm");
-/// assert_eq!("Hello".into_event()?, ServerEvent::data("Hello"));
-/// # Ok::<(), bocadillo::Error>(())
-/// ```
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an event",
-    label = "neither an event, nor text, nor a `Result` of one",
-    note = "`server_event!(json = …)` makes an event of any `Serialize` value, `server_event!(data = …)` of text",
-    note = "for a type of your own implement `IntoEvent`"
-)]
-pub trait IntoEvent {
-    /// Makes the event.
-    ///
-    /// # Errors
-    ///
-    /// When the value is an error, or cannot be written as an event.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use bocadillo::{IntoEvent, ServerEvent};
-    ///
-    /// assert_eq!(String::from("Hello").into_event()?.get_data(), Some("Hello"));
-    ///
-    /// let failed: Result<ServerEvent, std::fmt::Error> = Err(std::fmt::Error);
-    /// assert!(failed.into_event().unwrap_err().is_stream());
-    /// # Ok::<(), bocadillo::Error>(())
-    /// ```
-    fn into_event(self) -> Result<ServerEvent>;
-}
-
-impl IntoEvent for ServerEvent {
-    fn into_event(self) -> Result<ServerEvent> {
-        Ok(self)
-    }
-}
-
-macro_rules! text_into_event {
-    ($($text:ty)*) => {$(
-        impl IntoEvent for $text {
-            fn into_event(self) -> Result<ServerEvent> {
-                Ok(ServerEvent::data(self.into_text()))
-            }
-        }
-    )*};
-}
-
-text_into_event!(&str String &String Cow<'_, str> Box<str>);
-
-impl<T: IntoEvent, E: Into<BoxError>> IntoEvent for Result<T, E> {
-    fn into_event(self) -> Result<ServerEvent> {
-        self.map_err(Error::stream)?.into_event()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_kind_of_text_is_the_data_of_an_event() {
-        let expected = ServerEvent::data("Hello");
-        let owned = String::from("Hello");
-        assert_eq!((&owned).into_event().unwrap(), expected);
-        assert_eq!(owned.as_str().into_event().unwrap(), expected);
-        assert_eq!(Cow::from(owned.as_str()).into_event().unwrap(), expected);
-        assert_eq!(Box::<str>::from("Hello").into_event().unwrap(), expected);
-        assert_eq!(owned.into_event().unwrap(), expected);
-    }
-
-    #[test]
-    fn a_result_in_a_result_is_an_event_and_keeps_the_kind_of_its_error() {
-        let nested: Result<Result<&str>, std::fmt::Error> = Ok(Ok("Hello"));
-        assert_eq!(nested.into_event().unwrap(), ServerEvent::data("Hello"));
-        assert!(
-            ServerEvent::json(&f64::NAN)
-                .into_event()
-                .unwrap_err()
-                .is_json()
-        );
-    }
 
     #[test]
     fn lines_are_joined_whatever_they_are() {

@@ -1,4 +1,5 @@
-//! JSON straight into text, with no tree between: what `server_event!(json = {…})` and `ServerEvent::json` write with.
+//! JSON straight into text, with no tree between: what `server_event!(json = {…})` and
+//! `ServerEvent::json` write with.
 
 mod finite;
 
@@ -7,10 +8,11 @@ use serde::Serialize;
 use crate::error::{Error, Kind, Result};
 use finite::Finite;
 
-/// Writes one JSON text, token by token, as the straight-line code of `server_event!` asks for them.
+/// Writes one JSON text, token by token, as the straight-line code of `server_event!` asks for
+/// them.
 ///
-/// The commas and colons are its own affair. It keeps the first error, so that the calls need no `?` between them;
-/// the macro sees to it that arrays and objects are ended.
+/// The commas and colons are its own affair. It keeps the first error, so that the calls need no
+/// `?` between them; the macro sees to it that arrays and objects are ended.
 #[derive(Debug, Default)]
 pub struct JsonWriter {
     out: Vec<u8>,
@@ -118,3 +120,6 @@ pub(crate) fn to_string<T: Serialize + ?Sized>(value: &T) -> Result<String> {
     writer.value(value);
     writer.finish()
 }
+
+#[cfg(test)]
+mod tests;

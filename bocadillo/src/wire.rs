@@ -27,6 +27,11 @@
 
 mod decode;
 mod encode;
+mod message;
 
-pub use decode::{Decoded, Decoder, Message};
+pub use decode::Decoder;
 pub use encode::{KEEP_ALIVE, encode};
+pub use message::{Decoded, Message};
+
+#[cfg(test)]
+mod properties;

@@ -10,7 +10,8 @@ pub(super) enum Field {
 }
 
 impl Field {
-    /// Where `text` has the first byte that this field cannot hold. All of them are ASCII, so a byte is a character.
+    /// Where `text` has the first byte that this field cannot hold. All of them are ASCII, so a
+    /// byte is a character.
     pub(super) const fn find_forbidden(self, text: &str) -> Option<usize> {
         let bytes = text.as_bytes();
         let mut offset = 0;
@@ -37,9 +38,9 @@ impl Field {
 
 /// A text that cannot be the name or the id of an event, and why.
 ///
-/// Both are one line on the wire, so a line end in one would start another field: an attacker who chooses a name would
-/// write events of his own. And an id with a NUL is ignored by every conforming client. So neither is ever written,
-/// and neither is replaced in silence.
+/// Both are one line on the wire, so a line end in one would start another field: an attacker who
+/// chooses a name would write events of his own. And an id with a NUL is ignored by every
+/// conforming client. So neither is ever written, and neither is replaced in silence.
 ///
 /// # Examples
 ///

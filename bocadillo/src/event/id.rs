@@ -7,15 +7,16 @@ use std::str::FromStr;
 
 use super::field::{Field, FieldError};
 
-/// How long an id may be to need no allocation: what fills the space that `String` takes anyway. Every integer up to 64
-/// bits, a Redis stream id and `epoch-sequence` fit.
+/// How long text may be to need no allocation: with its length and the tag it makes four words. Every
+/// integer up to 64 bits, a Redis stream id and `epoch-sequence` fit.
 const INLINE: usize = 30;
 
-/// The id of an event: one line of text, which a client that reconnects sends back in its `Last-Event-ID` header.
+/// The id of an event: one line of text, which a client that reconnects sends back in its
+/// `Last-Event-ID` header.
 ///
-/// The type cannot hold a line end, nor a NUL, for which a client would ignore the whole id
-/// (WHATWG HTML, section 9.2.6). Integers turn into ids with no allocation and no check, and so does short text.
-/// Empty text is an id too: it makes the client forget the last one.
+/// The type cannot hold a line end, nor a NUL, for which a client would ignore the whole id (WHATWG
+/// HTML, section 9.2.6). Integers turn into ids with neither a check nor an allocation, and short text
+/// needs no allocation either. Empty text is an id too: it makes the client forget the last one.
 ///
 /// # Examples
 ///
@@ -46,8 +47,9 @@ impl EventId {
     ///
     /// # Panics
     ///
-    /// When `id` has a line feed, a carriage return or a NUL: in a `const`, and so in `const { … }`, that is an error of
-    /// the compiler. For text that comes from outside there is [`TryFrom`].
+    /// When `id` has a line feed, a carriage return or a NUL: in a `const`, and so in
+    /// `const { … }`, that is an error of the compiler. For text that comes from outside there is
+    /// [`TryFrom`].
     ///
     /// # Examples
     ///
@@ -57,7 +59,7 @@ impl EventId {
     /// const START: EventId = EventId::from_static("start");
     /// ```
     ///
-    /// ```compile_fail
+    /// ```compile_fail,E0080
     /// # use bocadillo::EventId;
     /// const NUL: EventId = EventId::from_static("a\0b");
     /// ```

@@ -6,10 +6,11 @@ use std::str::FromStr;
 
 use super::field::{Field, FieldError};
 
-/// The name of an event: one line of text, the `type` under which a browser's `addEventListener` hears it.
+/// The name of an event: one line of text, the `type` under which a browser's `addEventListener`
+/// hears it.
 ///
-/// The type cannot hold a line end, so a name that came from outside never injects a field
-/// (WHATWG HTML, section 9.2.6). Anything else goes, empty text too: a client then dispatches the event as
+/// The type cannot hold a line end, so a name that came from outside never injects a field (WHATWG
+/// HTML, section 9.2.6). Anything else goes, empty text too: a client then dispatches the event as
 /// `message`, as if it had no name.
 ///
 /// # Examples
@@ -33,8 +34,8 @@ impl EventName {
     ///
     /// # Panics
     ///
-    /// When `name` has a line feed or a carriage return: in a `const`, and so in `const { … }`, that is an error of the
-    /// compiler. For text that comes from outside there is [`TryFrom`].
+    /// When `name` has a line feed or a carriage return: in a `const`, and so in `const { … }`,
+    /// that is an error of the compiler. For text that comes from outside there is [`TryFrom`].
     ///
     /// # Examples
     ///
@@ -44,7 +45,7 @@ impl EventName {
     /// let event = ServerEvent::data("21.5").name(const { EventName::from_static("temperature") });
     /// ```
     ///
-    /// ```compile_fail
+    /// ```compile_fail,E0080
     /// # use bocadillo::EventName;
     /// const TWO_LINES: EventName = EventName::from_static("two\nlines");
     /// ```

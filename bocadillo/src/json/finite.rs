@@ -1,7 +1,8 @@
 //! A `Serialize` that refuses NaN and infinity, for which `serde_json` writes `null`.
 //!
-//! It stands between a value and any serialiser, hands everything on, and wraps what is nested, so that a number is met
-//! wherever it is. Map keys included, though `serde_json` refuses those by itself.
+//! It stands between a value and any serialiser, hands everything on, and wraps what is nested, so
+//! that a number is met wherever it is. Map keys included, though `serde_json` refuses those by
+//! itself.
 
 use std::fmt::Display;
 

@@ -1,7 +1,9 @@
-//! The decoder: bytes, in whatever pieces they come, into events. The grammar stands in [`wire`](super).
+//! The decoder: bytes, in whatever pieces they come, into events. The grammar stands in
+//! [`wire`](super).
 //!
-//! It follows [section 9.2.6][spec] to the letter. Two of its consequences are easily missed: the end of the stream ends
-//! no event, and an id counts for every event after it until another one comes.
+//! It follows [section 9.2.6][spec] to the letter. Two of its consequences are easily missed: the
+//! end of the stream ends no event, and an id counts for every event after it until another one
+//! comes.
 //!
 //! [spec]: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 
@@ -10,6 +12,7 @@ use std::time::Duration;
 
 use memchr::{memchr, memchr2};
 
+use super::message::{Decoded, Message};
 use crate::error::{Error, Kind, Result};
 
 /// How much of a line, and of an event's data, is held unless the caller says otherwise.
@@ -19,9 +22,10 @@ const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// Reads an event stream, as the WHATWG HTML standard (section 9.2.6) says and as browsers do.
 ///
-/// It does no input of its own: hand it bytes as they come, cut wherever they may be, in a character too. What it holds
-/// is bounded: see [`max_line`](Self::max_line) and [`max_data`](Self::max_data). Bytes that are not UTF-8 become
-/// U+FFFD, unknown fields are ignored, and an event that the end of the stream cuts short is never given out.
+/// It does no input of its own: hand it bytes as they come, cut wherever they may be, in a
+/// character too. What it holds is bounded: see [`max_line`](Self::max_line) and
+/// [`max_data`](Self::max_data). Bytes that are not UTF-8 become U+FFFD, unknown fields are
+/// ignored, and an event that the end of the stream cuts short is never given out.
 ///
 /// # Examples
 ///
@@ -61,60 +65,6 @@ pub struct Decoder {
     failed: Option<Limit>,
 }
 
-/// What a [`Decoder`] reads.
-///
-/// # Examples
-///
-/// ```
-/// use std::time::Duration;
-///
-/// use bocadillo::wire::{Decoded, Decoder};
-///
-/// let mut decoder = Decoder::new();
-/// let mut input = &b": keep-alive\nretry: 500\n"[..];
-///
-/// assert_eq!(decoder.decode(&mut input)?, Some(Decoded::Comment("keep-alive".to_owned())));
-/// assert_eq!(decoder.decode(&mut input)?, Some(Decoded::Retry(Duration::from_millis(500))));
-/// assert_eq!(decoder.decode(&mut input)?, None);
-/// # Ok::<(), bocadillo::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Decoded {
-    /// An event that a client dispatches.
-    Event(Message),
-    /// A comment line, without the colon and one space after it. Clients ignore it.
-    Comment(String),
-    /// The time to wait until a reconnect, from now on. It counts as soon as its line ends, whether an event follows or
-    /// not.
-    Retry(Duration),
-}
-
-/// An event as a client gets it.
-///
-/// # Examples
-///
-/// ```
-/// use bocadillo::wire::{Decoded, Decoder, Message};
-///
-/// let mut input = &b"id: 7\ndata: Hello\n\n"[..];
-/// let Some(Decoded::Event(message)) = Decoder::new().decode(&mut input)? else { panic!("an event") };
-///
-/// let Message { name, data, last_event_id, .. } = message;
-/// assert_eq!((&*name, &*data, &*last_event_id), ("message", "Hello", "7"));
-/// # Ok::<(), bocadillo::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct Message {
-    /// The name: `message` if the event has none.
-    pub name: String,
-    /// The data, its lines joined by LF.
-    pub data: String,
-    /// The id of this event, or if it has none of the last one that had; empty if there was none.
-    pub last_event_id: String,
-}
-
 #[derive(Clone, Copy, Debug)]
 enum Limit {
     Line(usize),
@@ -148,7 +98,8 @@ impl Decoder {
         }
     }
 
-    /// Sets how long a line may be, in bytes without its end: 16 MiB by default, `usize::MAX` for no limit.
+    /// Sets how long a line may be, in bytes without its end: 16 MiB by default, `usize::MAX` for
+    /// no limit.
     ///
     /// # Examples
     ///
@@ -165,8 +116,8 @@ impl Decoder {
         self
     }
 
-    /// Sets how long the data of one event may be, in bytes, all its lines together: 16 MiB by default, `usize::MAX`
-    /// for no limit.
+    /// Sets how long the data of one event may be, in bytes, all its lines together: 16 MiB by
+    /// default, `usize::MAX` for no limit.
     ///
     /// # Examples
     ///
@@ -183,8 +134,8 @@ impl Decoder {
         self
     }
 
-    /// Makes this the decoder of a reconnection that sent `id` as its `Last-Event-ID`: an event without an id has this
-    /// one, as in browsers.
+    /// Makes this the decoder of a reconnection that sent `id` as its `Last-Event-ID`: an event
+    /// without an id has this one, as in browsers.
     ///
     /// # Examples
     ///
@@ -203,14 +154,16 @@ impl Decoder {
         self
     }
 
-    /// Reads up to the end of the next event, comment or retry, and takes what it has read off the front of `input`.
+    /// Reads up to the end of the next event, comment or retry, and takes what it has read off the
+    /// front of `input`.
     ///
-    /// `None` says that `input` is used up and that more is needed: call it until then for each chunk.
+    /// `None` says that `input` is used up and that more is needed: call it until then for each
+    /// chunk.
     ///
     /// # Errors
     ///
-    /// When a line or an event is longer than the limit ([`is_too_long`](Error::is_too_long)). There is no way to go on
-    /// in such a stream, so every later call fails too.
+    /// When a line or an event is longer than the limit ([`is_too_long`](Error::is_too_long)).
+    /// There is no way to go on in such a stream, so every later call fails too.
     ///
     /// # Examples
     ///
@@ -237,8 +190,8 @@ impl Decoder {
         })
     }
 
-    /// The id that a client would send as `Last-Event-ID` now. It counts from the end of its event on, and one in a block
-    /// without data counts too.
+    /// The id that a client would send as `Last-Event-ID` now. It counts from the end of its event
+    /// on, and one in a block without data counts too.
     ///
     /// # Examples
     ///
@@ -257,7 +210,8 @@ impl Decoder {
         &self.last_event_id
     }
 
-    /// Whether something has begun that has not ended, so that the end of the stream now would lose it.
+    /// Whether something has begun that has not ended, so that the end of the stream now would lose
+    /// it.
     ///
     /// # Examples
     ///
@@ -388,13 +342,15 @@ impl From<Limit> for Error {
     }
 }
 
-/// A line end is never part of a character, so that each line decodes by itself as the whole stream would.
+/// A line end is never part of a character, so that each line decodes by itself as the whole stream
+/// would.
 fn replace(buffer: &mut String, value: &[u8]) {
     buffer.clear();
     buffer.push_str(&String::from_utf8_lossy(value));
 }
 
-/// Digits and nothing else. A number without bound is more than any clock counts, so the greatest stands for it.
+/// Digits and nothing else. A number without bound is more than any clock counts, so the greatest
+/// stands for it.
 fn milliseconds(digits: &[u8]) -> Option<Duration> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -406,3 +362,6 @@ fn milliseconds(digits: &[u8]) -> Option<Duration> {
     });
     Some(Duration::from_millis(number))
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -3,10 +3,12 @@
 //! Of what the grammar leaves open it takes what every known client reads alike:
 //!
 //! - a line ends in LF, and a CRLF, CR or LF in data or a comment ends a line, each once;
-//! - a colon and one space stand after the field's name, always, so that the value's own leading space survives;
+//! - a colon and one space stand after the field's name, always, so that the value's own leading
+//!   space survives;
 //! - the order is comment, retry, id, event, data;
-//! - a block without data is never written, because several clients dispatch an empty event at its blank line: a name
-//!   or an id gets an empty data line, and where there is neither, no blank line follows.
+//! - a block without data is never written, because several clients dispatch an empty event at its
+//!   blank line: a name or an id gets an empty data line, and where there is neither, no blank line
+//!   follows.
 
 use std::time::Duration;
 
@@ -15,12 +17,24 @@ use memchr::{memchr2, memchr2_iter};
 
 use crate::event::ServerEvent;
 
-/// A comment line that keeps an idle connection alive. No blank line is after it, for the same reason as above.
+/// A comment line that keeps an idle connection alive. No blank line is after it: at one, several
+/// clients would dispatch an empty event.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{ServerEvent, wire};
+///
+/// let mut out = bytes::BytesMut::new();
+/// wire::encode(&ServerEvent::comment_only("keep-alive"), &mut out);
+/// assert_eq!(out, wire::KEEP_ALIVE);
+/// ```
 pub const KEEP_ALIVE: &[u8] = b": keep-alive\n";
 
 /// Writes an event's bytes at the end of `out`.
 ///
-/// It makes room once and allocates nothing else. What it writes is whole: it ends where another event may begin.
+/// It makes room once and allocates nothing else. What it writes is whole: it ends where another
+/// event may begin.
 ///
 /// # Examples
 ///
@@ -62,7 +76,8 @@ pub fn encode(event: &ServerEvent, out: &mut BytesMut) {
 
 /// How many bytes the event takes at most.
 fn room(event: &ServerEvent, data: &str) -> usize {
-    // The prefixes and ends of one line of each kind, the digits of the longest `retry`, and the blank line.
+    // The prefixes and ends of one line of each kind, the digits of the longest `retry`, and the
+    // blank line.
     const FIXED: usize = 80;
 
     let comment = event.comment.as_deref().unwrap_or_default();
@@ -73,14 +88,15 @@ fn room(event: &ServerEvent, data: &str) -> usize {
         + with_prefixes("data: ".len(), data)
 }
 
-/// The text, and a prefix for each line after the first. A CRLF counts as two ends, which is only more room.
+/// The text, and a prefix for each line after the first. A CRLF counts as two ends, which is only
+/// more room.
 fn with_prefixes(prefix: usize, text: &str) -> usize {
     text.len() + prefix * memchr2_iter(b'\r', b'\n', text.as_bytes()).count()
 }
 
 /// Rounded up, so that no client comes back earlier than it was asked to.
 fn milliseconds(retry: Duration) -> u128 {
-    retry.as_millis() + u128::from(retry.subsec_nanos() % 1_000_000 != 0)
+    retry.as_millis() + u128::from(!retry.subsec_nanos().is_multiple_of(1_000_000))
 }
 
 fn lines(prefix: &[u8], text: &str, out: &mut BytesMut) {
@@ -102,3 +118,6 @@ fn line(prefix: &[u8], text: &[u8], out: &mut BytesMut) {
     out.extend_from_slice(text);
     out.extend_from_slice(b"\n");
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! What turns into an event: the items of a stream, and what a generator yields.
+
+use std::borrow::Cow;
+
+use super::{IntoText, ServerEvent};
+use crate::error::{BoxError, Error, Result};
+
+/// What `yield` takes, and what the items of a stream may be.
+///
+/// An event is itself, and text is the data of one. A `Result` of any of these is one too: its
+/// error ends the stream as if the generator had returned it, so that
+/// `yield server_event!(json = …)` needs no `?`.
+///
+/// Implement it for types of your own.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{EventName, IntoEvent, Result, ServerEvent};
+///
+/// enum Weather {
+///     Temperature(f64),
+///     Storm,
+/// }
+///
+/// impl IntoEvent for Weather {
+///     fn into_event(self) -> Result<ServerEvent> {
+///         const TEMPERATURE: EventName = EventName::from_static("temperature");
+///         const STORM: EventName = EventName::from_static("storm");
+///
+///         Ok(match self {
+///             Self::Temperature(value) => ServerEvent::json(&value)?.name(TEMPERATURE),
+///             Self::Storm => ServerEvent::data("").name(STORM),
+///         })
+///     }
+/// }
+///
+/// assert_eq!(Weather::Temperature(21.5).into_event()?.get_data(), Some("21.5"));
+/// assert_eq!(Weather::Storm.into_event()?.get_name().unwrap(), "storm");
+/// assert_eq!("Hello".into_event()?, ServerEvent::data("Hello"));
+/// # Ok::<(), bocadillo::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event",
+    label = "neither an event, nor text, nor a `Result` of one",
+    note = "`server_event!(json = …)` makes an event of any `Serialize` value, `server_event!(data = …)` of text",
+    note = "for a type of your own implement `IntoEvent`"
+)]
+pub trait IntoEvent {
+    /// Makes the event.
+    ///
+    /// # Errors
+    ///
+    /// When the value is an error, or cannot be written as an event.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{IntoEvent, ServerEvent};
+    ///
+    /// assert_eq!(String::from("Hello").into_event()?.get_data(), Some("Hello"));
+    ///
+    /// let failed: Result<ServerEvent, std::fmt::Error> = Err(std::fmt::Error);
+    /// assert!(failed.into_event().unwrap_err().is_stream());
+    /// # Ok::<(), bocadillo::Error>(())
+    /// ```
+    fn into_event(self) -> Result<ServerEvent>;
+}
+
+impl IntoEvent for ServerEvent {
+    fn into_event(self) -> Result<ServerEvent> {
+        Ok(self)
+    }
+}
+
+macro_rules! text_into_event {
+    ($($text:ty)*) => {$(
+        impl IntoEvent for $text {
+            fn into_event(self) -> Result<ServerEvent> {
+                Ok(ServerEvent::data(self.into_text()))
+            }
+        }
+    )*};
+}
+
+text_into_event!(&str String &String Cow<'_, str> Box<str>);
+
+impl<T: IntoEvent, E: Into<BoxError>> IntoEvent for Result<T, E> {
+    fn into_event(self) -> Result<ServerEvent> {
+        self.map_err(Error::stream)?.into_event()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_text_is_the_data_of_an_event() {
+        let expected = ServerEvent::data("Hello");
+        let owned = String::from("Hello");
+        assert_eq!((&owned).into_event().unwrap(), expected);
+        assert_eq!(owned.as_str().into_event().unwrap(), expected);
+        assert_eq!(Cow::from(owned.as_str()).into_event().unwrap(), expected);
+        assert_eq!(Box::<str>::from("Hello").into_event().unwrap(), expected);
+        assert_eq!(owned.into_event().unwrap(), expected);
+    }
+
+    #[test]
+    fn a_result_in_a_result_is_an_event_and_keeps_the_kind_of_its_error() {
+        let nested: Result<Result<&str>, std::fmt::Error> = Ok(Ok("Hello"));
+        assert_eq!(nested.into_event().unwrap(), ServerEvent::data("Hello"));
+        assert!(
+            ServerEvent::json(&f64::NAN)
+                .into_event()
+                .unwrap_err()
+                .is_json()
+        );
+    }
+}
