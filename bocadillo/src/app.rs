@@ -57,6 +57,7 @@ pub struct App<S = ()> {
     state: S,
     routes: Vec<Route<S>>,
     layers: Vec<Wrap>,
+    fallback: Option<Layered>,
     options: Options,
     pub(crate) limits: Limits,
     /// Host and port for `run`.
@@ -107,6 +108,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
             state,
             routes: Vec::new(),
             layers: Vec::new(),
+            fallback: None,
             options: Options::default(),
             limits,
             listen_on: (None, None),
@@ -153,6 +155,32 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
                 .map_response(|response: Response<B>| response.map(axum_core::body::Body::new));
             BoxCloneSyncService::new(service.map_err(Into::into))
         }));
+        self
+    }
+
+    /// Hands requests for which there is no route to another service: an axum router, say, or a directory of files.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    /// use bocadillo::{App, http::Request, http::Response};
+    ///
+    /// let rest = tower::service_fn(async |request: Request<_>| {
+    ///     Ok::<_, Infallible>(Response::new(format!("no feed at {}", request.uri())))
+    /// });
+    /// let app = App::new().fallback_service(rest);
+    /// ```
+    pub fn fallback_service<F, B>(mut self, service: F) -> Self
+    where
+        F: Service<Request<axum_core::body::Body>, Response = Response<B>, Error = Infallible>,
+        F: Clone + Send + Sync + 'static,
+        F::Future: Send,
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let service =
+            service.map_response(|response: Response<B>| response.map(axum_core::body::Body::new));
+        self.fallback = Some(BoxCloneSyncService::new(service));
         self
     }
 
@@ -243,6 +271,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         let direct = Direct {
             router: Arc::new(router),
             state: Arc::new(self.state),
+            fallback: self.fallback,
             context: Arc::clone(&context),
         };
         let kind = if self.layers.is_empty() {
@@ -348,6 +377,7 @@ where
 struct Direct<S> {
     router: Arc<Router<S>>,
     state: Arc<S>,
+    fallback: Option<Layered>,
     context: Arc<Context>,
 }
 
@@ -356,6 +386,7 @@ impl<S> Clone for Direct<S> {
         Self {
             router: Arc::clone(&self.router),
             state: Arc::clone(&self.state),
+            fallback: self.fallback.clone(),
             context: Arc::clone(&self.context),
         }
     }
@@ -398,6 +429,11 @@ impl<S: Send + Sync + 'static> Direct<S> {
                     .detail(detail)
                     .header(header::ALLOW, allow);
                 problem.into_response().map(Body::from)
+            }
+            Found::Nothing if let Some(fallback) = self.fallback => {
+                let request = Request::from_parts(parts, body);
+                let Ok(response) = self.context.scope(fallback.oneshot(request)).await;
+                response.map(Body::from)
             }
             Found::Nothing => {
                 let detail = format!("nothing is served at {}", parts.uri.path());

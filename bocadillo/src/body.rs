@@ -349,3 +349,6 @@ fn jittered(lifetime: Duration) -> Duration {
     let random = RandomState::new().hash_one(());
     lifetime - (lifetime / 10).mul_f64(random as f64 / u64::MAX as f64)
 }
+
+#[cfg(test)]
+mod tests;

@@ -364,3 +364,6 @@ fn panic_message(payload: &(dyn Any + Send)) -> String {
         _ => "a value that is no text".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

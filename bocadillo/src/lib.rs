@@ -10,6 +10,7 @@ mod event;
 mod extract;
 mod feed;
 mod generator;
+mod html;
 mod json;
 mod listener;
 #[cfg(feature = "log")]
@@ -23,10 +24,19 @@ mod run;
 mod server;
 mod signals;
 mod stream;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod wire;
 
 #[doc(hidden)]
 pub mod private;
+
+#[doc(no_inline)]
+pub use axum_core::extract::{FromRef, FromRequest, FromRequestParts};
+#[doc(no_inline)]
+pub use axum_core::response::{IntoResponse, Response};
+#[doc(no_inline)]
+pub use http::{self, StatusCode};
 
 pub use app::{App, AppService};
 pub use body::Body;
@@ -36,6 +46,7 @@ pub use error::{Error, Result};
 pub use event::{EventId, EventName, FieldError, IntoEvent, ServerEvent};
 pub use extract::{Json, LastEventId, Query, State};
 pub use generator::ClientDisconnect;
+pub use html::Html;
 pub use listener::Listener;
 pub use problem::Problem;
 pub use response::StopReconnecting;

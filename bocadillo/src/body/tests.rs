@@ -1,0 +1,223 @@
+use http_body_util::BodyExt;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+use super::*;
+use crate::EventName;
+use crate::feed::Options;
+use crate::private::{byte_stream, event_stream, event_stream_raising};
+use crate::stream::EventStream;
+
+type Events = Pin<Box<StreamBody<ServerEvent>>>;
+
+fn body(stream: EventStream) -> Events {
+    Box::pin(StreamBody::new(stream.feed))
+}
+
+async fn frame<T: Framing>(body: &mut Pin<Box<StreamBody<T>>>) -> Option<String> {
+    let bytes = body.frame().await?.expect("in order").into_data().expect("no trailers");
+    Some(String::from_utf8(bytes.into()).expect("UTF-8"))
+}
+
+/// A stream of what is sent through the channel.
+fn channel() -> (mpsc::UnboundedSender<&'static str>, EventStream) {
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let stream = event_stream(|y| async move {
+        while let Some(text) = receiver.recv().await {
+            y.send(text).await;
+        }
+    });
+    (sender, stream)
+}
+
+#[tokio::test]
+async fn all_that_is_ready_goes_out_in_one_frame() {
+    let (sender, stream) = channel();
+    let mut body = body(stream);
+    ["one", "two", "three"].into_iter().for_each(|text| sender.send(text).expect("it listens"));
+    assert_eq!(frame(&mut body).await.as_deref(), Some("data: one\n\ndata: two\n\ndata: three\n\n"));
+    sender.send("four").expect("it listens");
+    drop(sender);
+    assert_eq!(frame(&mut body).await.as_deref(), Some("data: four\n\n"));
+    assert_eq!(frame(&mut body).await, None);
+    assert_eq!(frame(&mut body).await, None);
+}
+
+#[tokio::test]
+async fn a_frame_is_bounded_and_holds_whole_events() {
+    let mut body = body(event_stream(|y| async move {
+        for _ in 0..100 {
+            y.send("x".repeat(1000)).await;
+        }
+    }));
+    let mut total = 0;
+    while let Some(frame) = frame(&mut body).await {
+        assert!(frame.ends_with("\n\n"));
+        assert!(frame.len() < FRAME + 1010);
+        total += frame.len();
+    }
+    assert_eq!(total, 100 * 1008);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_always_ready_gives_way_to_others() {
+    let mut body = body(event_stream(|y| async move {
+        for _ in 0_u64.. {
+            y.send("x".repeat(20_000)).await;
+        }
+    }));
+    let others = tokio::spawn(async {});
+    // On one thread the other task runs only when this one lets it.
+    while !others.is_finished() {
+        assert!(frame(&mut body).await.is_some());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_stream_sends_a_comment_and_each_event_starts_the_silence_anew() {
+    let (sender, stream) = channel();
+    let mut body = body(stream);
+    let start = Instant::now();
+    assert_eq!(frame(&mut body).await.as_deref(), Some(": keep-alive\n"));
+    assert_eq!(start.elapsed(), Duration::from_secs(15));
+    tokio::spawn(async move {
+        sleep(Duration::from_secs(10)).await;
+        sender.send("one").expect("it listens");
+        std::future::pending::<()>().await;
+    });
+    assert_eq!(frame(&mut body).await.as_deref(), Some("data: one\n\n"));
+    assert_eq!(start.elapsed(), Duration::from_secs(25));
+    assert_eq!(frame(&mut body).await.as_deref(), Some(": keep-alive\n"));
+    assert_eq!(start.elapsed(), Duration::from_secs(40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keep_alive_is_as_the_stream_says_and_can_be_off() {
+    let (_sender, stream) = channel();
+    let mut short = body(stream.keep_alive(Duration::from_secs(1)));
+    let start = Instant::now();
+    assert_eq!(frame(&mut short).await.as_deref(), Some(": keep-alive\n"));
+    assert_eq!(start.elapsed(), Duration::from_secs(1));
+
+    let (_sender, stream) = channel();
+    let mut off = body(stream.no_keep_alive());
+    assert!(timeout(Duration::from_secs(3600), frame(&mut off)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_retry_is_the_first_thing_and_no_event() {
+    let (sender, stream) = channel();
+    sender.send("one").expect("it listens");
+    let mut body = body(stream.retry(Duration::from_millis(2500)));
+    assert_eq!(frame(&mut body).await.as_deref(), Some("retry: 2500\n"));
+    assert_eq!(frame(&mut body).await.as_deref(), Some("data: one\n\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lifetime_ends_the_stream_within_its_last_tenth() {
+    let (sender, stream) = channel();
+    let mut body = body(stream.max_lifetime(Duration::from_secs(100)).no_keep_alive());
+    let start = Instant::now();
+    assert_eq!(frame(&mut body).await, None);
+    let lived = start.elapsed();
+    assert!((Duration::from_secs(90)..=Duration::from_millis(100_001)).contains(&lived), "{lived:?}");
+    assert!(sender.is_closed(), "the generator is dropped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lifetime_ends_a_stream_that_is_never_silent() {
+    let mut body = body(
+        event_stream(|y| async move {
+            for _ in 0_u64.. {
+                sleep(Duration::from_secs(1)).await;
+                y.send("tick").await;
+            }
+        })
+        .max_lifetime(Duration::from_secs(10)),
+    );
+    let mut events = 0;
+    while frame(&mut body).await.is_some() {
+        events += 1;
+    }
+    assert!((9..=10).contains(&events), "{events}");
+}
+
+#[tokio::test]
+async fn an_error_ends_the_body_in_order_and_shows_what_was_asked_for() {
+    let failing = || {
+        event_stream(|y| async move {
+            y.send("one").await;
+            Err::<(), _>("the sensor is off")
+        })
+    };
+    let mut silent = body(failing());
+    assert_eq!(frame(&mut silent).await.as_deref(), Some("data: one\n\n"));
+    assert_eq!(frame(&mut silent).await, None);
+
+    const ERROR: EventName = EventName::from_static("error");
+    let mut shown = body(failing().on_error(|error| Some(ServerEvent::data(error.chain().to_string()).name(ERROR))));
+    let expected = "data: one\n\nevent: error\ndata: a stream ended with an error: the sensor is off\n\n";
+    assert_eq!(frame(&mut shown).await.as_deref(), Some(expected));
+    assert_eq!(frame(&mut shown).await, None);
+}
+
+#[tokio::test]
+async fn a_panic_breaks_the_body_after_what_was_sent() {
+    let mut body = body(event_stream(|y| async move {
+        y.send("one").await;
+        None::<()>.expect("something wrong");
+    }));
+    assert_eq!(frame(&mut body).await.as_deref(), Some("data: one\n\n"));
+    assert!(body.frame().await.expect("not the end").is_err());
+    assert!(body.frame().await.is_none());
+}
+
+#[tokio::test]
+async fn a_drain_ends_events_in_order_and_breaks_bytes() {
+    let context = Arc::new(Context::new(Options::default()));
+    let (report, reported) = oneshot::channel();
+    let (mut events, mut bytes) = Arc::clone(&context)
+        .scope(async {
+            let events = body(event_stream_raising(|y| async move {
+                let _ = y.send("one").await;
+                sleep(Duration::from_millis(20)).await;
+                let _ = report.send(y.send("two").await);
+            }));
+            let bytes = byte_stream(|y| async move {
+                y.send("one").await;
+                std::future::pending::<()>().await;
+            });
+            (events, Box::pin(StreamBody::new(bytes.feed)))
+        })
+        .await;
+    assert!(frame(&mut events).await.is_some());
+    assert_eq!(frame(&mut bytes).await.as_deref(), Some("one"));
+    let waiting = tokio::spawn(async move { frame(&mut events).await });
+    let breaking = tokio::spawn(async move { bytes.frame().await });
+    tokio::task::yield_now().await;
+    context.drain();
+    assert_eq!(waiting.await.expect("no panic"), None);
+    assert!(breaking.await.expect("no panic").expect("not the end").is_err());
+    context.tracker.close();
+    context.tracker.wait().await;
+    assert_eq!(reported.await, Ok(Err(crate::ClientDisconnect)), "the drain has waited for the clean-up");
+}
+
+#[tokio::test]
+async fn bytes_are_gathered_when_small_and_passed_on_when_large() {
+    let large = Bytes::from(vec![b'x'; 100_000]);
+    let address = large.as_ptr();
+    let chunk = large.clone();
+    let stream = byte_stream(|y| async move {
+        y.send("a").await;
+        y.send(vec![b'b']).await;
+        y.send(chunk).await;
+        y.send("c").await;
+    });
+    let mut body = Box::pin(StreamBody::new(stream.feed));
+    assert_eq!(frame(&mut body).await.as_deref(), Some("ab"));
+    let passed = body.frame().await.expect("a frame").expect("in order").into_data().expect("no trailers");
+    assert_eq!((passed.len(), passed.as_ptr()), (100_000, address), "not copied");
+    assert_eq!(frame(&mut body).await.as_deref(), Some("c"));
+    assert_eq!(frame(&mut body).await, None);
+}
