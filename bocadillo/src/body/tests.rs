@@ -15,7 +15,12 @@ fn body(stream: EventStream) -> Events {
 }
 
 async fn frame<T: Framing>(body: &mut Pin<Box<StreamBody<T>>>) -> Option<String> {
-    let bytes = body.frame().await?.expect("in order").into_data().expect("no trailers");
+    let bytes = body
+        .frame()
+        .await?
+        .expect("in order")
+        .into_data()
+        .expect("no trailers");
     Some(String::from_utf8(bytes.into()).expect("UTF-8"))
 }
 
@@ -34,8 +39,13 @@ fn channel() -> (mpsc::UnboundedSender<&'static str>, EventStream) {
 async fn all_that_is_ready_goes_out_in_one_frame() {
     let (sender, stream) = channel();
     let mut body = body(stream);
-    ["one", "two", "three"].into_iter().for_each(|text| sender.send(text).expect("it listens"));
-    assert_eq!(frame(&mut body).await.as_deref(), Some("data: one\n\ndata: two\n\ndata: three\n\n"));
+    ["one", "two", "three"]
+        .into_iter()
+        .for_each(|text| sender.send(text).expect("it listens"));
+    assert_eq!(
+        frame(&mut body).await.as_deref(),
+        Some("data: one\n\ndata: two\n\ndata: three\n\n")
+    );
     sender.send("four").expect("it listens");
     drop(sender);
     assert_eq!(frame(&mut body).await.as_deref(), Some("data: four\n\n"));
@@ -101,7 +111,11 @@ async fn a_keep_alive_is_as_the_stream_says_and_can_be_off() {
 
     let (_sender, stream) = channel();
     let mut off = body(stream.no_keep_alive());
-    assert!(timeout(Duration::from_secs(3600), frame(&mut off)).await.is_err());
+    assert!(
+        timeout(Duration::from_secs(3600), frame(&mut off))
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -116,11 +130,18 @@ async fn a_retry_is_the_first_thing_and_no_event() {
 #[tokio::test(start_paused = true)]
 async fn a_lifetime_ends_the_stream_within_its_last_tenth() {
     let (sender, stream) = channel();
-    let mut body = body(stream.max_lifetime(Duration::from_secs(100)).no_keep_alive());
+    let mut body = body(
+        stream
+            .max_lifetime(Duration::from_secs(100))
+            .no_keep_alive(),
+    );
     let start = Instant::now();
     assert_eq!(frame(&mut body).await, None);
     let lived = start.elapsed();
-    assert!((Duration::from_secs(90)..=Duration::from_millis(100_001)).contains(&lived), "{lived:?}");
+    assert!(
+        (Duration::from_secs(90)..=Duration::from_millis(100_001)).contains(&lived),
+        "{lived:?}"
+    );
     assert!(sender.is_closed(), "the generator is dropped");
 }
 
@@ -155,8 +176,11 @@ async fn an_error_ends_the_body_in_order_and_shows_what_was_asked_for() {
     assert_eq!(frame(&mut silent).await, None);
 
     const ERROR: EventName = EventName::from_static("error");
-    let mut shown = body(failing().on_error(|error| Some(ServerEvent::data(error.chain().to_string()).name(ERROR))));
-    let expected = "data: one\n\nevent: error\ndata: a stream ended with an error: the sensor is off\n\n";
+    let mut shown = body(
+        failing().on_error(|error| Some(ServerEvent::data(error.chain().to_string()).name(ERROR))),
+    );
+    let expected =
+        "data: one\n\nevent: error\ndata: a stream ended with an error: the sensor is off\n\n";
     assert_eq!(frame(&mut shown).await.as_deref(), Some(expected));
     assert_eq!(frame(&mut shown).await, None);
 }
@@ -197,10 +221,20 @@ async fn a_drain_ends_events_in_order_and_breaks_bytes() {
     tokio::task::yield_now().await;
     context.drain();
     assert_eq!(waiting.await.expect("no panic"), None);
-    assert!(breaking.await.expect("no panic").expect("not the end").is_err());
+    assert!(
+        breaking
+            .await
+            .expect("no panic")
+            .expect("not the end")
+            .is_err()
+    );
     context.tracker.close();
     context.tracker.wait().await;
-    assert_eq!(reported.await, Ok(Err(crate::ClientDisconnect)), "the drain has waited for the clean-up");
+    assert_eq!(
+        reported.await,
+        Ok(Err(crate::ClientDisconnect)),
+        "the drain has waited for the clean-up"
+    );
 }
 
 #[tokio::test]
@@ -216,8 +250,18 @@ async fn bytes_are_gathered_when_small_and_passed_on_when_large() {
     });
     let mut body = Box::pin(StreamBody::new(stream.feed));
     assert_eq!(frame(&mut body).await.as_deref(), Some("ab"));
-    let passed = body.frame().await.expect("a frame").expect("in order").into_data().expect("no trailers");
-    assert_eq!((passed.len(), passed.as_ptr()), (100_000, address), "not copied");
+    let passed = body
+        .frame()
+        .await
+        .expect("a frame")
+        .expect("in order")
+        .into_data()
+        .expect("no trailers");
+    assert_eq!(
+        (passed.len(), passed.as_ptr()),
+        (100_000, address),
+        "not copied"
+    );
     assert_eq!(frame(&mut body).await.as_deref(), Some("c"));
     assert_eq!(frame(&mut body).await, None);
 }

@@ -138,8 +138,15 @@ async fn an_error_that_is_yielded_ends_the_generator() {
         fail("an error ends it");
     });
     assert_eq!(data(&mut stream).await.as_deref(), Some("one"));
-    let error = stream.next().await.expect("an error").expect_err("an error");
-    assert_eq!(error.chain().to_string(), "a stream ended with an error: the sensor is off");
+    let error = stream
+        .next()
+        .await
+        .expect("an error")
+        .expect_err("an error");
+    assert_eq!(
+        error.chain().to_string(),
+        "a stream ended with an error: the sensor is off"
+    );
     assert!(dropped.await.is_err(), "the generator is dropped");
     assert!(stream.next().await.is_none());
 }
@@ -151,7 +158,14 @@ async fn an_error_that_is_returned_is_the_last_item() {
         Err::<(), _>("the sensor is off")
     });
     assert_eq!(data(&mut stream).await.as_deref(), Some("one"));
-    assert!(stream.next().await.expect("an error").expect_err("an error").is_stream());
+    assert!(
+        stream
+            .next()
+            .await
+            .expect("an error")
+            .expect_err("an error")
+            .is_stream()
+    );
     assert!(stream.next().await.is_none());
 }
 
@@ -162,9 +176,16 @@ async fn a_panic_is_an_error_of_its_own_kind() {
         fail(&format!("{} wrong", "something"));
     });
     assert_eq!(data(&mut stream).await.as_deref(), Some("one"));
-    let error = stream.next().await.expect("an error").expect_err("an error");
+    let error = stream
+        .next()
+        .await
+        .expect("an error")
+        .expect_err("an error");
     assert!(error.is_panic());
-    assert_eq!(error.chain().to_string(), "a generator panicked: something wrong");
+    assert_eq!(
+        error.chain().to_string(),
+        "a generator panicked: something wrong"
+    );
     assert!(stream.next().await.is_none());
 }
 
@@ -274,7 +295,12 @@ async fn a_generator_that_ignores_the_error_and_yields_on_is_dropped_at_its_dead
     .clean_up_deadline(Duration::from_millis(20));
     assert_eq!(data(&mut stream).await.as_deref(), Some("again"));
     drop(stream);
-    assert!(timeout(Duration::from_secs(10), dropped).await.expect("the deadline holds").is_err());
+    assert!(
+        timeout(Duration::from_secs(10), dropped)
+            .await
+            .expect("the deadline holds")
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -293,7 +319,11 @@ async fn a_disconnect_that_is_passed_on_is_no_error() {
     }
 
     assert!(Err::<(), _>(ClientDisconnect).into_result().is_ok());
-    assert!(Err::<(), _>(Wrapped(ClientDisconnect)).into_result().is_ok());
+    assert!(
+        Err::<(), _>(Wrapped(ClientDisconnect))
+            .into_result()
+            .is_ok()
+    );
     assert!(Err::<(), _>("another").into_result().is_err());
 }
 
