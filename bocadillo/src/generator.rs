@@ -54,9 +54,9 @@ impl std::error::Error for ClientDisconnect {}
 
 /// What a generator may return: nothing, or a `Result` whose error ends the stream.
 #[diagnostic::on_unimplemented(
-    message = "a generator can't return `{Self}`",
-    label = "expected nothing, or `Result<(), E>` with an error that turns into a boxed one",
-    note = "what a generator produces goes through `yield`; leave the return type out, or make it `Result<(), E>`"
+    message = "a generator returns nothing or `Result<(), E>`, not `{Self}`",
+    label = "not what a generator can return",
+    note = "what it produces goes through `yield`; `E` is anything that turns into a boxed error"
 )]
 pub trait Outcome {
     /// The error that the generator ended with, if any.

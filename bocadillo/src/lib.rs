@@ -5,6 +5,7 @@ mod body;
 mod byte_stream;
 mod client;
 mod context;
+mod endpoint;
 mod error;
 mod event;
 mod extract;

@@ -6,17 +6,16 @@ use std::future::Future;
 use bytes::Bytes;
 use http::HeaderValue;
 
-pub use axum_core::extract::{FromRequest, FromRequestParts};
-
 pub use crate::body::Body;
 pub use crate::byte_stream::IntoChunk;
 pub use crate::client::Client;
+pub use crate::endpoint::{Answer, Endpoint, Last, Part, PathParameter, RouteRequest};
 pub use crate::event::{
     EventBuilder, EventId, EventName, IntoData, IntoEvent, IntoText, ServerEvent,
 };
 pub use crate::generator::{Outcome, Yielder};
 pub use crate::json::JsonWriter;
-pub use crate::route::{Endpoint, RouteArgument, RouteInfo, RouteRequest};
+pub use crate::route::{RouteArgument, RouteInfo};
 
 use crate::byte_stream::ByteStream;
 use crate::generator::{ClientDisconnect, Generator};
@@ -57,38 +56,52 @@ impl RaisingYield<Bytes> {
     }
 }
 
-pub fn event_stream<F>(start: impl FnOnce(Yield<ServerEvent>) -> F) -> EventStream
+// The output is a parameter of its own, so that generated code can name it: a wrong one is then an error at the user's
+// own type.
+pub fn event_stream<R, F, Fut>(generator: F) -> EventStream
 where
-    F: Future<Output: Outcome> + Send + 'static,
+    R: Outcome,
+    F: FnOnce(Yield<ServerEvent>) -> Fut,
+    Fut: Future<Output = R> + Send + 'static,
 {
-    EventStream::from_source(Generator::new(false, |yielder| start(Yield(yielder))))
+    EventStream::from_source(Generator::new(false, |yielder| generator(Yield(yielder))))
 }
 
-pub fn event_stream_raising<F>(start: impl FnOnce(RaisingYield<ServerEvent>) -> F) -> EventStream
+pub fn event_stream_raising<R, F, Fut>(generator: F) -> EventStream
 where
-    F: Future<Output: Outcome> + Send + 'static,
+    R: Outcome,
+    F: FnOnce(RaisingYield<ServerEvent>) -> Fut,
+    Fut: Future<Output = R> + Send + 'static,
 {
-    EventStream::from_source(Generator::new(true, |yielder| start(RaisingYield(yielder))))
+    EventStream::from_source(Generator::new(true, |yielder| {
+        generator(RaisingYield(yielder))
+    }))
 }
 
-pub fn byte_stream<F>(start: impl FnOnce(Yield<Bytes>) -> F) -> ByteStream
+pub fn byte_stream<R, F, Fut>(generator: F) -> ByteStream
 where
-    F: Future<Output: Outcome> + Send + 'static,
+    R: Outcome,
+    F: FnOnce(Yield<Bytes>) -> Fut,
+    Fut: Future<Output = R> + Send + 'static,
 {
-    ByteStream::from_source(Generator::new(false, |yielder| start(Yield(yielder))))
+    ByteStream::from_source(Generator::new(false, |yielder| generator(Yield(yielder))))
 }
 
-pub fn byte_stream_raising<F>(start: impl FnOnce(RaisingYield<Bytes>) -> F) -> ByteStream
+pub fn byte_stream_raising<R, F, Fut>(generator: F) -> ByteStream
 where
-    F: Future<Output: Outcome> + Send + 'static,
+    R: Outcome,
+    F: FnOnce(RaisingYield<Bytes>) -> Fut,
+    Fut: Future<Output = R> + Send + 'static,
 {
-    ByteStream::from_source(Generator::new(true, |yielder| start(RaisingYield(yielder))))
+    ByteStream::from_source(Generator::new(true, |yielder| {
+        generator(RaisingYield(yielder))
+    }))
 }
 
 /// Looks whether an argument is a [`Client`], by method resolution and not by the name of its type:
 /// `(&Probe(&argument)).client()`.
 #[derive(Debug)]
-pub struct Probe<'a, T>(pub &'a T);
+pub struct Probe<'a, T: ?Sized>(pub &'a T);
 
 impl Probe<'_, Client> {
     #[must_use]
@@ -101,7 +114,7 @@ pub trait ProbeAny {
     fn client(&self) -> Option<Client>;
 }
 
-impl<T> ProbeAny for Probe<'_, T> {
+impl<T: ?Sized> ProbeAny for Probe<'_, T> {
     fn client(&self) -> Option<Client> {
         None
     }
@@ -134,6 +147,6 @@ pub const fn header_value(literal: &'static str) -> HeaderValue {
     HeaderValue::from_static(literal)
 }
 
-pub fn respond<T: axum_core::response::IntoResponse + 'static>(value: T) -> Response {
+pub fn respond<T: Answer>(value: T) -> Response {
     crate::response::respond(value)
 }

@@ -1,17 +1,11 @@
-//! One route: what `#[route]` says of a function, and how the function is called.
+//! One route: what `#[route]` says of a function. How the function is called is in `endpoint.rs`.
 
 use std::fmt::{self, Display};
 use std::future::Future;
 use std::pin::Pin;
-use std::str::FromStr;
-use std::sync::Arc;
-
-use axum_core::extract::{FromRequest, FromRequestParts, Request};
-use axum_core::response::IntoResponse;
-use http::{StatusCode, request};
 
 use crate::body::Body;
-use crate::problem::Problem;
+use crate::endpoint::RouteRequest;
 
 /// What a `#[route]` function says of itself: for logs, metrics and descriptions of an API.
 ///
@@ -138,98 +132,5 @@ impl<S> Copy for Route<S> {}
 impl<S> fmt::Debug for Route<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Route").field(&self.info).finish()
-    }
-}
-
-/// What `#[route]` makes of a function beside the function itself. `M` is the marker of its last extractor.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` can't be a route of an app with the state `{S}`",
-    label = "not a route here",
-    note = "each argument is a parameter of the path or an extractor that the app's state serves; see `App::with_state`"
-)]
-pub trait Endpoint<S: 'static, M>: 'static {
-    /// What the route says of itself.
-    const INFO: RouteInfo;
-
-    /// Extracts the arguments, calls the function, and makes a response of what it returns.
-    fn call(
-        request: RouteRequest<S>,
-    ) -> impl Future<Output = http::Response<Body>> + Send + 'static;
-
-    /// The route.
-    #[must_use]
-    fn route() -> Route<S> {
-        Route {
-            info: const { &Self::INFO },
-            handler: |request| Box::pin(Self::call(request)),
-        }
-    }
-}
-
-/// A request on its way into a route's arguments.
-#[derive(Debug)]
-pub struct RouteRequest<S> {
-    pub(crate) parts: request::Parts,
-    pub(crate) body: axum_core::body::Body,
-    pub(crate) path: PathParameters,
-    pub(crate) state: Arc<S>,
-}
-
-/// The names of a pattern's parameters with what stands in their places, still percent-encoded.
-#[derive(Debug, Default)]
-pub(crate) struct PathParameters(pub(crate) Vec<(String, String)>);
-
-impl<S: Send + Sync> RouteRequest<S> {
-    /// The parameter `name` of the path, decoded and parsed.
-    ///
-    /// # Errors
-    ///
-    /// A 400 that names the parameter.
-    pub fn path_parameter<T>(&self, name: &'static str) -> Result<T, http::Response<Body>>
-    where
-        T: FromStr<Err: Display>,
-    {
-        let raw = self
-            .path
-            .0
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, raw)| raw.as_str())
-            .unwrap_or_default();
-        let refuse = |why: String| {
-            Problem::new(StatusCode::BAD_REQUEST)
-                .detail(format!("the path parameter `{name}` does not fit: {why}"))
-                .with("parameter", name)
-                .into_response()
-                .map(Body::from)
-        };
-        let text = percent_encoding::percent_decode_str(raw)
-            .decode_utf8()
-            .map_err(|_| refuse("it is not UTF-8 once decoded".to_owned()))?;
-        text.parse()
-            .map_err(|error: T::Err| refuse(error.to_string()))
-    }
-
-    /// An argument that is made of the request's head.
-    ///
-    /// # Errors
-    ///
-    /// What the extractor answers instead.
-    pub async fn part<T: FromRequestParts<S>>(&mut self) -> Result<T, http::Response<Body>> {
-        T::from_request_parts(&mut self.parts, &self.state)
-            .await
-            .map_err(|no| no.into_response().map(Body::from))
-    }
-
-    /// The last argument, which may take the request's body.
-    ///
-    /// # Errors
-    ///
-    /// What the extractor answers instead.
-    pub async fn last<T: FromRequest<S, M>, M>(self) -> Result<T, http::Response<Body>> {
-        let request = Request::from_parts(self.parts, self.body);
-        T::from_request(request, &self.state)
-            .await
-            .map_err(|no| no.into_response().map(Body::from))
     }
 }

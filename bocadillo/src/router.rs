@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use http::Method;
 
+use crate::endpoint::PathParameters;
 use crate::error::{Error, Result};
-use crate::route::{PathParameters, Route, RouteInfo};
+use crate::route::{Route, RouteInfo};
 
 /// Where the requests of an app go.
 pub(crate) struct Router<S> {
