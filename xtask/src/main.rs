@@ -31,7 +31,7 @@ const STEPS: [Step; 6] = [
     },
     Step {
         name: "tidy",
-        does: "committed files name no place of this machine",
+        does: "no path of this machine is committed, the README quotes real lines",
         work: tidy::check,
     },
     Step {

@@ -1,4 +1,4 @@
-//! What no committed file may hold: a place that exists on one machine only.
+//! What the compiler cannot see: committed files name no place of one machine, and the README quotes real lines.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,43 +6,43 @@ use std::process::Command;
 use crate::run::{Failure, Outcome, output, root};
 
 pub(crate) fn check() -> Outcome {
+    let mut found = machine_paths();
+    let readme = std::fs::read_to_string(root().join("README.md")).map_err(Failure::new)?;
+    let quotes = readme.lines().filter_map(quote);
+    let stale = quotes.filter(|(line, file)| {
+        !std::fs::read_to_string(root().join(file)).is_ok_and(|text| text.contains(line))
+    });
+    found.extend(stale.map(|(line, file)| format!("README.md says that {file} has `{line}`")));
+    if found.is_empty() {
+        Ok(None)
+    } else {
+        Err(Failure(found.join("\n")))
+    }
+}
+
+fn machine_paths() -> Vec<String> {
     let Some(listed) = output(
         Command::new("git")
             .args(["ls-files", "-z"])
             .current_dir(root()),
     ) else {
         println!("not a git checkout: nothing to look at");
-        return Ok(None);
+        return Vec::new();
     };
-    let listed = String::from_utf8_lossy(&listed);
+    let places = [root().to_owned(), std::env::home_dir().unwrap_or_default()];
     let mut found = Vec::new();
-    for name in listed.split('\0').filter(|name| !name.is_empty()) {
+    for name in String::from_utf8_lossy(&listed).split_terminator('\0') {
         // A file that is gone from the work tree, or is no text, has no line to show.
         let Ok(text) = std::fs::read_to_string(root().join(name)) else {
             continue;
         };
-        let lines = text
-            .lines()
-            .zip(1..)
-            .filter(|(line, _)| names_this_machine(line));
-        found.extend(lines.map(|(line, number)| format!("{name}:{number}: {}", line.trim())));
+        let lines = text.lines().zip(1..);
+        let bad = lines.filter(|(line, _)| places.iter().any(|place| names(line, place)));
+        found.extend(bad.map(|(line, number)| {
+            format!("a path of this machine: {name}:{number}: {}", line.trim())
+        }));
     }
-    if found.is_empty() {
-        Ok(None)
-    } else {
-        Err(Failure(format!(
-            "a path of this machine:\n{}",
-            found.join("\n")
-        )))
-    }
-}
-
-fn names_this_machine(line: &str) -> bool {
-    let checkout = root();
-    let home = std::env::home_dir().unwrap_or_default();
-    [checkout, &home]
-        .into_iter()
-        .any(|place| names(line, place))
+    found
 }
 
 /// Whether a line holds a path below `place`; a place as short as `/` says nothing.
@@ -51,9 +51,20 @@ fn names(line: &str, place: &Path) -> bool {
     place.len() > 2 && line.contains(&place)
 }
 
+/// The code and the file of a table's row such as ``| feature | `code` | [name](file) |``.
+fn quote(row: &str) -> Option<(&str, &str)> {
+    let cells: Vec<&str> = row.strip_prefix('|')?.split('|').map(str::trim).collect();
+    let [_, code, link, _] = cells[..] else {
+        return None;
+    };
+    let code = code.strip_prefix('`')?.strip_suffix('`')?;
+    let (_, file) = link.strip_suffix(')')?.split_once("](")?;
+    Some((code, file))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::names;
+    use super::{names, quote};
     use std::path::Path;
 
     #[test]
@@ -61,5 +72,15 @@ mod tests {
         assert!(names("see /home/ada/notes", Path::new("/home/ada")));
         assert!(!names("see /home/adam/notes", Path::new("/home/ada")));
         assert!(!names("see /notes", Path::new("")));
+    }
+
+    #[test]
+    fn a_row_with_code_and_a_link_is_a_quote() {
+        assert_eq!(
+            quote("| routes | `#[route(\"/\")]` | [a](b/c.rs) |"),
+            Some(("#[route(\"/\")]", "b/c.rs"))
+        );
+        assert_eq!(quote("| routes | by attribute | [a](b/c.rs) |"), None);
+        assert_eq!(quote("|---|---|---|"), None);
     }
 }
