@@ -74,6 +74,15 @@ impl ServerEvent {
         data: None,
     };
 
+    fn is_nothing(&self) -> bool {
+        !self.is_dispatched() && self.retry.is_none() && self.comment.is_none()
+    }
+
+    /// Whether a client hears of it, so that it is written with data and a blank line.
+    pub(crate) fn is_dispatched(&self) -> bool {
+        self.data.is_some() || self.name.is_some() || self.id.is_some()
+    }
+
     /// An event with this data.
     ///
     /// A CRLF, CR or LF within it ends a line, each once; a client gets them all as LF. Leading and

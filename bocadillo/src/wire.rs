@@ -1,6 +1,7 @@
 //! The event stream format: bytes and nothing else.
 //!
-//! The format is that of the [WHATWG HTML standard, section 9.2.6][spec]; here is its grammar.
+//! The WHATWG HTML standard has the format's [grammar in section 9.2.5][grammar], which follows, and
+//! what a client does with it in [section 9.2.6][meaning].
 //!
 //! ```abnf
 //! stream        = [ bom ] *event
@@ -20,10 +21,26 @@
 //!                                     ; a scalar value other than LF or CR
 //! ```
 //!
-//! [`encode`] writes a part of it that every client reads alike, and [`Decoder`] reads all of it. Neither does any
-//! input or output.
+//! [`encode`] writes a part of it that every client reads alike, and [`Decoder`] reads all of it.
+//! Neither does any input or output.
 //!
-//! [spec]: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+//! # Examples
+//!
+//! ```
+//! use bocadillo::ServerEvent;
+//! use bocadillo::wire::{self, Decoded, Decoder};
+//!
+//! let mut bytes = bytes::BytesMut::new();
+//! wire::encode(&ServerEvent::data("two\r\nlines").id(1), &mut bytes);
+//!
+//! let Some(Decoded::Event(event)) = Decoder::new().decode(&mut &bytes[..])? else { panic!() };
+//! assert_eq!(event.data, "two\nlines");
+//! assert_eq!(event.last_event_id, "1");
+//! # Ok::<(), bocadillo::Error>(())
+//! ```
+//!
+//! [grammar]: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+//! [meaning]: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 
 mod decode;
 mod encode;

@@ -22,6 +22,7 @@ pub struct EventBuilder {
 impl EventBuilder {
     /// A builder with no field set.
     #[expect(clippy::new_without_default, reason = "only generated code makes one")]
+    #[inline]
     pub const fn new() -> Self {
         Self {
             event: ServerEvent::EMPTY,
@@ -30,12 +31,14 @@ impl EventBuilder {
     }
 
     /// The name, from a literal that the macro has checked.
+    #[inline]
     pub fn name_literal(mut self, name: EventName) -> Self {
         self.event.name = Some(name);
         self
     }
 
     /// The name, from anything that may turn into one.
+    #[inline]
     pub fn name<N>(mut self, name: N) -> Self
     where
         N: TryInto<EventName>,
@@ -49,18 +52,21 @@ impl EventBuilder {
     }
 
     /// The data, from a literal: not copied.
+    #[inline]
     pub fn data_literal(mut self, data: &'static str) -> Self {
         self.event.data = Some(Cow::Borrowed(data));
         self
     }
 
     /// The data, from text or from an iterable of text.
+    #[inline]
     pub fn data<M, D: IntoData<M>>(mut self, data: D) -> Self {
         self.event.data = Some(data.into_data());
         self
     }
 
     /// The data, from JSON that has been written.
+    #[inline]
     pub fn json(mut self, json: JsonWriter) -> Self {
         match json.finish() {
             Ok(json) => self.event.data = Some(Cow::Owned(json)),
@@ -70,6 +76,7 @@ impl EventBuilder {
     }
 
     /// The id, from anything that may turn into one.
+    #[inline]
     pub fn id<I>(mut self, id: I) -> Self
     where
         I: TryInto<EventId>,
@@ -83,18 +90,21 @@ impl EventBuilder {
     }
 
     /// The reconnection time.
+    #[inline]
     pub fn retry(mut self, retry: Duration) -> Self {
         self.event.retry = Some(retry);
         self
     }
 
     /// The comment, from a literal: not copied.
+    #[inline]
     pub fn comment_literal(mut self, comment: &'static str) -> Self {
         self.event.comment = Some(Cow::Borrowed(comment));
         self
     }
 
     /// The comment, from text.
+    #[inline]
     pub fn comment<T: IntoText>(mut self, comment: T) -> Self {
         self.event.comment = Some(comment.into_text());
         self
@@ -106,10 +116,11 @@ impl EventBuilder {
     ///
     /// When a name or an id cannot be written, when the JSON could not be made, or when no field
     /// was set.
+    #[inline]
     pub fn build(self) -> Result<ServerEvent> {
         match self.error {
             Some(error) => Err(error),
-            None if self.event == ServerEvent::EMPTY => Err(Error::new(
+            None if self.event.is_nothing() => Err(Error::new(
                 Kind::Field,
                 "an event needs one field at least: `data = …`, say",
             )),

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
+use serde::ser::SerializeMap;
 use serde_json::{Value, json};
 
 use super::*;
@@ -216,6 +217,24 @@ impl Serialize for Keyed {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map([(self.0, 1)])
     }
+}
+
+/// A map that is written key by key and value by value, as a hand-written `Serialize` may.
+struct Stepwise(f64);
+
+impl Serialize for Stepwise {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_key("a")?;
+        map.serialize_value(&self.0)?;
+        map.end()
+    }
+}
+
+#[test]
+fn nan_and_infinity_are_refused_as_values_of_their_own_step() {
+    check(&Stepwise(1.5), r#"{"a":1.5}"#);
+    check_refused(&Stepwise(f64::NAN));
 }
 
 #[test]

@@ -286,6 +286,7 @@ impl Decoder {
             }
             b"retry" => return Ok(milliseconds(value).map(Decoded::Retry)),
             b"data" => {
+                self.data.reserve(value.len() + 1);
                 self.data.push_str(&String::from_utf8_lossy(value));
                 if self.data.len() > self.max_data {
                     return Err(Limit::Data(self.max_data));

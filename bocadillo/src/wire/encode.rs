@@ -33,8 +33,8 @@ pub const KEEP_ALIVE: &[u8] = b": keep-alive\n";
 
 /// Writes an event's bytes at the end of `out`.
 ///
-/// It makes room once and allocates nothing else. What it writes is whole: it ends where another
-/// event may begin.
+/// It allocates nothing but room in `out`. What it writes is whole: it ends where another event may
+/// begin.
 ///
 /// # Examples
 ///
@@ -48,17 +48,16 @@ pub const KEEP_ALIVE: &[u8] = b": keep-alive\n";
 /// assert_eq!(out, "id: 1\ndata: tick\n\nevent: bye\ndata: \n\n");
 /// ```
 pub fn encode(event: &ServerEvent, out: &mut BytesMut) {
-    let dispatched = event.data.is_some() || event.name.is_some() || event.id.is_some();
-    let data = event.data.as_deref().unwrap_or_default();
-    out.reserve(room(event, data));
+    out.reserve(room(event));
 
     if let Some(comment) = &event.comment {
         lines(b": ", comment, out);
     }
     if let Some(retry) = event.retry {
+        let millis = milliseconds(retry);
         line(
             b"retry: ",
-            itoa::Buffer::new().format(milliseconds(retry)).as_bytes(),
+            itoa::Buffer::new().format(millis).as_bytes(),
             out,
         );
     }
@@ -68,30 +67,22 @@ pub fn encode(event: &ServerEvent, out: &mut BytesMut) {
     if let Some(name) = &event.name {
         line(b"event: ", name.as_str().as_bytes(), out);
     }
-    if dispatched {
-        lines(b"data: ", data, out);
+    if event.is_dispatched() {
+        lines(b"data: ", event.data.as_deref().unwrap_or_default(), out);
         out.extend_from_slice(b"\n");
     }
 }
 
-/// How many bytes the event takes at most.
-fn room(event: &ServerEvent, data: &str) -> usize {
-    // The prefixes and ends of one line of each kind, the digits of the longest `retry`, and the
-    // blank line.
-    const FIXED: usize = 80;
+/// How many bytes the event takes at most, if its data and its comment are one line each.
+fn room(event: &ServerEvent) -> usize {
+    // What stands around the values, and the digits of the longest `retry`.
+    const FIXED: usize = ": \nretry: 18446744073709551616000\nid: \nevent: \ndata: \n\n".len();
 
-    let comment = event.comment.as_deref().unwrap_or_default();
     FIXED
-        + with_prefixes(": ".len(), comment)
+        + event.comment.as_deref().map_or(0, str::len)
         + event.id.as_ref().map_or(0, |id| id.as_bytes().len())
         + event.name.as_ref().map_or(0, |name| name.as_str().len())
-        + with_prefixes("data: ".len(), data)
-}
-
-/// The text, and a prefix for each line after the first. A CRLF counts as two ends, which is only
-/// more room.
-fn with_prefixes(prefix: usize, text: &str) -> usize {
-    text.len() + prefix * memchr2_iter(b'\r', b'\n', text.as_bytes()).count()
+        + event.data.as_deref().map_or(0, str::len)
 }
 
 /// Rounded up, so that no client comes back earlier than it was asked to.
@@ -99,9 +90,20 @@ fn milliseconds(retry: Duration) -> u128 {
     retry.as_millis() + u128::from(!retry.subsec_nanos().is_multiple_of(1_000_000))
 }
 
+#[inline]
 fn lines(prefix: &[u8], text: &str, out: &mut BytesMut) {
-    let mut rest = text.as_bytes();
-    while let Some(end) = memchr2(b'\r', b'\n', rest) {
+    let text = text.as_bytes();
+    match memchr2(b'\r', b'\n', text) {
+        None => line(prefix, text, out),
+        Some(end) => several_lines(prefix, text, end, out),
+    }
+}
+
+fn several_lines(prefix: &[u8], mut rest: &[u8], mut end: usize, out: &mut BytesMut) {
+    // A CRLF counts twice, which is only more room.
+    let ends = memchr2_iter(b'\r', b'\n', rest).count();
+    out.reserve(rest.len() + (ends + 1) * (prefix.len() + 1) + 1);
+    loop {
         line(prefix, &rest[..end], out);
         let width = if rest[end..].starts_with(b"\r\n") {
             2
@@ -109,10 +111,14 @@ fn lines(prefix: &[u8], text: &str, out: &mut BytesMut) {
             1
         };
         rest = &rest[end + width..];
+        match memchr2(b'\r', b'\n', rest) {
+            Some(next) => end = next,
+            None => return line(prefix, rest, out),
+        }
     }
-    line(prefix, rest, out);
 }
 
+#[inline]
 fn line(prefix: &[u8], text: &[u8], out: &mut BytesMut) {
     out.extend_from_slice(prefix);
     out.extend_from_slice(text);

@@ -196,7 +196,14 @@ fn any_stream() -> impl Strategy<Value = Vec<u8>> {
             .prop_map(<[u8]>::to_vec),
         2 => event().prop_map(|event| encoded(&[event]).to_vec()),
     ];
-    prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+    let start = prop::sample::select(vec![
+        &b""[..],
+        b"\xef\xbb\xbf",
+        b"\xef\xbb",
+        b"\xef\xbb\xbf\xef\xbb\xbf",
+    ]);
+    (start, prop::collection::vec(piece, 0..8))
+        .prop_map(|(start, pieces)| [start, &pieces.concat()].concat())
 }
 
 fn stream_of(
