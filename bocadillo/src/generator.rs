@@ -11,8 +11,9 @@ use std::future::Future;
 use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use tracing::Span;
 
@@ -91,20 +92,21 @@ fn is_disconnect(error: &(dyn StdError + 'static)) -> bool {
 /// Where one item goes from the generator to its stream.
 struct Slot<T> {
     state: Mutex<State<T>>,
+    /// Sends are served in the order in which they were first polled: each draws a ticket, and this is the one whose
+    /// turn it is. Written under the lock, read without.
+    serving: AtomicU64,
+    disconnected: AtomicBool,
 }
 
 struct State<T> {
     item: Option<Result<T>>,
-    /// Sends are served in the order in which they were first polled: each draws a ticket.
     next_ticket: u64,
-    serving: u64,
     /// Sends that wait under a waker other than the generator's own (in a `FuturesUnordered`, say), and so are not
     /// polled merely because the generator is.
     foreign: VecDeque<Waker>,
     /// Tickets of sends that were dropped before their turn.
     abandoned: Vec<u64>,
     generator: Option<Waker>,
-    disconnected: bool,
 }
 
 impl<T> Slot<T> {
@@ -113,12 +115,12 @@ impl<T> Slot<T> {
             state: Mutex::new(State {
                 item: None,
                 next_ticket: 0,
-                serving: 0,
                 foreign: VecDeque::new(),
                 abandoned: Vec::new(),
                 generator: None,
-                disconnected: false,
             }),
+            serving: AtomicU64::new(0),
+            disconnected: AtomicBool::new(false),
         }
     }
 
@@ -133,27 +135,24 @@ impl<T> Slot<T> {
     fn take(&self) -> Option<Result<T>> {
         let mut state = self.lock();
         let item = state.item.take()?;
-        state.serve_next();
+        self.serve_next(&mut state);
         let foreign = std::mem::take(&mut state.foreign);
         drop(state);
         foreign.into_iter().for_each(Waker::wake);
         Some(item)
     }
+
+    fn serve_next(&self, state: &mut State<T>) {
+        let mut serving = self.serving.load(Ordering::Relaxed) + 1;
+        while let Some(at) = state.abandoned.iter().position(|ticket| *ticket == serving) {
+            state.abandoned.swap_remove(at);
+            serving += 1;
+        }
+        self.serving.store(serving, Ordering::Release);
+    }
 }
 
 impl<T> State<T> {
-    fn serve_next(&mut self) {
-        self.serving += 1;
-        while let Some(at) = self
-            .abandoned
-            .iter()
-            .position(|ticket| *ticket == self.serving)
-        {
-            self.abandoned.swap_remove(at);
-            self.serving += 1;
-        }
-    }
-
     fn wait(&mut self, waker: &Waker) {
         let polled_with_the_generator = self
             .generator
@@ -192,6 +191,7 @@ struct Handover<'a, T> {
     slot: &'a Slot<T>,
     /// `None` once the item is in the slot.
     item: Option<Result<T>>,
+    /// `None` before the first poll and after the last.
     ticket: Option<u64>,
 }
 
@@ -203,24 +203,27 @@ impl<T> Future for Handover<'_, T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let mut state = this.slot.lock();
-        if state.disconnected {
-            drop(state);
+        if this.slot.disconnected.load(Ordering::Acquire) {
             // A generator that ignores the error and yields on must still let its deadline be looked at.
-            return tokio::task::coop::poll_proceed(cx).map(|budget| {
-                budget.made_progress();
-                Err(ClientDisconnect)
-            });
+            let budget = ready!(tokio::task::coop::poll_proceed(cx));
+            budget.made_progress();
+            this.ticket = None;
+            return Poll::Ready(Err(ClientDisconnect));
         }
+        if let Some(ticket) = this.ticket
+            && this.item.is_none()
+            && ticket < this.slot.serving.load(Ordering::Acquire)
+        {
+            this.ticket = None;
+            return Poll::Ready(Ok(()));
+        }
+        let mut state = this.slot.lock();
         let ticket = *this.ticket.get_or_insert_with(|| {
             let ticket = state.next_ticket;
             state.next_ticket += 1;
             ticket
         });
-        if this.item.is_none() && ticket < state.serving {
-            return Poll::Ready(Ok(()));
-        }
-        if this.item.is_some() && ticket == state.serving {
+        if this.item.is_some() && ticket == this.slot.serving.load(Ordering::Relaxed) {
             state.item = this.item.take();
         }
         state.wait(cx.waker());
@@ -232,12 +235,13 @@ impl<T> Drop for Handover<'_, T> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
         let mut state = self.slot.lock();
-        if ticket == state.serving {
+        let serving = self.slot.serving.load(Ordering::Relaxed);
+        if ticket == serving {
             if self.item.is_none() {
                 state.item = None;
             }
-            state.serve_next();
-        } else if ticket > state.serving {
+            self.slot.serve_next(&mut state);
+        } else if ticket > serving {
             state.abandoned.push(ticket);
         }
     }
@@ -336,8 +340,8 @@ where
         if !*this.raises || !*this.started || this.future.is_none() {
             return false;
         }
+        this.slot.disconnected.store(true, Ordering::Release);
         let mut state = this.slot.lock();
-        state.disconnected = true;
         state.item = None;
         let foreign = std::mem::take(&mut state.foreign);
         drop(state);
