@@ -1,1 +1,63 @@
-//! The macros of `bocadillo`.
+//! The macros of `bocadillo`. Use them through that crate, where they are documented.
+//!
+//! One way leads through the files: `args`, `item`, `pattern` and `server_event` parse (and `keyword` makes `yield`
+//! parse at all), `validate` checks and makes a `model`, `expand` quotes. Everything below this file works on
+//! `proc_macro2` and is tested without the compiler.
+
+mod args;
+mod calls;
+mod entry;
+mod errors;
+mod expand;
+mod item;
+mod keyword;
+mod literal;
+mod model;
+mod paths;
+mod pattern;
+mod server_event;
+mod validate;
+
+use proc_macro::TokenStream;
+
+#[allow(missing_docs, reason = "documented on the re-export")]
+#[proc_macro_attribute]
+pub fn route(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    entry::route(arguments.into(), item.into()).into()
+}
+
+#[allow(missing_docs, reason = "documented on the re-export")]
+#[proc_macro]
+pub fn routes(paths: TokenStream) -> TokenStream {
+    entry::routes(paths.into()).into()
+}
+
+#[allow(missing_docs, reason = "documented on the re-export")]
+#[proc_macro_attribute]
+pub fn event_stream(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    entry::generator(model::Kind::Events, arguments.into(), item.into()).into()
+}
+
+#[allow(missing_docs, reason = "documented on the re-export")]
+#[proc_macro_attribute]
+pub fn stream(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    entry::generator(model::Kind::Bytes, arguments.into(), item.into()).into()
+}
+
+#[allow(missing_docs, reason = "documented on the re-export")]
+#[proc_macro]
+pub fn generators(items: TokenStream) -> TokenStream {
+    entry::generators(items.into()).into()
+}
+
+#[allow(missing_docs, reason = "documented on the re-export")]
+#[proc_macro]
+pub fn yield_(operand: TokenStream) -> TokenStream {
+    entry::yield_(operand.into()).into()
+}
+
+#[allow(missing_docs, reason = "documented on the re-export")]
+#[proc_macro]
+pub fn server_event(fields: TokenStream) -> TokenStream {
+    entry::server_event(fields.into()).into()
+}

@@ -55,6 +55,8 @@ pub use route::{Route, RouteArgument, RouteInfo};
 pub use server::Peer;
 pub use stream::EventStream;
 
+pub use bocadillo_macros::{event_stream, generators, route, routes, server_event, stream, yield_};
+
 /// async-stream's macros, for a stream that is written inside a handler: `EventStream::new(stream!({ … yield … }))`.
 ///
 /// They stand in a module of their own because `stream` is the name of the attribute [`macro@stream`] as well.

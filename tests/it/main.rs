@@ -1,5 +1,4 @@
 //! The framework from outside: real sockets, real clients, the examples as processes, pages in a browser.
 
 mod browser;
-mod http;
 mod support;

@@ -1,0 +1,93 @@
+//! The pipeline of each macro: parse, validate, expand, with the errors before the code.
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::Path;
+use syn::Token;
+use syn::parse::{ParseStream, Parser as _};
+
+use crate::args::{self, Arguments};
+use crate::errors::Context;
+use crate::item::Function;
+use crate::model::Kind;
+use crate::server_event::Call;
+use crate::{expand, keyword, validate};
+
+pub(crate) fn route(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    on_function(arguments, item, "route", |arguments, function, cx| {
+        expand::route(validate::route(arguments, function, cx))
+    })
+}
+
+pub(crate) fn generator(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStream {
+    on_function(
+        arguments,
+        item,
+        kind.attribute(),
+        |arguments, function, cx| {
+            expand::generator(&validate::generator(kind, arguments, function, cx))
+        },
+    )
+}
+
+fn on_function(
+    arguments: TokenStream,
+    item: TokenStream,
+    attribute: &str,
+    expand: impl FnOnce(Arguments, Function, &Context) -> TokenStream,
+) -> TokenStream {
+    let cx = Context::new();
+    let code = match syn::parse2::<Function>(item.clone()) {
+        Ok(function) => expand(Arguments::parse(arguments, &cx), function, &cx),
+        Err(error) => {
+            cx.error(
+                error.span(),
+                format!("`#[{attribute}]` goes on an `async fn` with a body: {error}"),
+            );
+            item
+        }
+    };
+    let mut output = cx.check();
+    output.extend(code);
+    output
+}
+
+pub(crate) fn generators(items: TokenStream) -> TokenStream {
+    let read = |input: ParseStream<'_>| {
+        let runtime = args::leading_runtime(input)?;
+        Ok(keyword::in_items(input.parse()?, &runtime))
+    };
+    read.parse2(items)
+        .unwrap_or_else(|error| error.into_compile_error())
+}
+
+/// What the generator around it has made of it; alone it is a mistake.
+pub(crate) fn yield_(operand: TokenStream) -> TokenStream {
+    let mut trees = operand.into_iter();
+    match trees.next() {
+        Some(TokenTree::Punct(at)) if at.as_char() == '@' => trees.collect(),
+        _ => expand::yield_outside(),
+    }
+}
+
+pub(crate) fn routes(paths: TokenStream) -> TokenStream {
+    let read = |input: ParseStream<'_>| {
+        let runtime = args::leading_runtime(input)?;
+        let paths = input.parse_terminated(Path::parse_mod_style, Token![,])?;
+        Ok((runtime, paths))
+    };
+    match read.parse2(paths) {
+        Ok((runtime, paths)) => expand::routes(&runtime, paths),
+        Err(error) => {
+            let message = format!(
+                "`routes!` lists functions with `#[route]`, as in `routes![index, api::rooms]`: {error}"
+            );
+            syn::Error::new(error.span(), message).into_compile_error()
+        }
+    }
+}
+
+pub(crate) fn server_event(fields: TokenStream) -> TokenStream {
+    let cx = Context::new();
+    let event = validate::event(Call::parse(fields, &cx), &cx);
+    expand::event(event, &cx.check())
+}

@@ -1,0 +1,40 @@
+//! From a model to code. Nothing is decided here, and nothing but this quotes.
+//!
+//! The code is thin: it moves arguments, names the runtime's generic functions, and leaves the user's tokens with the
+//! spans that they came with.
+
+mod event;
+mod generator;
+mod route;
+mod yields;
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
+
+use crate::paths::{Runtime, core};
+
+pub(crate) use event::event;
+pub(crate) use generator::generator;
+pub(crate) use route::route;
+
+/// `routes![a, api::b]`
+pub(crate) fn routes(runtime: &Runtime, paths: impl IntoIterator<Item = syn::Path>) -> TokenStream {
+    let endpoint = runtime.private("Endpoint");
+    let routes = paths
+        .into_iter()
+        .map(|path| quote!(<#path as #endpoint<_, _>>::route()));
+    quote!([#(#routes),*])
+}
+
+/// What a macro with mistakes in its arguments leaves in an expression's place.
+pub(crate) fn erroneous_expression(errors: &TokenStream, expression: &TokenStream) -> TokenStream {
+    quote!({ #errors #expression })
+}
+
+pub(crate) fn yield_outside() -> TokenStream {
+    let compile_error = core(&["compile_error"]);
+    let message = "`yield` outside of a generator: put `#[event_stream]` or `#[stream]` on the `async fn` around it";
+    let message = proc_macro2::Literal::string(message);
+    let span = Span::call_site();
+    quote::quote_spanned!(span=> #compile_error!(#message))
+}

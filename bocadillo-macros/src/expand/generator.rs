@@ -1,0 +1,140 @@
+//! `#[event_stream] async fn f(args) { … }` → a function that hands an async closure to the runtime.
+
+use proc_macro2::{Delimiter, Group, Ident, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+
+use super::yields;
+use crate::model::{Argument, Binding, Generator, Kind, StreamOption};
+use crate::paths::{Runtime, at};
+
+pub(crate) fn generator(generator: &Generator) -> TokenStream {
+    let Generator {
+        runtime,
+        kind,
+        raise_on_disconnect,
+        options,
+        attributes,
+        visibility,
+        signature,
+        ..
+    } = generator;
+    let syn::Signature {
+        safety,
+        abi,
+        ident,
+        generics,
+        ..
+    } = signature;
+    let where_clause = &generics.where_clause;
+    let (entry, stream) = match (kind, raise_on_disconnect) {
+        (Kind::Events, false) => ("event_stream", "EventStream"),
+        (Kind::Events, true) => ("event_stream_raising", "EventStream"),
+        (Kind::Bytes, false) => ("byte_stream", "ByteStream"),
+        (Kind::Bytes, true) => ("byte_stream_raising", "ByteStream"),
+    };
+    let stream = runtime.public_at(stream, at(ident.span()));
+    let entry = runtime.private_at(entry, at(ident.span()));
+    let inputs = inputs(generator);
+    let options = options.iter().map(|option| self::option(runtime, option));
+
+    let body = if generator.receiver.is_some() {
+        // What the body borrows from `self` cannot be kept; this was reported.
+        quote!(loop {})
+    } else {
+        let names: Vec<Ident> = argument_names(&generator.arguments);
+        let clients = clients(runtime, &names);
+        let bind = runtime.private("bind");
+        let start = start(&generator.arguments, &names);
+        let code = yields::lower(&generator.body.code);
+        let mut block = Group::new(Delimiter::Brace, quote!(#start #code));
+        block.set_span(at(generator.body.span));
+        let yielder = yields::yielder();
+        let (turbofish, returns) = match &generator.returns {
+            // Under the user's own type, so that what is wrong with it is said there.
+            Some(returns) => (quote!(::<#returns, _, _>), quote!(#returns)),
+            None => (quote!(), quote!(())),
+        };
+        let stream = quote_spanned!(at(ident.span())=> #entry #turbofish(async move |#yielder| -> #returns #block));
+        match clients {
+            Some(clients) => quote! {
+                let __clients = #clients;
+                #bind(#stream #(#options)*, __clients)
+            },
+            None => quote!(#stream #(#options)*),
+        }
+    };
+    quote! {
+        #(#attributes)*
+        #visibility #safety #abi fn #ident #generics(#inputs) -> #stream #where_clause {
+            #body
+        }
+    }
+}
+
+fn inputs(generator: &Generator) -> TokenStream {
+    let receiver = generator.receiver.iter().map(|receiver| quote!(#receiver));
+    let names = argument_names(&generator.arguments);
+    let arguments = generator
+        .arguments
+        .iter()
+        .zip(&names)
+        .map(|(argument, name)| {
+            let Argument { attributes, ty, .. } = argument;
+            quote!(#(#attributes)* #name: #ty)
+        });
+    let inputs = receiver.chain(arguments);
+    quote!(#(#inputs),*)
+}
+
+fn argument_names(arguments: &[Argument]) -> Vec<Ident> {
+    arguments
+        .iter()
+        .enumerate()
+        .map(|(index, argument)| match &argument.binding {
+            Binding::Name { ident, .. } => ident.clone(),
+            Binding::Pattern(pattern) => {
+                format_ident!(
+                    "__arg{index}",
+                    span = at(syn::spanned::Spanned::span(pattern))
+                )
+            }
+        })
+        .collect()
+}
+
+/// Moves every argument in, as an `async fn` does: one that is never used lives as long as the generator too.
+fn start(arguments: &[Argument], names: &[Ident]) -> TokenStream {
+    let yielder = yields::yielder();
+    let bindings = arguments
+        .iter()
+        .zip(names)
+        .map(|(argument, name)| match &argument.binding {
+            Binding::Name { mutability, .. } => quote!(let #mutability #name = #name;),
+            Binding::Pattern(pattern) => quote!(let #name = #name; let #pattern = #name;),
+        });
+    // A reference, which is `Copy`: nested `async move` blocks can each have one.
+    quote!(let #yielder = &#yielder; #(#bindings)*)
+}
+
+/// Finds the arguments that are a `Client` by their types, and not by the types' names.
+fn clients(runtime: &Runtime, names: &[Ident]) -> Option<TokenStream> {
+    if names.is_empty() {
+        return None;
+    }
+    let (probe, probe_any) = (runtime.private("Probe"), runtime.private("ProbeAny"));
+    Some(quote!({
+        use #probe_any as _;
+        [#((&#probe(&#names)).client()),*]
+    }))
+}
+
+fn option(runtime: &Runtime, option: &StreamOption) -> TokenStream {
+    let StreamOption { method, value } = option;
+    match value {
+        Some(literal @ syn::Expr::Lit(_)) if method == "content_type" => {
+            let header_value = runtime.private("header_value");
+            quote!(.#method(#header_value(#literal)))
+        }
+        value => quote!(.#method(#value)),
+    }
+}

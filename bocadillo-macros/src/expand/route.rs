@@ -1,0 +1,267 @@
+//! `#[route("/path")] async fn f(args) { … }` → the function, and a type of the same name that the app can call.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens as _, format_ident, quote, quote_spanned};
+use syn::spanned::Spanned as _;
+
+use crate::model::{Route, RouteArgument, Served, Source};
+use crate::paths::{Runtime, at, core};
+
+pub(crate) fn route(route: Route) -> TokenStream {
+    let Route {
+        runtime,
+        function,
+        served,
+    } = route;
+    let item = {
+        let (attributes, visibility) = (&function.attributes, &function.visibility);
+        let (signature, body) = (&function.signature, &function.body);
+        quote!(#(#attributes)* #visibility #signature #body)
+    };
+    if function.signature.receiver().is_some() {
+        // Among the items of an `impl` there is no place for a type.
+        return item;
+    }
+    let visibility = &function.visibility;
+    // The function's conditions are the type's and its implementation's too.
+    let conditions: Vec<_> = function
+        .attributes
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("cfg"))
+        .collect();
+    // Seen from everywhere that the function is, under its name: a function and a type can share one.
+    let name = Ident::new(
+        &function.signature.ident.to_string(),
+        Span::call_site().located_at(function.signature.ident.span()),
+    );
+    let endpoint = match &served {
+        Some(served) => self::endpoint(&runtime, &name, served),
+        None => no_endpoint(&runtime, &name),
+    };
+    quote! {
+        #item
+
+        #(#conditions)*
+        #[doc(hidden)]
+        #[allow(
+            non_camel_case_types,
+            missing_debug_implementations,
+            reason = "it shares the function's name, and is never made"
+        )]
+        #visibility struct #name {}
+
+        #(#conditions)*
+        #endpoint
+    }
+}
+
+fn endpoint(runtime: &Runtime, name: &Ident, served: &Served) -> TokenStream {
+    let [endpoint, request, response, respond, info_type] = [
+        "Endpoint",
+        "RouteRequest",
+        "Response",
+        "respond",
+        "RouteInfo",
+    ]
+    .map(|item| runtime.private(item));
+    let [clone, send, sync] = [
+        &["clone", "Clone"],
+        &["marker", "Send"],
+        &["marker", "Sync"],
+    ]
+    .map(|path| core(path));
+    let (result, ok) = (
+        core(&["result", "Result"]),
+        core(&["result", "Result", "Ok"]),
+    );
+    let state = made_up("__State");
+    let request_name = made_up("__request");
+    let marker = marker_of(served);
+    let bounds = bounds(runtime, &state, served);
+    let names: Vec<Ident> = served
+        .arguments
+        .iter()
+        .enumerate()
+        .map(|(index, argument)| format_ident!("__arg{index}", span = at(argument.ty.span())))
+        .collect();
+    let takes = takes(served, &names, &request_name);
+    let mutability = served
+        .arguments
+        .iter()
+        .any(|argument| argument.source == Source::Part)
+        .then(|| quote!(mut));
+    let request_binding = if served.arguments.is_empty() {
+        made_up("_request")
+    } else {
+        request_name
+    };
+    let wait = served
+        .awaits
+        .then(|| quote_spanned!(at(name.span())=> .await));
+    let function = Ident::new(&name.to_string(), name.span());
+    let answer = quote_spanned!(at(name.span())=> #respond(#function(#(#names),*) #wait));
+    let info = info(runtime, name, served);
+    let (declared, used, outlives) = match &marker {
+        Some(marker) => (
+            quote!(, #marker),
+            quote!(#marker),
+            quote!(#marker: 'static,),
+        ),
+        None => (quote!(), quote!(()), quote!()),
+    };
+    quote! {
+        impl<#state #declared> #endpoint<#state, #used> for #name
+        where
+            #state: #clone + #send + #sync + 'static,
+            #(#bounds,)*
+            #outlives
+        {
+            const INFO: #info_type = #info;
+
+            async fn call(#mutability #request_binding: #request<#state>) -> #result<#response, #response> {
+                #(#takes)*
+                #ok(#answer)
+            }
+        }
+    }
+}
+
+/// So that `routes!` has something to name while the attribute has mistakes in it.
+fn no_endpoint(runtime: &Runtime, name: &Ident) -> TokenStream {
+    let [endpoint, request, response, info] =
+        ["Endpoint", "RouteRequest", "Response", "RouteInfo"].map(|item| runtime.private(item));
+    let result = core(&["result", "Result"]);
+    let state = made_up("__State");
+    quote! {
+        impl<#state: 'static> #endpoint<#state, ()> for #name {
+            const INFO: #info = #info::new("", &[], "", ("", 0), &[]);
+
+            async fn call(_: #request<#state>) -> #result<#response, #response> {
+                loop {}
+            }
+        }
+    }
+}
+
+fn made_up(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
+
+fn marker_of(served: &Served) -> Option<Ident> {
+    served
+        .arguments
+        .iter()
+        .any(|argument| argument.source == Source::Last)
+        .then(|| made_up("__Marker"))
+}
+
+fn bounds(runtime: &Runtime, state: &Ident, served: &Served) -> Vec<TokenStream> {
+    let marker = made_up("__Marker");
+    served
+        .arguments
+        .iter()
+        .filter_map(|RouteArgument { ty, source, .. }| {
+            let span = at(ty.span());
+            match source {
+                Source::Path => None,
+                Source::Part => {
+                    let part = runtime.private_at("Part", span);
+                    Some(quote_spanned!(span=> #ty: #part<#state>))
+                }
+                Source::Last => {
+                    let last = runtime.private_at("Last", span);
+                    Some(quote_spanned!(span=> #ty: #last<#state, #marker>))
+                }
+            }
+        })
+        .collect()
+}
+
+/// Takes the arguments from the request: the path's first, which cost nothing, and the one that may read the body last.
+fn takes(served: &Served, names: &[Ident], request: &Ident) -> Vec<TokenStream> {
+    let marker = made_up("__Marker");
+    let take = |wanted: Source| {
+        let request = request.clone();
+        let marker = marker.clone();
+        served
+            .arguments
+            .iter()
+            .zip(names)
+            .filter(move |(argument, _)| argument.source == wanted)
+            .map(move |(argument, name)| {
+                let ty = &argument.ty;
+                let parameter = &argument.name;
+                let call = match argument.source {
+                    Source::Path => {
+                        quote_spanned!(at(ty.span())=> path_parameter::<#ty>(#parameter))
+                    }
+                    Source::Part => quote_spanned!(at(ty.span())=> part::<#ty>().await),
+                    Source::Last => quote_spanned!(at(ty.span())=> last::<#ty, #marker>().await),
+                };
+                quote!(let #name = #request.#call?;)
+            })
+    };
+    take(Source::Path)
+        .chain(take(Source::Part))
+        .chain(take(Source::Last))
+        .collect()
+}
+
+fn info(runtime: &Runtime, name: &Ident, served: &Served) -> TokenStream {
+    let [info, argument] = ["RouteInfo", "RouteArgument"].map(|item| runtime.private(item));
+    let [concat, module_path, file, line] =
+        ["concat", "module_path", "file", "line"].map(|item| core(&[item]));
+    let Served {
+        pattern, methods, ..
+    } = served;
+    let suffix = format!("::{name}");
+    // At the function, as the compiler counts lines.
+    let place = quote_spanned!(at(name.span())=> (#file!(), #line!()));
+    let arguments = served
+        .arguments
+        .iter()
+        .map(|RouteArgument { name, ty, source }| {
+            let ty = pretty(ty);
+            let in_path = *source == Source::Path;
+            quote!(#argument::new(#name, #ty, #in_path))
+        });
+    quote! {
+        #info::new(#pattern, &[#(#methods),*], #concat!(#module_path!(), #suffix), #place, &[#(#arguments),*])
+    }
+}
+
+/// The type as one would write it: without the blanks between tokens.
+fn pretty(ty: &syn::Type) -> String {
+    let mut text = ty.to_token_stream().to_string();
+    for (spaced, dense) in [
+        (" :: ", "::"),
+        (":: ", "::"),
+        (" <", "<"),
+        ("< ", "<"),
+        (" >", ">"),
+        (" ,", ","),
+        ("& ", "&"),
+        ("' ", "'"),
+    ] {
+        text = text.replace(spaced, dense);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pretty;
+
+    #[test]
+    fn types_are_shown_as_they_are_written() {
+        for written in [
+            "u32",
+            "Json<Vec<u8>>",
+            "a::b::State<Arc<Db>>",
+            "&'static str",
+            "(u8, Option<String>)",
+        ] {
+            assert_eq!(pretty(&syn::parse_str(written).unwrap()), written);
+        }
+    }
+}

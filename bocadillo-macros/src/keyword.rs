@@ -1,0 +1,493 @@
+//! The keyword: each `yield x` among tokens becomes a call of `yield_!(x)`, with rustc's own reading of the operand.
+//!
+//! syn reads the operand of `yield` greedily: in `if let Err(_) = yield event { … }` it takes `event { … }` for a struct.
+//! The body of a closure is read as rustc reads the operand, in every position. So each keyword is made the head of a
+//! closure with a marker for its argument before syn parses, and the marked closures become calls afterwards.
+//!
+//! Tokens that are no statements and no expressions (most arguments of other macros, and code with a mistake in it)
+//! have only a reading by tokens: the operand reaches to the next `;`, `,` or `=>`, to the end of the brackets, or in
+//! the head of an `if`, `while`, `match` or `for` to the brace. Any part in brackets is tried as code again.
+//!
+//! What holds no keyword is not touched at all.
+
+use proc_macro2::token_stream::IntoIter;
+use proc_macro2::{Delimiter, Group, Ident, Punct, Spacing, Span, TokenStream, TokenTree};
+use quote::ToTokens as _;
+use syn::parse::{ParseStream, Parser as _};
+use syn::punctuated::Punctuated;
+use syn::visit_mut::{self, VisitMut};
+use syn::{Attribute, Block, Expr, Macro, MacroDelimiter, Pat, Path, Token};
+
+use crate::paths::Runtime;
+
+const MARKER: &str = "__bocadillo_yield";
+const NOTHING: &str = "__bocadillo_nothing";
+
+/// The same tokens with each `yield` made a call of `yield_!`.
+pub(crate) struct Translated {
+    pub(crate) tokens: TokenStream,
+    /// The keywords that rustc had to parse too, had it been given these tokens: all but those in other macros.
+    pub(crate) parsed: Vec<Span>,
+}
+
+/// Translates the content of a function's body.
+pub(crate) fn in_body(tokens: TokenStream, runtime: &Runtime) -> Translated {
+    translate(tokens, runtime, |reader, tokens| {
+        reader.read(tokens, Delimiter::Brace)
+    })
+}
+
+/// Translates what stands in the bodies of items.
+pub(crate) fn in_items(tokens: TokenStream, runtime: &Runtime) -> TokenStream {
+    translate(tokens, runtime, Reader::by_tokens).tokens
+}
+
+fn translate(
+    tokens: TokenStream,
+    runtime: &Runtime,
+    read: impl FnOnce(&mut Reader, TokenStream) -> TokenStream,
+) -> Translated {
+    if !contains(&tokens, "yield") {
+        return Translated {
+            tokens,
+            parsed: Vec::new(),
+        };
+    }
+    let mut reader = Reader {
+        call: runtime.public("yield_"),
+        in_macro: 0,
+        parsed: Vec::new(),
+    };
+    let tokens = read(&mut reader, mark(tokens));
+    Translated {
+        tokens,
+        parsed: reader.parsed,
+    }
+}
+
+fn contains(tokens: &TokenStream, word: &str) -> bool {
+    tokens.clone().into_iter().any(|tree| match tree {
+        TokenTree::Ident(ident) => ident == word,
+        TokenTree::Group(group) => contains(&group.stream(), word),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
+}
+
+/// `yield` → `|__bocadillo_yield|`, everywhere.
+fn mark(tokens: TokenStream) -> TokenStream {
+    let mut marked = TokenStream::new();
+    let mut trees = tokens.into_iter().peekable();
+    while let Some(tree) = trees.next() {
+        match tree {
+            TokenTree::Ident(keyword) if keyword == "yield" => {
+                marked.extend(head(keyword.span()));
+                if !trees.peek().is_some_and(begins_operand) {
+                    marked.extend([TokenTree::from(Ident::new(NOTHING, keyword.span()))]);
+                }
+            }
+            TokenTree::Group(group) if contains(&group.stream(), "yield") => {
+                let content = mark(group.stream());
+                marked.extend([regroup(&group, content)]);
+            }
+            other => marked.extend([other]),
+        }
+    }
+    marked
+}
+
+fn head(span: Span) -> [TokenTree; 3] {
+    let bar = || {
+        let mut bar = Punct::new('|', Spacing::Alone);
+        bar.set_span(span);
+        TokenTree::from(bar)
+    };
+    [bar(), Ident::new(MARKER, span).into(), bar()]
+}
+
+fn begins_operand(tree: &TokenTree) -> bool {
+    match tree {
+        TokenTree::Punct(punct) => matches!(
+            punct.as_char(),
+            '&' | '*' | '-' | '!' | '|' | '<' | ':' | '#' | '\''
+        ),
+        TokenTree::Ident(ident) => !["as", "else", "in"].iter().any(|keyword| ident == keyword),
+        TokenTree::Group(_) | TokenTree::Literal(_) => true,
+    }
+}
+
+fn regroup(group: &Group, content: TokenStream) -> TokenTree {
+    let mut new = Group::new(group.delimiter(), content);
+    new.set_span(group.span());
+    new.into()
+}
+
+/// Where a reading by tokens ends, apart from the end of the brackets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Never,
+    Separator,
+    /// At a brace too: the operand stands in the head of an `if`, `while`, `match` or `for`.
+    Brace,
+}
+
+struct Reader {
+    call: Path,
+    in_macro: usize,
+    parsed: Vec<Span>,
+}
+
+impl Reader {
+    /// The content of one pair of brackets: as code where it is code, else token by token.
+    fn read(&mut self, tokens: TokenStream, delimiter: Delimiter) -> TokenStream {
+        if !contains(&tokens, MARKER) {
+            return tokens;
+        }
+        let code = if delimiter == Delimiter::Brace {
+            self.statements(&tokens)
+                .or_else(|| self.expressions(&tokens))
+        } else {
+            self.expressions(&tokens)
+                .or_else(|| self.statements(&tokens))
+        };
+        code.unwrap_or_else(|| self.by_tokens(tokens))
+    }
+
+    fn statements(&mut self, tokens: &TokenStream) -> Option<TokenStream> {
+        let parse = |input: ParseStream<'_>| {
+            Ok((
+                input.call(Attribute::parse_inner)?,
+                input.call(Block::parse_within)?,
+            ))
+        };
+        let (attributes, mut statements) = parse.parse2(tokens.clone()).ok()?;
+        let mut code = TokenStream::new();
+        for attribute in attributes {
+            attribute.to_tokens(&mut code);
+        }
+        for statement in &mut statements {
+            self.visit_stmt_mut(statement);
+            statement.to_tokens(&mut code);
+        }
+        Some(code)
+    }
+
+    fn expressions(&mut self, tokens: &TokenStream) -> Option<TokenStream> {
+        let mut expressions = Punctuated::<Expr, Token![,]>::parse_terminated
+            .parse2(tokens.clone())
+            .ok()?;
+        for expression in &mut expressions {
+            self.visit_expr_mut(expression);
+        }
+        Some(expressions.into_token_stream())
+    }
+
+    fn by_tokens(&mut self, tokens: TokenStream) -> TokenStream {
+        self.up_to(Stop::Never, &mut tokens.into_iter()).0
+    }
+
+    /// Reads up to where `stop` says, and gives the token that stands there back beside what came before.
+    fn up_to(&mut self, stop: Stop, trees: &mut IntoIter) -> (TokenStream, Option<TokenTree>) {
+        let mut read = TokenStream::new();
+        let mut in_head = false;
+        let mut pending = trees.next();
+        while let Some(tree) = pending.take() {
+            if let Some(span) = self.marker(&tree, trees) {
+                self.note(span);
+                let stop = if in_head || stop == Stop::Brace {
+                    Stop::Brace
+                } else {
+                    Stop::Separator
+                };
+                let (operand, end) = self.up_to(stop, trees);
+                self.call_around(span, operand).to_tokens(&mut read);
+                pending = end;
+                continue;
+            }
+            let separates = separates(&tree, trees);
+            if (separates && stop != Stop::Never) || (is_brace(&tree) && stop == Stop::Brace) {
+                return (read, Some(tree));
+            }
+            if separates || is_brace(&tree) {
+                in_head = false;
+            }
+            match tree {
+                TokenTree::Group(group) if contains(&group.stream(), MARKER) => {
+                    let content = self.read(group.stream(), group.delimiter());
+                    read.extend([regroup(&group, content)]);
+                }
+                TokenTree::Ident(word) => {
+                    in_head |= ["if", "while", "match", "for"]
+                        .iter()
+                        .any(|keyword| word == keyword);
+                    read.extend([TokenTree::from(word)]);
+                }
+                other => read.extend([other]),
+            }
+            pending = trees.next();
+        }
+        (read, None)
+    }
+
+    /// Takes the rest of a marked head when `tree` begins one.
+    fn marker(&self, tree: &TokenTree, trees: &mut IntoIter) -> Option<Span> {
+        let TokenTree::Punct(bar) = tree else {
+            return None;
+        };
+        let mut ahead = trees.clone();
+        match ahead.next() {
+            Some(TokenTree::Ident(ident)) if bar.as_char() == '|' && ident == MARKER => {
+                ahead.next();
+                *trees = ahead;
+                Some(ident.span())
+            }
+            _ => None,
+        }
+    }
+
+    fn note(&mut self, span: Span) {
+        if self.in_macro == 0 {
+            self.parsed.push(span);
+        }
+    }
+
+    /// `yield_!(operand)`; a missing operand leaves the brackets empty, which `yield_!` has words for.
+    fn call_around(&self, span: Span, operand: TokenStream) -> Macro {
+        let mut path = self.call.clone();
+        if let Some(last) = path.segments.last_mut() {
+            last.ident.set_span(last.ident.span().located_at(span));
+        }
+        let missing = matches!(
+            operand.clone().into_iter().next(),
+            Some(TokenTree::Ident(ident)) if ident == NOTHING
+        );
+        Macro {
+            path,
+            bang_token: Token![!](span),
+            delimiter: MacroDelimiter::Paren(syn::token::Paren(span)),
+            tokens: if missing { TokenStream::new() } else { operand },
+        }
+    }
+}
+
+/// Whether this is a `;`, a `,` or the beginning of a `=>`.
+fn separates(tree: &TokenTree, rest: &IntoIter) -> bool {
+    let TokenTree::Punct(punct) = tree else {
+        return false;
+    };
+    match punct.as_char() {
+        ';' | ',' => true,
+        '=' => {
+            punct.spacing() == Spacing::Joint
+                && matches!(rest.clone().next(), Some(TokenTree::Punct(next)) if next.as_char() == '>')
+        }
+        _ => false,
+    }
+}
+
+fn is_brace(tree: &TokenTree) -> bool {
+    matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace)
+}
+
+/// The marker's span when this closure is a keyword in disguise.
+fn marked(expression: &Expr) -> Option<Span> {
+    let Expr::Closure(closure) = expression else {
+        return None;
+    };
+    match closure.inputs.first() {
+        Some(Pat::Ident(argument)) if argument.ident == MARKER => Some(argument.ident.span()),
+        _ => None,
+    }
+}
+
+impl VisitMut for Reader {
+    fn visit_expr_mut(&mut self, expression: &mut Expr) {
+        visit_mut::visit_expr_mut(self, expression);
+        if let Some(span) = marked(expression) {
+            let Expr::Closure(closure) = expression else {
+                return;
+            };
+            self.note(span);
+            let mac = self.call_around(span, closure.body.to_token_stream());
+            *expression = Expr::Macro(syn::ExprMacro {
+                attrs: std::mem::take(&mut closure.attrs),
+                mac,
+            });
+        }
+    }
+
+    fn visit_macro_mut(&mut self, mac: &mut Macro) {
+        let delimiter = match mac.delimiter {
+            MacroDelimiter::Paren(_) => Delimiter::Parenthesis,
+            MacroDelimiter::Brace(_) => Delimiter::Brace,
+            MacroDelimiter::Bracket(_) => Delimiter::Bracket,
+        };
+        self.in_macro += 1;
+        mac.tokens = self.read(std::mem::take(&mut mac.tokens), delimiter);
+        self.in_macro -= 1;
+    }
+
+    // Syntax that syn knows no tree for.
+    fn visit_token_stream_mut(&mut self, tokens: &mut TokenStream) {
+        *tokens = self.read(std::mem::take(tokens), Delimiter::None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(source: &str, expected: &str) {
+        let tokens: TokenStream = source.parse().unwrap();
+        let expected: TokenStream = expected
+            .replace("yield_!", "::bocadillo::yield_!")
+            .parse()
+            .unwrap();
+        let dense = |tokens: TokenStream| tokens.to_string().replace(' ', "");
+        assert_eq!(dense(in_items(tokens, &Runtime::at(None))), dense(expected));
+    }
+
+    /// The keyword and its operand, within the body of a function, then the same as a call.
+    #[track_caller]
+    fn check_body(source: &str, expected: &str) {
+        check(
+            &format!("async fn f() {{ {source} }}"),
+            &format!("async fn f() {{ {expected} }}"),
+        );
+    }
+
+    #[test]
+    fn a_statement() {
+        check_body("yield 1;", "yield_!(1);");
+        check_body("yield \"a\"", "yield_!(\"a\")");
+        check_body(
+            "yield -x; yield &y; yield ::a::b(); yield <T>::new();",
+            "yield_!(-x); yield_!(&y); yield_!(::a::b()); yield_!(<T>::new());",
+        );
+    }
+
+    #[test]
+    fn the_operand_reaches_as_far_as_rustc_reads_it() {
+        check_body("let a = yield b + c;", "let a = yield_!(b + c);");
+        check_body("(yield x)?;", "(yield_!(x))?;");
+        check_body("yield x?;", "yield_!(x?);");
+        check_body("f(yield x, yield y)", "f(yield_!(x), yield_!(y))");
+        check_body("a || yield b", "a || yield_!(b)");
+        check_body("yield |x| x", "yield_!(|x| x)");
+        check_body("yield yield x", "yield_!(yield_!(x))");
+        check_body("return yield x;", "return yield_!(x);");
+        check_body("(yield x).is_err()", "(yield_!(x)).is_err()");
+        check_body(
+            "yield match a { b => yield c, d => e };",
+            "yield_!(match a { b => yield_!(c), d => e });",
+        );
+    }
+
+    #[test]
+    fn a_brace_after_the_operand_of_a_head_is_not_its_own() {
+        check_body(
+            "if let Err(e) = yield event { return; }",
+            "if let Err(e) = yield_!(event) { return; }",
+        );
+        check_body(
+            "while let Ok(()) = yield event { }",
+            "while let Ok(()) = yield_!(event) { }",
+        );
+        check_body(
+            "while (yield event).is_ok() { }",
+            "while (yield_!(event)).is_ok() { }",
+        );
+        check_body(
+            "match yield event { Ok(()) => {} Err(_) => return }",
+            "match yield_!(event) { Ok(()) => {} Err(_) => return }",
+        );
+        check_body(
+            "if let Err(e) = yield m!(json = {\"a\": 1}) { return; }",
+            "if let Err(e) = yield_!(m!(json = {\"a\": 1})) { return; }",
+        );
+        check_body(
+            "let Ok(()) = yield event else { return };",
+            "let Ok(()) = yield_!(event) else { return };",
+        );
+    }
+
+    #[test]
+    fn a_struct_is_an_operand_elsewhere() {
+        check_body("yield Event { a: 1 };", "yield_!(Event { a: 1 });");
+    }
+
+    #[test]
+    fn other_macros() {
+        check_body(
+            "tokio::select! { _ = f() => { yield 1; } }",
+            "tokio::select! { _ = f() => { yield_!(1); } }",
+        );
+        check_body(
+            "tokio::select! { _ = f() => yield 1, _ = g() => yield 2 }",
+            "tokio::select! { _ = f() => yield_!(1), _ = g() => yield_!(2) }",
+        );
+        check_body(
+            "tokio::select! { _ = f() => { if let Err(e) = yield event { return; } } }",
+            "tokio::select! { _ = f() => { if let Err(e) = yield_!(event) { return; } } }",
+        );
+        check_body(
+            "tokio::select! { _ = f() => if let Err(e) = yield event { return; }, }",
+            "tokio::select! { _ = f() => if let Err(e) = yield_!(event) { return; }, }",
+        );
+        check_body(
+            "assert!(matches!(yield x, Ok(())));",
+            "assert!(matches!(yield_!(x), Ok(())));",
+        );
+        check_body(
+            "join!(async { yield 1; }, async { yield 2 })",
+            "join!(async { yield_!(1); }, async { yield_!(2) })",
+        );
+        check_body(
+            "m!(a = yield x; b = yield y)",
+            "m!(a = yield_!(x); b = yield_!(y))",
+        );
+        check_body(
+            "m!(match yield x { } => 1)",
+            "m!(match yield_!(x) { } => 1)",
+        );
+    }
+
+    #[test]
+    fn nothing_to_send() {
+        check_body("yield;", "yield_!();");
+        check_body("f(yield, 1)", "f(yield_!(), 1)");
+        check_body(
+            "let Ok(()) = yield else { return };",
+            "let Ok(()) = yield_!() else { return };",
+        );
+    }
+
+    #[test]
+    fn code_with_a_mistake_keeps_its_other_parts_right() {
+        check_body(
+            "foo.; if a { if let Err(e) = yield event { return; } } yield 1;",
+            "foo.; if a { if let Err(e) = yield_!(event) { return; } } yield_!(1);",
+        );
+    }
+
+    #[test]
+    fn modules_and_impls_are_read_through_and_the_rest_is_untouched() {
+        check(
+            "struct S { yields: u8 } mod m { impl S { pub async fn f(&self) { yield 1; } } } const X: u8 = 1 ;",
+            "struct S { yields: u8 } mod m { impl S { pub async fn f(&self) { yield_!(1); } } } const X: u8 = 1 ;",
+        );
+        check(
+            "fn a() { syn cannot read this } fn b() { yield 1; }",
+            "fn a() { syn cannot read this } fn b() { yield_!(1); }",
+        );
+    }
+
+    #[test]
+    fn only_what_rustc_would_parse_counts_as_parsed() {
+        let tokens: TokenStream =
+            "yield 1; select! { _ = f() => { yield 2; } } let a = async { yield 3 };"
+                .parse()
+                .unwrap();
+        assert_eq!(in_body(tokens, &Runtime::at(None)).parsed.len(), 2);
+    }
+}

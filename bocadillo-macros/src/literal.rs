@@ -1,0 +1,97 @@
+//! The span of a piece of a string literal.
+
+use std::ops::Range;
+
+use proc_macro2::Span;
+use syn::LitStr;
+
+/// The span of these bytes of the literal's value.
+///
+/// The compiler hands such spans out on nightly alone; elsewhere this is the whole literal's, so a message says in
+/// words too which piece it means.
+pub(crate) fn span_of(literal: &LitStr, bytes: Range<usize>) -> Span {
+    let token = literal.token();
+    source_range(&token.to_string(), bytes)
+        .and_then(|range| token.subspan(range))
+        .unwrap_or_else(|| literal.span())
+}
+
+/// Where bytes of the value stand in the literal's source text, its quotes and escapes counted.
+fn source_range(source: &str, bytes: Range<usize>) -> Option<Range<usize>> {
+    let open = source.find('"')? + 1;
+    if source.starts_with('r') {
+        return Some(open + bytes.start..open + bytes.end);
+    }
+    let mut value = 0;
+    let (mut start, mut end) = (None, None);
+    let mut rest = source[open..].char_indices().peekable();
+    while let Some((at, character)) = rest.next() {
+        if value >= bytes.start {
+            start.get_or_insert(open + at);
+        }
+        if value >= bytes.end {
+            end.get_or_insert(open + at);
+        }
+        value += match character {
+            '"' => break,
+            '\\' => escape(&mut rest),
+            other => other.len_utf8(),
+        };
+    }
+    Some(start?..end?)
+}
+
+/// Steps over the escape after its backslash; how many bytes of the value it stands for.
+fn escape(rest: &mut std::iter::Peekable<std::str::CharIndices<'_>>) -> usize {
+    match rest.next() {
+        Some((_, 'x')) => {
+            rest.nth(1);
+            1
+        }
+        Some((_, 'u')) => {
+            let digits: String = rest
+                .by_ref()
+                .map(|(_, character)| character)
+                .take_while(|character| *character != '}')
+                .filter(char::is_ascii_hexdigit)
+                .collect();
+            u32::from_str_radix(&digits, 16)
+                .ok()
+                .and_then(char::from_u32)
+                .map_or(1, char::len_utf8)
+        }
+        // A line end after a backslash is left out together with the white space that follows.
+        Some((_, '\n' | '\r')) => {
+            while rest
+                .next_if(|(_, character)| character.is_ascii_whitespace())
+                .is_some()
+            {}
+            0
+        }
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::source_range;
+
+    #[track_caller]
+    fn check(source: &str, piece: &str, expected: &str) {
+        let value = syn::parse_str::<syn::LitStr>(source).unwrap().value();
+        let start = value.find(piece).unwrap();
+        let range = source_range(source, start..start + piece.len()).unwrap();
+        assert_eq!(&source[range], expected);
+    }
+
+    #[test]
+    fn pieces_are_found_in_every_kind_of_literal() {
+        check(r#""/rooms/{room}""#, "{room}", "{room}");
+        check(r##"r#"/rooms/{room}"#"##, "{room}", "{room}");
+        check(r#""a\nb""#, "\n", r"\n");
+        check(r#""\x41\u{e9}\"é{x}""#, "{x}", "{x}");
+        check(r#""\u{1F600}{x}""#, "\u{1F600}", r"\u{1F600}");
+        check("\"a\\\n   {x}\"", "{x}", "{x}");
+        check(r#""a\0""#, "\0", r"\0");
+    }
+}

@@ -1,0 +1,275 @@
+//! What `#[route]` asks of a function.
+
+use proc_macro2::Span;
+use syn::ext::IdentExt as _;
+use syn::visit::Visit;
+use syn::{Expr, FnArg, GenericParam, Ident, LitStr, Pat, Type};
+
+use crate::args::{Arguments, Setting, duplicate};
+use crate::errors::{Context, suggestion};
+use crate::item::Function;
+use crate::literal;
+use crate::model::{Kind, Route, RouteArgument, Served, Source};
+use crate::pattern::{self, Parameter};
+
+const OPTIONS: [&str; 2] = ["methods", "crate"];
+const METHODS: [&str; 8] = [
+    "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE",
+];
+
+pub(crate) fn route(mut arguments: Arguments, function: Function, cx: &Context) -> Route {
+    let runtime = arguments.runtime(cx);
+    let methods = methods(arguments.settings, cx);
+    let parameters = match &arguments.literal {
+        Some(literal) => parameters(literal, cx),
+        None => {
+            cx.error(
+                Span::call_site(),
+                "a route needs its path: write `#[route(\"/path\")]`",
+            );
+            Vec::new()
+        }
+    };
+    signature(&function, cx);
+    let bound = self::arguments(&function, &parameters, cx);
+    if let Some(literal) = &arguments.literal {
+        every_parameter_has_an_argument(literal, &parameters, &bound, &function, cx);
+    }
+    let served = arguments
+        .literal
+        .filter(|_| !cx.has_errors())
+        .map(|pattern| Served {
+            pattern,
+            methods,
+            arguments: bound,
+            awaits: function.signature.asyncness.is_some() && !becomes_a_stream(&function),
+        });
+    Route {
+        runtime,
+        function,
+        served,
+    }
+}
+
+fn methods(settings: Vec<Setting>, cx: &Context) -> Vec<String> {
+    let mut methods: Option<Vec<String>> = None;
+    for setting in settings {
+        if setting.name != "methods" {
+            let name = setting.name.to_string();
+            cx.error(
+                setting.name.span(),
+                format!(
+                    "`#[route]` has no option `{name}`: {}",
+                    suggestion(&name, &OPTIONS)
+                ),
+            );
+        } else if methods.is_some() {
+            duplicate(&setting.name, cx);
+        } else {
+            methods = Some(self::list(&setting, cx));
+        }
+    }
+    methods.unwrap_or_else(|| vec!["GET".to_owned()])
+}
+
+fn list(setting: &Setting, cx: &Context) -> Vec<String> {
+    let Some(Expr::Array(array)) = &setting.value else {
+        cx.error(
+            setting.name.span(),
+            "`methods` takes a list: write `methods = [GET, POST]`",
+        );
+        return Vec::new();
+    };
+    if array.elems.is_empty() {
+        cx.error(
+            setting.name.span(),
+            "a route without a method is never called: write `methods = [GET]`",
+        );
+    }
+    let mut methods: Vec<String> = Vec::new();
+    for element in &array.elems {
+        let Some((span, written)) = method(element, cx) else {
+            continue;
+        };
+        if !METHODS.contains(&written.as_str()) {
+            cx.error(
+                span,
+                format!(
+                    "`{written}` is no method: {}",
+                    suggestion(&written, &METHODS)
+                ),
+            );
+        } else if methods.contains(&written) {
+            cx.error(
+                span,
+                format!("`{written}` is in this list twice: keep one of the two"),
+            );
+        } else {
+            methods.push(written);
+        }
+    }
+    methods
+}
+
+fn method(element: &Expr, cx: &Context) -> Option<(Span, String)> {
+    match element {
+        Expr::Path(path) if let Some(ident) = path.path.get_ident() => {
+            Some((ident.span(), ident.to_string()))
+        }
+        Expr::Lit(literal) if let syn::Lit::Str(text) = &literal.lit => {
+            cx.error(
+                text.span(),
+                format!(
+                    "a method is written without quotes: write `{}`",
+                    text.value().to_uppercase()
+                ),
+            );
+            None
+        }
+        other => {
+            cx.error(
+                syn::spanned::Spanned::span(other),
+                "expected the name of a method, as in `[GET, POST]`",
+            );
+            None
+        }
+    }
+}
+
+fn parameters(literal: &LitStr, cx: &Context) -> Vec<Parameter> {
+    let (parameters, mistakes) = pattern::parse(&literal.value());
+    for mistake in mistakes {
+        cx.error(literal::span_of(literal, mistake.bytes), mistake.message);
+    }
+    parameters
+}
+
+fn signature(function: &Function, cx: &Context) {
+    let signature = &function.signature;
+    if let Some(parameter) = signature.generics.params.first() {
+        let span = match parameter {
+            GenericParam::Type(parameter) => parameter.ident.span(),
+            GenericParam::Lifetime(parameter) => parameter.lifetime.span(),
+            GenericParam::Const(parameter) => parameter.ident.span(),
+        };
+        cx.error(span, "the app calls a route with one set of types: put the types themselves in place of this parameter");
+    }
+    if signature.asyncness.is_none()
+        && !becomes_a_stream(function)
+        && matches!(signature.output, syn::ReturnType::Default)
+    {
+        cx.error(
+            signature.fn_token.span,
+            "a route is an `async fn`: write `async` before this `fn`",
+        );
+    }
+}
+
+/// An attribute below this one that makes a stream of the function, so that a call of it is no future.
+fn becomes_a_stream(function: &Function) -> bool {
+    function.attributes.iter().any(|attribute| {
+        attribute.path().segments.last().is_some_and(|segment| {
+            [Kind::Events, Kind::Bytes]
+                .iter()
+                .any(|kind| segment.ident == kind.attribute())
+        })
+    })
+}
+
+fn arguments(function: &Function, parameters: &[Parameter], cx: &Context) -> Vec<RouteArgument> {
+    let mut arguments = Vec::new();
+    for input in &function.signature.inputs {
+        let typed = match input {
+            FnArg::Receiver(receiver) => {
+                cx.error(
+                    receiver.self_token.span,
+                    "a route is a free function: take the app's state as an argument `State<…>` in place of `self`",
+                );
+                continue;
+            }
+            FnArg::Typed(typed) => typed,
+        };
+        refuse_opaque(&typed.ty, cx);
+        let name = name(&typed.pat);
+        let in_path = name
+            .as_ref()
+            .is_some_and(|name| parameters.iter().any(|parameter| *name == parameter.name));
+        arguments.push(RouteArgument {
+            name: name.unwrap_or_else(|| "_".to_owned()),
+            ty: (*typed.ty).clone(),
+            source: if in_path { Source::Path } else { Source::Part },
+        });
+    }
+    if let Some(last) = arguments
+        .iter_mut()
+        .rfind(|argument| argument.source == Source::Part)
+    {
+        last.source = Source::Last;
+    }
+    arguments
+}
+
+fn name(pattern: &Pat) -> Option<String> {
+    match pattern {
+        Pat::Ident(name) if name.subpat.is_none() => Some(name.ident.unraw().to_string()),
+        _ => None,
+    }
+}
+
+fn refuse_opaque(ty: &Type, cx: &Context) {
+    struct Opaque<'a>(&'a Context);
+    impl<'ast> Visit<'ast> for Opaque<'_> {
+        fn visit_type_impl_trait(&mut self, opaque: &'ast syn::TypeImplTrait) {
+            self.0.error(opaque.impl_token.span, "the app has to know what to take from the request: write a type in place of `impl …`");
+        }
+    }
+    Opaque(cx).visit_type(ty);
+}
+
+fn every_parameter_has_an_argument(
+    literal: &LitStr,
+    parameters: &[Parameter],
+    arguments: &[RouteArgument],
+    function: &Function,
+    cx: &Context,
+) {
+    let free: Vec<&str> = arguments
+        .iter()
+        .filter(|argument| argument.source != Source::Path && argument.name != "_")
+        .map(|argument| argument.name.as_str())
+        .collect();
+    for Parameter { name, bytes } in parameters {
+        if arguments
+            .iter()
+            .any(|argument| argument.source == Source::Path && argument.name == *name)
+        {
+            continue;
+        }
+        let near = suggestion(name, &free);
+        let instead = match near.strip_prefix("did you mean ") {
+            Some(near) => format!(
+                "is the argument {} meant? the two names have to be the same",
+                near.trim_end_matches('?')
+            ),
+            None => format!(
+                "write `{}: …` among the arguments of `{}`",
+                raw(name),
+                function.signature.ident
+            ),
+        };
+        cx.error(
+            literal::span_of(literal, bytes.clone()),
+            format!("the path parameter `{{{name}}}` has no argument: {instead}"),
+        );
+    }
+}
+
+/// The name as an argument: `r#type`.
+fn raw(name: &str) -> String {
+    let plain = syn::parse_str::<Ident>(name).is_ok();
+    if plain {
+        name.to_owned()
+    } else {
+        format!("r#{name}")
+    }
+}

@@ -1,3 +1,0 @@
-//! HTTP as it stands on the wire, in both protocols.
-
-mod basics;
