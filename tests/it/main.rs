@@ -1,4 +1,5 @@
 //! The framework from outside: real sockets, real clients, the examples as processes, pages in a browser.
 
 mod browser;
+mod http;
 mod support;

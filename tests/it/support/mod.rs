@@ -1,11 +1,14 @@
 //! What tests share.
 
 mod example;
+pub(crate) mod http;
 mod lines;
+mod server;
 pub(crate) mod wait;
 
 pub(crate) use example::Example;
 pub(crate) use lines::Lines;
+pub(crate) use server::Server;
 
 use std::path::{Path, PathBuf};
 

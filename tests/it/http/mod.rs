@@ -1,0 +1,3 @@
+//! HTTP as it stands on the wire, in both protocols.
+
+mod basics;

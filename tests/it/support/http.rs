@@ -1,0 +1,303 @@
+//! Clients: the bytes of HTTP/1 by hand, and hyper for both protocols.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode, Version};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::wait;
+
+pub(crate) type RequestBody = BoxBody<Bytes, std::io::Error>;
+
+pub(crate) fn empty() -> RequestBody {
+    Empty::new().map_err(|never| match never {}).boxed()
+}
+
+pub(crate) fn full(body: impl Into<Bytes>) -> RequestBody {
+    Full::new(body.into())
+        .map_err(|never| match never {})
+        .boxed()
+}
+
+/// A connection whose bytes the test writes and reads itself.
+#[derive(Debug)]
+pub(crate) struct Raw<C = TcpStream> {
+    pub(crate) connection: C,
+    /// What has been read and not been asked for yet.
+    unread: Vec<u8>,
+}
+
+impl Raw {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::over(
+            TcpStream::connect(address)
+                .await
+                .expect("the server listens"),
+        )
+    }
+
+    /// One exchange on a connection of its own: sends `bytes`, and reads until the server closes.
+    pub(crate) async fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
+        let mut raw = Self::connect(address).await;
+        raw.send(bytes).await;
+        raw.rest().await
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin> Raw<C> {
+    pub(crate) fn over(connection: C) -> Self {
+        Self {
+            connection,
+            unread: Vec::new(),
+        }
+    }
+
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let sent = self.connection.write_all(bytes.as_ref());
+        wait::within("the server to take bytes", sent)
+            .await
+            .expect("the connection is open");
+    }
+
+    /// Reads up to and with `mark`.
+    #[track_caller]
+    pub(crate) fn until(&mut self, mark: &str) -> impl Future<Output = String> {
+        let what = format!("{mark:?} from the server");
+        async move {
+            loop {
+                if let Some(at) = find(&self.unread, mark.as_bytes()) {
+                    let rest = self.unread.split_off(at + mark.len());
+                    return text(std::mem::replace(&mut self.unread, rest));
+                }
+                let read = self.connection.read_buf(&mut self.unread);
+                let read = wait::within(&what, read).await;
+                if !matches!(read, Ok(1..)) {
+                    panic!(
+                        "waited for {what}: {read:?} after {:?}",
+                        text(self.unread.clone())
+                    );
+                }
+            }
+        }
+    }
+
+    /// The head of a response, with the empty line after it.
+    pub(crate) async fn head(&mut self) -> String {
+        self.until("\r\n\r\n").await
+    }
+
+    /// All that comes until the server closes, or cuts, the connection.
+    pub(crate) async fn rest(&mut self) -> String {
+        loop {
+            let read = self.connection.read_buf(&mut self.unread);
+            match wait::within("the server to close the connection", read).await {
+                Ok(1..) => {}
+                // A server that closes while bytes of ours are unread makes the kernel send a reset.
+                Ok(0) | Err(_) => return text(std::mem::take(&mut self.unread)),
+            }
+        }
+    }
+}
+
+fn find(bytes: &[u8], mark: &[u8]) -> Option<usize> {
+    bytes.windows(mark.len()).position(|window| window == mark)
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("the server writes UTF-8 here")
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
+}
+
+pub(crate) const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
+
+/// One connection of hyper's. Dropping it closes the connection, once its responses are dropped too.
+pub(crate) struct Connection {
+    sender: Sender,
+    authority: String,
+}
+
+enum Sender {
+    Http1(http1::SendRequest<RequestBody>),
+    Http2(http2::SendRequest<RequestBody>),
+}
+
+impl Connection {
+    pub(crate) async fn open(protocol: Protocol, address: SocketAddr) -> Self {
+        let connection = TcpStream::connect(address)
+            .await
+            .expect("the server listens");
+        Self::over(protocol, connection, &address.to_string()).await
+    }
+
+    pub(crate) async fn over<C>(protocol: Protocol, connection: C, authority: &str) -> Self
+    where
+        C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let io = TokioIo::new(connection);
+        let sender = match protocol {
+            Protocol::Http1 => {
+                let (sender, driver) = http1::handshake(io).await.expect("nothing is sent yet");
+                tokio::spawn(driver);
+                Sender::Http1(sender)
+            }
+            Protocol::Http2 => {
+                let (sender, driver) = http2::handshake(TokioExecutor::new(), io)
+                    .await
+                    .expect("the server speaks HTTP/2");
+                tokio::spawn(driver);
+                Sender::Http2(sender)
+            }
+        };
+        Self {
+            sender,
+            authority: authority.to_owned(),
+        }
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> Reply {
+        self.send(Method::GET, path, &[], empty()).await
+    }
+
+    pub(crate) async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: RequestBody,
+    ) -> Reply {
+        self.try_send(method, path, headers, body)
+            .await
+            .expect("the server answers")
+    }
+
+    pub(crate) async fn try_send(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: RequestBody,
+    ) -> hyper::Result<Reply> {
+        let mut request = Request::builder().method(method);
+        request = match self.sender {
+            Sender::Http1(_) => request.uri(path).header("host", &self.authority),
+            Sender::Http2(_) => request.uri(format!("http://{}{path}", self.authority)),
+        };
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body).expect("the test asks for what can be");
+        let response = match &mut self.sender {
+            Sender::Http1(sender) => {
+                wait::within("the connection to be free", sender.ready()).await?;
+                wait::within("a response", sender.send_request(request)).await?
+            }
+            Sender::Http2(sender) => {
+                wait::within("the connection to be free", sender.ready()).await?;
+                wait::within("a response", sender.send_request(request)).await?
+            }
+        };
+        let (head, body) = response.into_parts();
+        Ok(Reply {
+            status: head.status,
+            version: head.version,
+            headers: head.headers,
+            body,
+            unread: String::new(),
+        })
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("authority", &self.authority)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One request on a connection of its own.
+pub(crate) async fn get(protocol: Protocol, address: SocketAddr, path: &str) -> Reply {
+    Connection::open(protocol, address).await.get(path).await
+}
+
+/// A response, of which the body is still to come. Dropping it is the client's leaving.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) version: Version,
+    pub(crate) headers: HeaderMap,
+    body: Incoming,
+    unread: String,
+}
+
+impl Reply {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        Some(self.headers.get(name)?.to_str().expect("a header of text"))
+    }
+
+    /// Reads up to and with `mark`: `"\n\n"` for one event with all that comes before it.
+    pub(crate) async fn until(&mut self, mark: &str) -> String {
+        loop {
+            if let Some(at) = self.unread.find(mark) {
+                let rest = self.unread.split_off(at + mark.len());
+                return std::mem::replace(&mut self.unread, rest);
+            }
+            let more = self.more(&format!("{mark:?} in the body")).await;
+            assert!(
+                matches!(more, Ok(true)),
+                "the body ended with {more:?} before {mark:?}, after {:?}",
+                self.unread
+            );
+        }
+    }
+
+    /// The rest of the body, which has to end in order.
+    pub(crate) async fn text(mut self) -> String {
+        while self
+            .more("the body's end")
+            .await
+            .expect("the body ends in order")
+        {}
+        self.unread
+    }
+
+    /// How the body ends, and what came before its end.
+    pub(crate) async fn end(mut self) -> (String, hyper::Result<()>) {
+        loop {
+            match self.more("the body's end").await {
+                Ok(true) => {}
+                Ok(false) => return (self.unread, Ok(())),
+                Err(error) => return (self.unread, Err(error)),
+            }
+        }
+    }
+
+    pub(crate) async fn json(self) -> serde_json::Value {
+        let text = self.text().await;
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text:?}"))
+    }
+
+    async fn more(&mut self, what: &str) -> hyper::Result<bool> {
+        let Some(frame) = wait::within(what, self.body.frame()).await else {
+            return Ok(false);
+        };
+        if let Ok(data) = frame?.into_data() {
+            let text = std::str::from_utf8(&data).expect("frames hold whole characters here");
+            self.unread.push_str(text);
+        }
+        Ok(true)
+    }
+}
