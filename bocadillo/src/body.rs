@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as Poller, Poll, Waker, ready};
@@ -143,6 +144,8 @@ pin_project_lite::pin_project! {
         // The waker that `drained` wakes; while it stays the same `drained` need not be polled, which takes a lock.
         drained_wakes: Option<Waker>,
         context: Option<Arc<Context>>,
+        // Whether hyper had the time to write all that came before a broken end.
+        flushed: bool,
     }
 }
 
@@ -175,7 +178,7 @@ impl<T: Framing> StreamBody<T> {
     pub(crate) fn new(mut feed: Feed<T>) -> Self {
         let context = Context::current();
         if let Some(context) = &context {
-            feed.options = std::mem::take(&mut feed.options).or(&context.options);
+            feed.options = mem::take(&mut feed.options).or(&context.options);
             feed.clean_ups = Some(context.tracker.clone());
         }
         let mut batch = Batch::default();
@@ -195,6 +198,7 @@ impl<T: Framing> StreamBody<T> {
             drained: context.as_deref().map(Context::drained),
             drained_wakes: None,
             context,
+            flushed: false,
         }
     }
 }
@@ -320,6 +324,11 @@ impl<T: Framing> HttpBody for StreamBody<T> {
         if let Poll::Ready(bytes) = self.as_mut().poll_source(cx) {
             let this = self.project();
             if bytes.is_empty() {
+                if matches!(this.end, Some(End::Broken(_))) && !mem::replace(this.flushed, true) {
+                    // The error would overtake what hyper has not written yet; once it is told to wait, it writes.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 return Poll::Ready(this.end.replace(End::InOrder).and_then(End::into_frame));
             }
             if this.keep_alive.is_some() {

@@ -3,11 +3,13 @@
 use std::fmt::Display;
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// After this time without an answer the kernel gives a connection up: it is how a client that vanished is found, and
@@ -60,6 +62,15 @@ pub trait Listener: Send + 'static {
         &mut self,
     ) -> impl Future<Output = io::Result<(Self::Connection, Option<SocketAddr>)>> + Send;
 
+    /// Whether the peer has closed the connection or its sending half, as far as is known without waiting. Asked before
+    /// each write, so it has to be cheap.
+    ///
+    /// It is for the one case in which the server does not read: a client that has sent a part of its next request and
+    /// then left. A listener that cannot tell says `false`, and such a client is found when a write to it fails.
+    fn is_hung_up(_connection: &Self::Connection) -> bool {
+        false
+    }
+
     /// What the log calls the place: a URL, where there is one.
     ///
     /// # Errors
@@ -84,6 +95,10 @@ impl Listener for TcpListener {
         Ok((stream, Some(peer)))
     }
 
+    fn is_hung_up(stream: &TcpStream) -> bool {
+        ends(stream.try_io(Interest::READABLE, || peek(stream)))
+    }
+
     fn address(&self) -> io::Result<String> {
         self.local_addr().map(|address| url(&address))
     }
@@ -93,11 +108,27 @@ fn url(address: &impl Display) -> String {
     format!("http://{address}")
 }
 
+/// Looks at what there is to read. tokio asks the kernel for it only after the kernel has said that there is something.
+fn peek(stream: &impl AsFd) -> io::Result<usize> {
+    SockRef::from(stream).peek(&mut [MaybeUninit::uninit()])
+}
+
+fn ends(peeked: io::Result<usize>) -> bool {
+    match peeked {
+        Ok(length) => length == 0,
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+    }
+}
+
 impl Listener for UnixListener {
     type Connection = UnixStream;
 
     async fn accept(&mut self) -> io::Result<(UnixStream, Option<SocketAddr>)> {
         Self::accept(self).await.map(|(stream, _)| (stream, None))
+    }
+
+    fn is_hung_up(stream: &UnixStream) -> bool {
+        ends(stream.try_io(Interest::READABLE, || peek(stream)))
     }
 
     fn address(&self) -> io::Result<String> {

@@ -120,9 +120,9 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self.serve_with(listener, stop, pending()).await
     }
 
-    async fn serve_with(
+    async fn serve_with<L: Listener>(
         self,
-        mut listener: impl Listener,
+        mut listener: L,
         stop: impl Future<Output = ()>,
         hurry: impl Future<Output = ()>,
     ) -> Result<()> {
@@ -140,7 +140,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
                 () = &mut stop => break,
             };
             match accepted {
-                Ok((connection, peer)) => server.spawn(connection, peer),
+                Ok((connection, peer)) => server.spawn(connection, peer, L::is_hung_up),
                 Err(error) if concerns_one_connection(&error) => {
                     tracing::debug!(%error, "a connection was lost")
                 }
@@ -205,7 +205,7 @@ impl Server {
         }
     }
 
-    fn spawn<C>(&self, connection: C, peer: Option<SocketAddr>)
+    fn spawn<C>(&self, connection: C, peer: Option<SocketAddr>, is_hung_up: fn(&C) -> bool)
     where
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -215,19 +215,19 @@ impl Server {
             tokio::select! {
                 biased;
                 () = cut.cancelled() => {}
-                () = server.serve(connection, peer) => {}
+                () = server.serve(connection, peer, is_hung_up) => {}
             }
         });
     }
 
-    async fn serve<C>(self, connection: C, peer: Option<SocketAddr>)
+    async fn serve<C>(self, connection: C, peer: Option<SocketAddr>, is_hung_up: fn(&C) -> bool)
     where
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let context = Arc::clone(&self.service.context);
         let drained = pin!(context.drained());
         let detected = tokio::select! {
-            detected = timeout(self.header_timeout, detect(connection)) => detected,
+            detected = timeout(self.header_timeout, detect(connection, is_hung_up)) => detected,
             // Nothing has been asked yet.
             () = context.drained() => return,
         };

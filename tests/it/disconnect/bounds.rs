@@ -1,0 +1,105 @@
+//! A client that stops reading costs a bounded amount of memory, and costs the others nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bocadillo::{App, State, event_stream, generators, route, routes};
+use tokio::net::TcpSocket;
+
+use crate::support::http::{Connection, Protocol, Raw, get};
+use crate::support::{Server, wait};
+
+const EVENT: usize = 1000;
+
+#[derive(Clone, Debug, Default)]
+struct Yielded(Arc<AtomicUsize>);
+
+generators!(
+    #[route("/flood")]
+    #[event_stream]
+    async fn flood(State(yielded): State<Yielded>) {
+        let event = "x".repeat(EVENT);
+        loop {
+            yield &*event;
+            yielded.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[route("/others")]
+    #[event_stream]
+    async fn others() {
+        for n in 0..1000 {
+            yield n.to_string();
+        }
+    }
+);
+
+/// Waits until the generator makes no progress any more, and gives the bytes that it has made.
+async fn stalled(yielded: &Yielded) -> usize {
+    let mut before = 0;
+    let mut still = 0;
+    wait::within("the flood to stall", async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let now = yielded.0.load(Ordering::Relaxed);
+            still = if now == before && now > 0 {
+                still + 1
+            } else {
+                0
+            };
+            before = now;
+            if still == 10 {
+                return now * EVENT;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn over_http_1_a_client_that_does_not_read_holds_up_its_own_generator_alone() {
+    let yielded = Yielded::default();
+    let server =
+        Server::start(App::with_state(yielded.clone()).routes(routes![flood, others])).await;
+    let socket = TcpSocket::new_v4().expect("a socket");
+    // The kernel's part of what is under way: set, so that the rest is ours.
+    socket
+        .set_recv_buffer_size(4096)
+        .expect("before the connect");
+    let mut raw = Raw::over(
+        socket
+            .connect(server.address)
+            .await
+            .expect("the server listens"),
+    );
+    raw.send("GET /flood HTTP/1.1\r\nHost: here\r\n\r\n").await;
+
+    let bytes = stalled(&yielded).await;
+    println!("HTTP/1.1: {bytes} bytes were made for a client that does not read");
+    // The send buffer of the kernel, which tunes itself up to `tcp_wmem`'s 4 MiB, and some tens of KiB of ours.
+    assert!(bytes < 5 << 20, "{bytes}");
+    let body = get(Protocol::Http1, server.address, "/others")
+        .await
+        .text()
+        .await;
+    assert!(body.ends_with("data: 999\n\n"));
+}
+
+#[tokio::test]
+async fn over_http_2_a_client_that_does_not_read_holds_up_its_own_stream_alone() {
+    let yielded = Yielded::default();
+    let server =
+        Server::start(App::with_state(yielded.clone()).routes(routes![flood, others])).await;
+    let mut connection = Connection::open(Protocol::Http2, server.address).await;
+    let mut unread = connection.get("/flood").await;
+    unread.until("\n\n").await;
+
+    let bytes = stalled(&yielded).await;
+    println!("HTTP/2: {bytes} bytes were made for a client that does not read");
+    // The client's window of 2 MiB (hyper's default), 64 KiB of send buffer, and a frame.
+    assert!(bytes < 3 << 20, "{bytes}");
+    // The sibling on the same connection has a window of its own.
+    let body = connection.get("/others").await.text().await;
+    assert!(body.ends_with("data: 999\n\n"));
+}
