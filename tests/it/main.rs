@@ -3,4 +3,5 @@
 mod browser;
 mod disconnect;
 mod http;
+mod shutdown;
 mod support;
