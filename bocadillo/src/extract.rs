@@ -125,22 +125,16 @@ where
     T: DeserializeOwned,
     S: Send + Sync,
 {
-    type Rejection = Response;
+    type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !may_be_json(request.headers()) {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE)
-                .detail("send the body as JSON, with `Content-Type: application/json`")
-                .into_response());
+                .detail("send the body as JSON, with `Content-Type: application/json`"));
         }
         let body = Bytes::from_request(request, state)
             .await
-            .map_err(|rejection| {
-                let status = rejection.status();
-                Problem::new(status)
-                    .detail(rejection.body_text())
-                    .into_response()
-            })?;
+            .map_err(|rejection| Problem::new(rejection.status()).detail(rejection.body_text()))?;
         serde_json::from_slice(&body).map(Self).map_err(|error| {
             let (status, what) = match error.classify() {
                 serde_json::error::Category::Data => {
@@ -148,9 +142,7 @@ where
                 }
                 _ => (StatusCode::BAD_REQUEST, "JSON is malformed"),
             };
-            Problem::new(status)
-                .detail(format!("{what}: {error}"))
-                .into_response()
+            Problem::new(status).detail(format!("{what}: {error}"))
         })
     }
 }
