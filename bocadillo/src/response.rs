@@ -120,7 +120,10 @@ impl Asked {
         Self {
             method: parts.method.clone(),
             version: parts.version,
-            takes_event_stream: accepts_event_stream(&parts.headers),
+            // With other methods a body may ask for the stream: official clients of the OpenAI API say `stream: true`
+            // there, and `Accept: application/json`. A server may disregard the field (RFC 9110, section 12.5.1).
+            takes_event_stream: !matches!(parts.method, Method::GET | Method::HEAD)
+                || accepts_event_stream(&parts.headers),
         }
     }
 
