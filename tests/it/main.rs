@@ -1,7 +1,8 @@
 //! The framework from outside: real sockets, real clients, the examples as processes, pages in a browser.
 
+mod beside_axum;
 mod browser;
 mod disconnect;
+mod examples;
 mod http;
-mod shutdown;
 mod support;

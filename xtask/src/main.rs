@@ -99,6 +99,9 @@ fn test(steps: &[&Step]) -> ExitCode {
 }
 
 fn summary(done: &[(&Step, Duration)]) {
+    if done.is_empty() {
+        return;
+    }
     println!("\n── passed ──");
     for (step, time) in done {
         println!("{:<8}{:>8.1} s", step.name, time.as_secs_f64());

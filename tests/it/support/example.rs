@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::SystemTime;
 
 use super::{Lines, target, wait};
@@ -70,14 +70,6 @@ impl Example {
         self.end();
     }
 
-    /// Waits until the process has ended by itself.
-    #[track_caller]
-    pub(crate) fn wait(&mut self) -> ExitStatus {
-        wait::until("the example's end", || {
-            self.child.try_wait().expect("a child can be asked")
-        })
-    }
-
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -115,7 +107,7 @@ fn program(name: &str) -> PathBuf {
     assert!(
         is_fresh(&program),
         "the example `{name}` is not built, or older than its source (looked in {}): \
-         run `cargo test`, or add `--examples` to what you run",
+         `cargo build --examples` builds it, as a plain `cargo test` does",
         target().display(),
     );
     program

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use super::wait;
 
@@ -32,11 +33,20 @@ impl Lines {
             .clone()
     }
 
-    /// Waits for a line with this text in it.
-    #[track_caller]
-    pub(crate) fn wait_for(&self, text: &str) -> String {
-        wait::until(&format!("a line with {text:?}"), || {
-            self.so_far().into_iter().find(|line| line.contains(text))
-        })
+    /// Waits for a line with this text in it. It leaves the thread to others, such as the test's own connections.
+    pub(crate) async fn wait_for(&self, text: &str) -> String {
+        let found = async {
+            loop {
+                if let Some(line) = self.find(text) {
+                    return line;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        wait::within(&format!("a line with {text:?}"), found).await
+    }
+
+    pub(crate) fn find(&self, text: &str) -> Option<String> {
+        self.so_far().into_iter().find(|line| line.contains(text))
     }
 }

@@ -1,0 +1,22 @@
+//! Each example as a user starts it, met by a client as a user has it.
+
+mod completions;
+mod in_axum;
+mod machine_feed;
+mod ndjson;
+mod temperature_feed;
+mod view_then_stream;
+
+use crate::support::Example;
+use crate::support::http::{self, Protocol, Reply};
+
+/// What a client such as curl gets.
+async fn get(example: &Example, path: &str) -> Reply {
+    http::get(Protocol::Http1, example.address, path).await
+}
+
+#[track_caller]
+fn check(reply: &Reply, status: u16, content_type: &str) {
+    assert_eq!(reply.status, status, "{reply:?}");
+    assert_eq!(reply.header("content-type"), Some(content_type));
+}
