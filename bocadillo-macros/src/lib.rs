@@ -16,6 +16,8 @@ mod model;
 mod paths;
 mod pattern;
 mod server_event;
+#[cfg(test)]
+mod snapshots;
 mod validate;
 
 use proc_macro::TokenStream;

@@ -23,22 +23,24 @@ fn source_range(source: &str, bytes: Range<usize>) -> Option<Range<usize>> {
         return Some(open + bytes.start..open + bytes.end);
     }
     let mut value = 0;
-    let (mut start, mut end) = (None, None);
+    let mut start = None;
     let mut rest = source[open..].char_indices().peekable();
     while let Some((at, character)) = rest.next() {
-        if value >= bytes.start {
-            start.get_or_insert(open + at);
-        }
-        if value >= bytes.end {
-            end.get_or_insert(open + at);
-        }
-        value += match character {
-            '"' => break,
+        let width = match character {
+            '"' => return None,
             '\\' => escape(&mut rest),
             other => other.len_utf8(),
         };
+        value += width;
+        if value > bytes.start {
+            start.get_or_insert(open + at);
+        }
+        if value >= bytes.end {
+            let end = rest.peek().map_or(source.len(), |(next, _)| open + next);
+            return Some(start?..end);
+        }
     }
-    Some(start?..end?)
+    None
 }
 
 /// Steps over the escape after its backslash; how many bytes of the value it stands for.

@@ -1,6 +1,6 @@
 //! `#[event_stream] async fn f(args) { … }` → a function that hands an async closure to the runtime.
 
-use proc_macro2::{Delimiter, Group, Ident, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 
 use super::yields;
@@ -56,10 +56,13 @@ pub(crate) fn generator(generator: &Generator) -> TokenStream {
         };
         let stream = quote_spanned!(at(ident.span())=> #entry #turbofish(async move |#yielder| -> #returns #block));
         match clients {
-            Some(clients) => quote! {
-                let __clients = #clients;
-                #bind(#stream #(#options)*, __clients)
-            },
+            Some(clients) => {
+                let found = Ident::new("__clients", Span::mixed_site());
+                quote! {
+                    let #found = #clients;
+                    #bind(#stream #(#options)*, #found)
+                }
+            }
             None => quote!(#stream #(#options)*),
         }
     };

@@ -1,0 +1,77 @@
+::core::compile_error! {
+    "`#[event_stream]` has no option `keep_alvie`: did you mean `keep_alive`?"
+}
+::core::compile_error! {
+    "a closure cannot yield: use a loop in its place, or yield in an `async` block that the generator awaits"
+}
+::core::compile_error! {
+    "this `yield` has nothing to send: write `yield \"hello\"`, say, or `yield server_event!(…)`"
+}
+::core::compile_error! {
+    "`#[event_stream]` goes on an `async fn`: write `async` before this `fn`"
+}
+::core::compile_error! {
+    "`&` is borrowed for the call alone, and the stream outlives the call: take a `String`, or a `&'static str`"
+}
+::core::compile_error! {
+    "a generator has to name what it fails with: write `Result<(), MyError>` or `Result<(), Box<dyn Error + Send + Sync>>`"
+}
+fn feed(name: &'static str) -> ::bocadillo::EventStream {
+    let __clients = {
+        use ::bocadillo::private::ProbeAny as _;
+        [(&::bocadillo::private::Probe(&name)).client()]
+    };
+    ::bocadillo::private::bind(
+        ::bocadillo::private::event_stream::<
+            _,
+            _,
+            _,
+        >(async move |__yielder| -> _ {
+            let __yielder = &__yielder;
+            let name = name;
+            items
+                .for_each(|item| {
+                    let _ = item;
+                    loop {}
+                });
+            __yielder.send("").await;
+        }),
+        __clients,
+    )
+}
+::core::compile_error! {
+    "the path parameter `{room}` has no argument: is the argument `rom` meant? the two names have to be the same"
+}
+async fn rooms(rom: String) {}
+#[doc(hidden)]
+#[allow(
+    non_camel_case_types,
+    missing_debug_implementations,
+    reason = "it shares the function's name, and is never made"
+)]
+struct rooms {}
+impl<__State: 'static> ::bocadillo::private::Endpoint<__State, ()> for rooms {
+    const INFO: ::bocadillo::private::RouteInfo = ::bocadillo::private::RouteInfo::new(
+        "",
+        &[],
+        "",
+        ("", 0),
+        &[],
+    );
+    async fn call(
+        _: ::bocadillo::private::RouteRequest<__State>,
+    ) -> ::core::result::Result<
+        ::bocadillo::private::Response,
+        ::bocadillo::private::Response,
+    > {
+        loop {}
+    }
+}
+fn event() {
+    {
+        ::core::compile_error! {
+            "`data` and `json` both say what the data is: keep one of the two"
+        }
+        ::bocadillo::private::EventBuilder::new().data_literal("x").build()
+    };
+}

@@ -1,0 +1,24 @@
+fn lines() -> ::bocadillo::ByteStream {
+    ::bocadillo::private::byte_stream(async move |__yielder| -> () {
+            let __yielder = &__yielder;
+            __yielder.send("{}\n").await;
+        })
+        .content_type(::bocadillo::private::header_value("application/x-ndjson"))
+}
+fn text(__arg0: ()) -> ::bocadillo::ByteStream {
+    let __clients = {
+        use ::bocadillo::private::ProbeAny as _;
+        [(&::bocadillo::private::Probe(&__arg0)).client()]
+    };
+    ::bocadillo::private::bind(
+        ::bocadillo::private::byte_stream_raising(async move |__yielder| -> () {
+                let __yielder = &__yielder;
+                let __arg0 = __arg0;
+                let _ = __arg0;
+                let _ = __yielder.send("text").await;
+            })
+            .content_type(TEXT)
+            .clean_up_deadline(Duration::from_secs(1)),
+        __clients,
+    )
+}

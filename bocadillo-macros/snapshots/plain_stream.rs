@@ -1,0 +1,8 @@
+#[stream(content_type = "application/x-ndjson")]
+async fn lines() {
+    yield_!("{}\n");
+}
+#[stream(raise_on_disconnect, content_type = TEXT, clean_up_deadline = Duration::from_secs(1))]
+async fn text(_: ()) {
+    let _ = yield_!("text");
+}

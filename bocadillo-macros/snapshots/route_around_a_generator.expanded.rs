@@ -1,0 +1,86 @@
+fn outermost(id: u8) -> ::bocadillo::EventStream {
+    let __clients = {
+        use ::bocadillo::private::ProbeAny as _;
+        [(&::bocadillo::private::Probe(&id)).client()]
+    };
+    ::bocadillo::private::bind(
+        ::bocadillo::private::event_stream(async move |__yielder| -> () {
+            let __yielder = &__yielder;
+            let id = id;
+            __yielder.send(id).await;
+        }),
+        __clients,
+    )
+}
+#[doc(hidden)]
+#[allow(
+    non_camel_case_types,
+    missing_debug_implementations,
+    reason = "it shares the function's name, and is never made"
+)]
+struct outermost {}
+impl<__State> ::bocadillo::private::Endpoint<__State, ()> for outermost
+where
+    __State: ::core::clone::Clone + ::core::marker::Send + ::core::marker::Sync
+        + 'static,
+{
+    const INFO: ::bocadillo::private::RouteInfo = ::bocadillo::private::RouteInfo::new(
+        "/inner/{id}",
+        &["GET"],
+        ::core::concat!(::core::module_path!(), "::outermost"),
+        (::core::file!(), ::core::line!()),
+        &[::bocadillo::private::RouteArgument::new("id", "u8", true)],
+    );
+    async fn call(
+        __request: ::bocadillo::private::RouteRequest<__State>,
+    ) -> ::core::result::Result<
+        ::bocadillo::private::Response,
+        ::bocadillo::private::Response,
+    > {
+        let __arg0 = __request.path_parameter::<u8>("id")?;
+        ::core::result::Result::Ok(::bocadillo::private::respond(outermost(__arg0)))
+    }
+}
+fn innermost(id: u8) -> ::bocadillo::EventStream {
+    let __clients = {
+        use ::bocadillo::private::ProbeAny as _;
+        [(&::bocadillo::private::Probe(&id)).client()]
+    };
+    ::bocadillo::private::bind(
+        ::bocadillo::private::event_stream(async move |__yielder| -> () {
+            let __yielder = &__yielder;
+            let id = id;
+            __yielder.send(id).await;
+        }),
+        __clients,
+    )
+}
+#[doc(hidden)]
+#[allow(
+    non_camel_case_types,
+    missing_debug_implementations,
+    reason = "it shares the function's name, and is never made"
+)]
+struct innermost {}
+impl<__State> ::bocadillo::private::Endpoint<__State, ()> for innermost
+where
+    __State: ::core::clone::Clone + ::core::marker::Send + ::core::marker::Sync
+        + 'static,
+{
+    const INFO: ::bocadillo::private::RouteInfo = ::bocadillo::private::RouteInfo::new(
+        "/outer/{id}",
+        &["GET"],
+        ::core::concat!(::core::module_path!(), "::innermost"),
+        (::core::file!(), ::core::line!()),
+        &[::bocadillo::private::RouteArgument::new("id", "u8", true)],
+    );
+    async fn call(
+        __request: ::bocadillo::private::RouteRequest<__State>,
+    ) -> ::core::result::Result<
+        ::bocadillo::private::Response,
+        ::bocadillo::private::Response,
+    > {
+        let __arg0 = __request.path_parameter::<u8>("id")?;
+        ::core::result::Result::Ok(::bocadillo::private::respond(innermost(__arg0)))
+    }
+}
