@@ -33,13 +33,16 @@ where
                 let _guard = _guard;
                 let __arg4 = __arg4;
                 let _ = __arg4;
-                __yielder.send(sensor.read()?).await;
-                count += 1;
-                tokio::select! {
-                    _ = client.disconnected() => {} () = sensor.changed() => { yield_!(@
-                    __yielder.send("changed"). await); }
-                }
-                Ok(())
+                let __outcome: Result<(), SensorError> = {
+                    (__yielder).send(sensor.read()?).await;
+                    count += 1;
+                    tokio::select! {
+                        _ = client.disconnected() => {} () = sensor.changed() => {
+                        yield_!(@ __yielder, "changed"); }
+                    }
+                    Ok(())
+                };
+                __outcome
             })
             .keep_alive(Duration::from_secs(5))
             .retry(RETRY)

@@ -29,12 +29,15 @@ fn feed(name: &'static str) -> ::bocadillo::EventStream {
         >(async move |__yielder| -> _ {
             let __yielder = &__yielder;
             let name = name;
-            items
-                .for_each(|item| {
-                    let _ = item;
-                    loop {}
-                });
-            __yielder.send("").await;
+            let __outcome: _ = {
+                items
+                    .for_each(|item| {
+                        let _ = item;
+                        loop {}
+                    });
+                (__yielder).send("").await;
+            };
+            __outcome
         }),
         __clients,
     )
@@ -50,7 +53,9 @@ async fn rooms(rom: String) {}
     reason = "it shares the function's name, and is never made"
 )]
 struct rooms {}
-impl<__State: 'static> ::bocadillo::private::Endpoint<__State, ()> for rooms {
+impl<
+    __State: ::core::marker::Send + ::core::marker::Sync + 'static,
+> ::bocadillo::private::Endpoint<__State, ()> for rooms {
     const INFO: ::bocadillo::private::RouteInfo = ::bocadillo::private::RouteInfo::new(
         "",
         &[],

@@ -1,7 +1,10 @@
 fn lines() -> ::bocadillo::ByteStream {
     ::bocadillo::private::byte_stream(async move |__yielder| -> () {
             let __yielder = &__yielder;
-            __yielder.send("{}\n").await;
+            let __outcome: () = {
+                (__yielder).send("{}\n").await;
+            };
+            __outcome
         })
         .content_type(::bocadillo::private::header_value("application/x-ndjson"))
 }
@@ -15,7 +18,10 @@ fn text(__arg0: ()) -> ::bocadillo::ByteStream {
                 let __yielder = &__yielder;
                 let __arg0 = __arg0;
                 let _ = __arg0;
-                let _ = __yielder.send("text").await;
+                let __outcome: () = {
+                    let _ = (__yielder).send("text").await;
+                };
+                __outcome
             })
             .content_type(TEXT)
             .clean_up_deadline(Duration::from_secs(1)),

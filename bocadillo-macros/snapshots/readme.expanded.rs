@@ -1,28 +1,31 @@
 fn temperature_feed() -> ::bocadillo::EventStream {
     ::bocadillo::private::event_stream_raising(async move |__yielder| -> () {
         let __yielder = &__yielder;
-        loop {
-            let temperature = get_temperature().await;
-            if let Err(ClientDisconnect) = __yielder
-                .send(
-                    ::bocadillo::private::EventBuilder::new()
-                        .json({
-                            let mut __json = ::bocadillo::private::JsonWriter::new();
-                            __json.begin_object();
-                            __json.key("temperature");
-                            __json.value(&(temperature));
-                            __json.end_object();
-                            __json
-                        })
-                        .build(),
-                )
-                .await
-            {
-                println!("Disconnecting from the temperature sensor…");
-                return;
+        let __outcome: () = {
+            loop {
+                let temperature = get_temperature().await;
+                if let Err(ClientDisconnect) = (__yielder)
+                    .send(
+                        ::bocadillo::private::EventBuilder::new()
+                            .json({
+                                let mut __json = ::bocadillo::private::JsonWriter::new();
+                                __json.begin_object();
+                                __json.key("temperature");
+                                __json.value(&(temperature));
+                                __json.end_object();
+                                __json
+                            })
+                            .build(),
+                    )
+                    .await
+                {
+                    println!("Disconnecting from the temperature sensor…");
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        };
+        __outcome
     })
 }
 #[doc(hidden)]

@@ -7,7 +7,10 @@ fn outermost(id: u8) -> ::bocadillo::EventStream {
         ::bocadillo::private::event_stream(async move |__yielder| -> () {
             let __yielder = &__yielder;
             let id = id;
-            __yielder.send(id).await;
+            let __outcome: () = {
+                (__yielder).send(id).await;
+            };
+            __outcome
         }),
         __clients,
     )
@@ -50,7 +53,10 @@ fn innermost(id: u8) -> ::bocadillo::EventStream {
         ::bocadillo::private::event_stream(async move |__yielder| -> () {
             let __yielder = &__yielder;
             let id = id;
-            __yielder.send(id).await;
+            let __outcome: () = {
+                (__yielder).send(id).await;
+            };
+            __outcome
         }),
         __clients,
     )

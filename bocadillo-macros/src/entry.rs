@@ -60,12 +60,18 @@ pub(crate) fn generators(items: TokenStream) -> TokenStream {
         .unwrap_or_else(|error| error.into_compile_error())
 }
 
-/// What the generator around it has made of it; alone it is a mistake.
+/// What the generator around it has prepared; alone it is a mistake.
 pub(crate) fn yield_(operand: TokenStream) -> TokenStream {
-    let mut trees = operand.into_iter();
-    match trees.next() {
-        Some(TokenTree::Punct(at)) if at.as_char() == '@' => trees.collect(),
-        _ => expand::yield_outside(),
+    let prepared = |input: ParseStream<'_>| {
+        input.parse::<Token![@]>()?;
+        let yielder: TokenTree = input.parse()?;
+        input.parse::<Token![,]>()?;
+        Ok((yielder, input.parse()?))
+    };
+    match prepared.parse2(operand) {
+        Ok((TokenTree::Ident(nobody), operand)) if nobody == "_" => expand::give_up(operand),
+        Ok((yielder, operand)) => expand::send(yielder, operand),
+        Err(_) => expand::yield_outside(),
     }
 }
 

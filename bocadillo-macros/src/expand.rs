@@ -16,6 +16,7 @@ use crate::paths::{Runtime, core};
 pub(crate) use event::event;
 pub(crate) use generator::generator;
 pub(crate) use route::route;
+pub(crate) use yields::{give_up, send};
 
 /// `routes![a, api::b]`
 pub(crate) fn routes(runtime: &Runtime, paths: impl IntoIterator<Item = syn::Path>) -> TokenStream {

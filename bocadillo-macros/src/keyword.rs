@@ -16,7 +16,7 @@ use quote::ToTokens as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::punctuated::Punctuated;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, Block, Expr, Macro, MacroDelimiter, Pat, Path, Token};
+use syn::{Attribute, Block, Expr, Macro, MacroDelimiter, Pat, Token};
 
 use crate::paths::Runtime;
 
@@ -39,13 +39,13 @@ pub(crate) fn in_body(tokens: TokenStream, runtime: &Runtime) -> Translated {
 
 /// Translates what stands in the bodies of items.
 pub(crate) fn in_items(tokens: TokenStream, runtime: &Runtime) -> TokenStream {
-    translate(tokens, runtime, Reader::by_tokens).tokens
+    translate(tokens, runtime, |reader, tokens| reader.by_tokens(tokens)).tokens
 }
 
 fn translate(
     tokens: TokenStream,
     runtime: &Runtime,
-    read: impl FnOnce(&mut Reader, TokenStream) -> TokenStream,
+    read: impl FnOnce(&mut Reader<'_>, TokenStream) -> TokenStream,
 ) -> Translated {
     if !contains(&tokens, "yield") {
         return Translated {
@@ -54,7 +54,7 @@ fn translate(
         };
     }
     let mut reader = Reader {
-        call: runtime.public("yield_"),
+        runtime,
         in_macro: 0,
         parsed: Vec::new(),
     };
@@ -130,13 +130,13 @@ enum Stop {
     Brace,
 }
 
-struct Reader {
-    call: Path,
+struct Reader<'a> {
+    runtime: &'a Runtime,
     in_macro: usize,
     parsed: Vec<Span>,
 }
 
-impl Reader {
+impl Reader<'_> {
     /// The content of one pair of brackets: as code where it is code, else token by token.
     fn read(&mut self, tokens: TokenStream, delimiter: Delimiter) -> TokenStream {
         if !contains(&tokens, MARKER) {
@@ -252,16 +252,12 @@ impl Reader {
 
     /// `yield_!(operand)`; a missing operand leaves the brackets empty, which `yield_!` has words for.
     fn call_around(&self, span: Span, operand: TokenStream) -> Macro {
-        let mut path = self.call.clone();
-        if let Some(last) = path.segments.last_mut() {
-            last.ident.set_span(last.ident.span().located_at(span));
-        }
         let missing = matches!(
             operand.clone().into_iter().next(),
             Some(TokenTree::Ident(ident)) if ident == NOTHING
         );
         Macro {
-            path,
+            path: self.runtime.macro_at("yield_", span),
             bang_token: Token![!](span),
             delimiter: MacroDelimiter::Paren(syn::token::Paren(span)),
             tokens: if missing { TokenStream::new() } else { operand },
@@ -299,7 +295,7 @@ fn marked(expression: &Expr) -> Option<Span> {
     }
 }
 
-impl VisitMut for Reader {
+impl VisitMut for Reader<'_> {
     fn visit_expr_mut(&mut self, expression: &mut Expr) {
         visit_mut::visit_expr_mut(self, expression);
         if let Some(span) = marked(expression) {

@@ -6,21 +6,53 @@ use syn::{Path, PathSegment, Token};
 
 /// Where the runtime crate is found: `::bocadillo`, or what `crate = path` says.
 #[derive(Clone)]
-pub(crate) struct Runtime(Path);
+pub(crate) struct Runtime {
+    path: Path,
+    given: bool,
+}
 
 impl Runtime {
     /// The runtime at the path that the user gave, or where it is by default.
     pub(crate) fn at(path: Option<Path>) -> Self {
-        Self(path.unwrap_or_else(|| absolute(&["bocadillo"])))
+        Self {
+            given: path.is_some(),
+            path: path.unwrap_or_else(|| absolute(&["bocadillo"])),
+        }
     }
 
     /// A public item, by its name at the crate's root.
-    pub(crate) fn public(&self, name: &str) -> Path {
-        self.public_at(name, Span::mixed_site())
+    pub(crate) fn public_at(&self, name: &str, span: Span) -> Path {
+        extend(self.path.clone(), &[name], span)
     }
 
-    pub(crate) fn public_at(&self, name: &str, span: Span) -> Path {
-        extend(self.0.clone(), &[name], span)
+    /// The path of a public macro, seen at `span` from end to end: so is then what the compiler says of the call.
+    pub(crate) fn macro_at(&self, name: &str, span: Span) -> Path {
+        self.seen_at(self.public_at(name, span), span)
+    }
+
+    /// The path of a trait in a bound, seen at `span` from end to end: there the compiler says who asks for it.
+    pub(crate) fn bound_at(&self, name: &str, span: Span) -> Path {
+        self.seen_at(self.private_at(name, span), span)
+    }
+
+    fn seen_at(&self, mut path: Path, span: Span) -> Path {
+        if let Some(colons) = &mut path.leading_colon {
+            colons.spans = [span; 2];
+        }
+        for pair in path.segments.pairs_mut() {
+            let (segment, colons) = pair.into_tuple();
+            // `$crate` in a path that was given means another crate elsewhere.
+            let name = if self.given {
+                segment.ident.span().located_at(span)
+            } else {
+                span
+            };
+            segment.ident.set_span(name);
+            if let Some(colons) = colons {
+                colons.spans = [span; 2];
+            }
+        }
+        path
     }
 
     /// An item of `private`, the only module that generated code may call.
@@ -29,7 +61,7 @@ impl Runtime {
     }
 
     pub(crate) fn private_at(&self, name: &str, span: Span) -> Path {
-        extend(self.0.clone(), &["private", name], span)
+        extend(self.path.clone(), &["private", name], span)
     }
 }
 

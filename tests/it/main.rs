@@ -5,4 +5,5 @@ mod browser;
 mod disconnect;
 mod examples;
 mod http;
+mod macros;
 mod support;

@@ -1,6 +1,6 @@
 //! `server_event!(…)` → a chain of calls on the runtime's builder.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::LitStr;
 
@@ -42,7 +42,7 @@ fn field(runtime: &Runtime, field: &Field) -> TokenStream {
         }
         Field::Json { span, value } => {
             let writer = runtime.private("JsonWriter");
-            let name = quote_spanned!(proc_macro2::Span::mixed_site()=> __json);
+            let name = quote_spanned!(Span::mixed_site()=> __json);
             let steps = json(&name, value);
             let method = proc_macro2::Ident::new("json", at(*span));
             quote!(.#method({ let mut #name = #writer::new(); #steps #name }))
@@ -54,7 +54,16 @@ fn field(runtime: &Runtime, field: &Field) -> TokenStream {
 fn json(writer: &TokenStream, value: &Json) -> TokenStream {
     match value {
         Json::Null => quote!(#writer.null();),
-        Json::Value(value) => quote!(#writer.value(&(#value));),
+        Json::Value(value) => {
+            let seen = value
+                .clone()
+                .into_iter()
+                .next()
+                .map_or_else(Span::mixed_site, |first| at(first.span()));
+            // Seen at the value, which is what an error is about.
+            let argument = quote_spanned!(seen=> &(#value));
+            quote!(#writer.value(#argument);)
+        }
         Json::Array(values) => {
             let values = values.iter().map(|value| json(writer, value));
             quote!(#writer.begin_array(); #(#values)* #writer.end_array();)

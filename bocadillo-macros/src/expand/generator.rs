@@ -46,15 +46,20 @@ pub(crate) fn generator(generator: &Generator) -> TokenStream {
         let bind = runtime.private("bind");
         let start = start(&generator.arguments, &names);
         let code = yields::lower(&generator.body.code);
-        let mut block = Group::new(Delimiter::Brace, quote!(#start #code));
+        let mut block = Group::new(Delimiter::Brace, code);
         block.set_span(at(generator.body.span));
+        let outcome = Ident::new("__outcome", Span::mixed_site());
         let yielder = yields::yielder();
         let (turbofish, returns) = match &generator.returns {
             // Under the user's own type, so that what is wrong with it is said there.
             Some(returns) => (quote!(::<#returns, _, _>), quote!(#returns)),
             None => (quote!(), quote!(())),
         };
-        let stream = quote_spanned!(at(ident.span())=> #entry #turbofish(async move |#yielder| -> #returns #block));
+        let stream = quote_spanned!(at(ident.span())=> #entry #turbofish(async move |#yielder| -> #returns {
+            #start
+            let #outcome: #returns = #block;
+            #outcome
+        }));
         match clients {
             Some(clients) => {
                 let found = Ident::new("__clients", Span::mixed_site());

@@ -131,9 +131,10 @@ fn no_endpoint(runtime: &Runtime, name: &Ident) -> TokenStream {
     let [endpoint, request, response, info] =
         ["Endpoint", "RouteRequest", "Response", "RouteInfo"].map(|item| runtime.private(item));
     let result = core(&["result", "Result"]);
+    let [send, sync] = [&["marker", "Send"], &["marker", "Sync"]].map(|path| core(path));
     let state = made_up("__State");
     quote! {
-        impl<#state: 'static> #endpoint<#state, ()> for #name {
+        impl<#state: #send + #sync + 'static> #endpoint<#state, ()> for #name {
             const INFO: #info = #info::new("", &[], "", ("", 0), &[]);
 
             async fn call(_: #request<#state>) -> #result<#response, #response> {
@@ -161,15 +162,15 @@ fn bounds(runtime: &Runtime, state: &Ident, served: &Served) -> Vec<TokenStream>
         .arguments
         .iter()
         .filter_map(|RouteArgument { ty, source, .. }| {
-            let span = at(ty.span());
+            let span = ty.span();
             match source {
                 Source::Path => None,
                 Source::Part => {
-                    let part = runtime.private_at("Part", span);
+                    let part = runtime.bound_at("Part", span);
                     Some(quote_spanned!(span=> #ty: #part<#state>))
                 }
                 Source::Last => {
-                    let last = runtime.private_at("Last", span);
+                    let last = runtime.bound_at("Last", span);
                     Some(quote_spanned!(span=> #ty: #last<#state, #marker>))
                 }
             }

@@ -1,9 +1,10 @@
 //! The lowering of `yield_!(x)`: a send into the slot that the generator shares with its stream, awaited.
 //!
-//! It is put into the call: `yield_!(x)` becomes `yield_!(@ __yielder.send(x).await)`, and `yield_!` takes the `@` off.
-//! So the name of the macro is resolved as any other, and importing it is neither forgotten nor in vain.
+//! It goes by two steps. The attribute makes `yield_!(@ __yielder, x)` of it, and that `yield_!` makes the send. So the
+//! name of the macro is resolved as any other's, importing it is neither forgotten nor in vain, and what the compiler
+//! has to say of a `yield` (that its result is ignored, say) it says at that place.
 
-use proc_macro2::{Group, Ident, Span, TokenStream};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote, quote_spanned};
 use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, Item, Macro};
@@ -31,7 +32,21 @@ pub(crate) fn lower(code: &Code) -> TokenStream {
     }
 }
 
-fn send(keyword: Span, operand: &TokenStream) -> TokenStream {
+/// The second step, within `yield_!`.
+pub(crate) fn send(yielder: TokenTree, operand: TokenStream) -> TokenStream {
+    // In brackets, so that the whole is seen where `yield_!` is called, and not where the name was made up.
+    quote!((#yielder).send(#operand).await)
+}
+
+/// In a closure there is nothing to await with, which was reported; the operand is still looked at.
+pub(crate) fn give_up(operand: TokenStream) -> TokenStream {
+    quote!({
+        let _ = #operand;
+        loop {}
+    })
+}
+
+fn first_step(keyword: Span, operand: &TokenStream) -> TokenStream {
     let yielder = Ident::new("__yielder", at(keyword));
     // Nothing to send was reported; a value that every generator takes keeps the rest checked.
     let operand = if operand.is_empty() {
@@ -39,17 +54,7 @@ fn send(keyword: Span, operand: &TokenStream) -> TokenStream {
     } else {
         operand.clone()
     };
-    let send = quote_spanned!(at(keyword)=> .send);
-    let wait = quote_spanned!(at(keyword)=> .await);
-    quote!(@ #yielder #send(#operand) #wait)
-}
-
-/// In a closure there is nothing to await with, which was reported; the operand is still looked at.
-fn give_up(operand: &TokenStream) -> TokenStream {
-    quote!(@ {
-        let _ = #operand;
-        loop {}
-    })
+    quote!(@ #yielder, #operand)
 }
 
 fn lower_tokens(tokens: TokenStream) -> TokenStream {
@@ -57,7 +62,7 @@ fn lower_tokens(tokens: TokenStream) -> TokenStream {
         .into_iter()
         .map(|piece| match piece {
             Piece::Operand { keyword, group } => {
-                regroup(&group, send(keyword, &lower_tokens(group.stream())))
+                regroup(&group, first_step(keyword, &lower_tokens(group.stream())))
             }
             Piece::Group(group) if calls::spans(group.stream()).is_empty() => {
                 group.into_token_stream()
@@ -99,9 +104,9 @@ impl VisitMut for Lowering {
             Err(_) => lower_tokens(mac.tokens.clone()),
         };
         mac.tokens = if self.in_closure {
-            give_up(&operand)
+            quote!(@ _, #operand)
         } else {
-            send(keyword, &operand)
+            first_step(keyword, &operand)
         };
     }
 

@@ -64,7 +64,11 @@ pub(crate) fn generator(
         );
     }
     own_generics(&mut signature.generics, cx);
-    let (receiver, arguments) = self::arguments(std::mem::take(&mut signature.inputs), cx);
+    let (receiver, arguments) = self::arguments(
+        std::mem::take(&mut signature.inputs),
+        &signature.generics,
+        cx,
+    );
     let returns = returns(
         std::mem::replace(&mut signature.output, ReturnType::Default),
         cx,
@@ -362,6 +366,7 @@ impl<'ast> Visit<'ast> for Yields<'_> {
 
 fn arguments(
     inputs: syn::punctuated::Punctuated<FnArg, syn::Token![,]>,
+    generics: &syn::Generics,
     cx: &Context,
 ) -> (Option<syn::Receiver>, Vec<Argument>) {
     let mut receiver = None;
@@ -376,7 +381,12 @@ fn arguments(
                 receiver = Some(this);
             }
             FnArg::Typed(mut typed) => {
-                Owned { cx, fixed: false }.visit_type_mut(&mut typed.ty);
+                Owned {
+                    generics,
+                    cx,
+                    fixed: false,
+                }
+                .visit_type_mut(&mut typed.ty);
                 let binding = match *typed.pat {
                     Pat::Ident(name) if name.by_ref.is_none() && name.subpat.is_none() => {
                         Binding::Name {
@@ -399,6 +409,7 @@ fn arguments(
 
 /// Refuses borrowed arguments, and makes them `'static` so that the rest of the function is looked at all the same.
 struct Owned<'a> {
+    generics: &'a syn::Generics,
     cx: &'a Context,
     fixed: bool,
 }
@@ -431,12 +442,18 @@ impl VisitMut for Owned<'_> {
     }
 
     fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
-        if lifetime.ident != "static" {
+        let reported = self
+            .generics
+            .lifetimes()
+            .any(|parameter| parameter.lifetime == *lifetime);
+        if lifetime.ident == "_" {
             self.refuse(
                 lifetime.span(),
-                &lifetime.to_string(),
+                "'_",
                 "take what it borrows by value, or make it `'static`",
             );
+        }
+        if reported || lifetime.ident == "_" {
             *lifetime = Lifetime::new("'static", lifetime.span());
         }
     }

@@ -1,0 +1,8 @@
+use bocadillo::{App, route, routes};
+
+#[route("/")]
+async fn index() {}
+
+fn main() {
+    App::new().routes(routes![index()]);
+}
