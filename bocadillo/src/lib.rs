@@ -1,4 +1,11 @@
-//! Server-Sent Events over hyper.
+#![doc = include_str!("../README.md")]
+//!
+//! # Features
+//!
+//! | feature | by default | what it adds |
+//! |---|---|---|
+//! | `log` | yes | [`App::run`] writes the log to standard error, where the program has no subscriber of its own |
+//! | `testing` | no | `testing`, the in-memory client for tests of your own |
 
 mod app;
 mod body;

@@ -30,7 +30,7 @@ async fn page() -> Html<&'static str> {
 /// Stands in for a sensor: 10 °C ± 2 °C, a slow swing with some noise on it.
 async fn get_temperature() -> f64 {
     let seconds = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64();
-    10.0 + 1.6 * (seconds / 2.0).sin() + 0.4 * (2.0 * fastrand::f64() - 1.0)
+    10.0 + 1.8 * (seconds / 2.0).sin() + 0.2 * (2.0 * fastrand::f64() - 1.0)
 }
 
 fn main() -> bocadillo::Result<()> {
