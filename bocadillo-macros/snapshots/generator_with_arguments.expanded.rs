@@ -42,7 +42,10 @@ where
                     }
                     Ok(())
                 };
-                __outcome
+                #[allow(
+                    unreachable_code,
+                    reason = "the body of many a generator never ends"
+                )] return __outcome;
             })
             .keep_alive(Duration::from_secs(5))
             .retry(RETRY)

@@ -4,7 +4,10 @@ fn lines() -> ::bocadillo::ByteStream {
             let __outcome: () = {
                 (__yielder).send("{}\n").await;
             };
-            __outcome
+            #[allow(
+                unreachable_code,
+                reason = "the body of many a generator never ends"
+            )] return __outcome;
         })
         .content_type(::bocadillo::private::header_value("application/x-ndjson"))
 }
@@ -21,7 +24,10 @@ fn text(__arg0: ()) -> ::bocadillo::ByteStream {
                 let __outcome: () = {
                     let _ = (__yielder).send("text").await;
                 };
-                __outcome
+                #[allow(
+                    unreachable_code,
+                    reason = "the body of many a generator never ends"
+                )] return __outcome;
             })
             .content_type(TEXT)
             .clean_up_deadline(Duration::from_secs(1)),

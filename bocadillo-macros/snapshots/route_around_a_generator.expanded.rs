@@ -10,7 +10,10 @@ fn outermost(id: u8) -> ::bocadillo::EventStream {
             let __outcome: () = {
                 (__yielder).send(id).await;
             };
-            __outcome
+            #[allow(
+                unreachable_code,
+                reason = "the body of many a generator never ends"
+            )] return __outcome;
         }),
         __clients,
     )
@@ -56,7 +59,10 @@ fn innermost(id: u8) -> ::bocadillo::EventStream {
             let __outcome: () = {
                 (__yielder).send(id).await;
             };
-            __outcome
+            #[allow(
+                unreachable_code,
+                reason = "the body of many a generator never ends"
+            )] return __outcome;
         }),
         __clients,
     )

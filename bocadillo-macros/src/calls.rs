@@ -25,8 +25,7 @@ pub(crate) enum Piece {
 /// Cuts tokens into the operands of calls and the rest.
 pub(crate) fn pieces(tokens: TokenStream) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    let mut trees = tokens.into_iter();
-    while let Some(tree) = trees.next() {
+    for tree in tokens {
         let group = match tree {
             TokenTree::Group(group) => group,
             other => {

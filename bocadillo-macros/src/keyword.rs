@@ -65,7 +65,8 @@ fn translate(
     }
 }
 
-fn contains(tokens: &TokenStream, word: &str) -> bool {
+/// Whether this word stands among the tokens, at any depth.
+pub(crate) fn contains(tokens: &TokenStream, word: &str) -> bool {
     tokens.clone().into_iter().any(|tree| match tree {
         TokenTree::Ident(ident) => ident == word,
         TokenTree::Group(group) => contains(&group.stream(), word),

@@ -54,8 +54,10 @@ pub(crate) struct Argument {
 
 /// How an argument gets into the generator.
 pub(crate) enum Binding {
-    /// `name` or `mut name`: under the same name.
+    /// `name` or `mut name`: under the same name. Outside of the generator it is the user's own only where an option of the
+    /// attribute says it; else it is hidden, so that no lint of the user's sees it shadowed.
     Name {
+        in_options: bool,
         mutability: Option<syn::Token![mut]>,
         ident: Ident,
     },

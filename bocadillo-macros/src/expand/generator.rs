@@ -57,8 +57,10 @@ pub(crate) fn generator(generator: &Generator) -> TokenStream {
         };
         let stream = quote_spanned!(at(ident.span())=> #entry #turbofish(async move |#yielder| -> #returns {
             #start
+            // A block of a known type: a wrong end of the body is said in the words of any function's.
             let #outcome: #returns = #block;
-            #outcome
+            #[allow(unreachable_code, reason = "the body of many a generator never ends")]
+            return #outcome;
         }));
         match clients {
             Some(clients) => {
@@ -99,7 +101,16 @@ fn argument_names(arguments: &[Argument]) -> Vec<Ident> {
         .iter()
         .enumerate()
         .map(|(index, argument)| match &argument.binding {
-            Binding::Name { ident, .. } => ident.clone(),
+            Binding::Name {
+                in_options: true,
+                ident,
+                ..
+            } => ident.clone(),
+            Binding::Name { ident, .. } => {
+                let mut hidden = ident.clone();
+                hidden.set_span(at(ident.span()));
+                hidden
+            }
             Binding::Pattern(pattern) => {
                 format_ident!(
                     "__arg{index}",
@@ -117,7 +128,9 @@ fn start(arguments: &[Argument], names: &[Ident]) -> TokenStream {
         .iter()
         .zip(names)
         .map(|(argument, name)| match &argument.binding {
-            Binding::Name { mutability, .. } => quote!(let #mutability #name = #name;),
+            Binding::Name {
+                mutability, ident, ..
+            } => quote!(let #mutability #ident = #name;),
             Binding::Pattern(pattern) => quote!(let #name = #name; let #pattern = #name;),
         });
     // A reference, which is `Copy`: nested `async move` blocks can each have one.

@@ -1,6 +1,7 @@
 //! What `#[event_stream]` and `#[stream]` ask of a function.
 
 use proc_macro2::{Group, Span, TokenStream};
+use quote::ToTokens as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
@@ -67,6 +68,7 @@ pub(crate) fn generator(
     let (receiver, arguments) = self::arguments(
         std::mem::take(&mut signature.inputs),
         &signature.generics,
+        &options,
         cx,
     );
     let returns = returns(
@@ -367,6 +369,7 @@ impl<'ast> Visit<'ast> for Yields<'_> {
 fn arguments(
     inputs: syn::punctuated::Punctuated<FnArg, syn::Token![,]>,
     generics: &syn::Generics,
+    options: &[StreamOption],
     cx: &Context,
 ) -> (Option<syn::Receiver>, Vec<Argument>) {
     let mut receiver = None;
@@ -390,6 +393,7 @@ fn arguments(
                 let binding = match *typed.pat {
                     Pat::Ident(name) if name.by_ref.is_none() && name.subpat.is_none() => {
                         Binding::Name {
+                            in_options: options.iter().any(|option| option.names(&name.ident)),
                             mutability: name.mutability,
                             ident: name.ident,
                         }
@@ -405,6 +409,15 @@ fn arguments(
         }
     }
     (receiver, arguments)
+}
+
+impl StreamOption {
+    /// Whether the option's value says this name.
+    fn names(&self, name: &syn::Ident) -> bool {
+        self.value
+            .as_ref()
+            .is_some_and(|value| keyword::contains(&value.to_token_stream(), &name.to_string()))
+    }
 }
 
 /// Refuses borrowed arguments, and makes them `'static` so that the rest of the function is looked at all the same.

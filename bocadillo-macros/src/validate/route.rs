@@ -154,15 +154,6 @@ fn signature(function: &Function, cx: &Context) {
         };
         cx.error(span, "the app calls a route with one set of types: put the types themselves in place of this parameter");
     }
-    if signature.asyncness.is_none()
-        && !becomes_a_stream(function)
-        && matches!(signature.output, syn::ReturnType::Default)
-    {
-        cx.error(
-            signature.fn_token.span,
-            "a route is an `async fn`: write `async` before this `fn`",
-        );
-    }
 }
 
 /// An attribute below this one that makes a stream of the function, so that a call of it is no future.
