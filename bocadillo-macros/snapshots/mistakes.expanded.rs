@@ -50,11 +50,7 @@ fn feed(name: &'static str) -> ::bocadillo::EventStream {
 }
 async fn rooms(rom: String) {}
 #[doc(hidden)]
-#[allow(
-    non_camel_case_types,
-    missing_debug_implementations,
-    reason = "it shares the function's name, and is never made"
-)]
+#[non_exhaustive]
 struct rooms {}
 impl<
     __State: ::core::marker::Send + ::core::marker::Sync + 'static,

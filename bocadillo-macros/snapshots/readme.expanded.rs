@@ -30,11 +30,7 @@ fn temperature_feed() -> ::bocadillo::EventStream {
     })
 }
 #[doc(hidden)]
-#[allow(
-    non_camel_case_types,
-    missing_debug_implementations,
-    reason = "it shares the function's name, and is never made"
-)]
+#[non_exhaustive]
 struct temperature_feed {}
 impl<__State> ::bocadillo::private::Endpoint<__State, ()> for temperature_feed
 where

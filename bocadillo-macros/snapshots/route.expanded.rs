@@ -7,11 +7,7 @@ pub async fn view(
     todo!()
 }
 #[doc(hidden)]
-#[allow(
-    non_camel_case_types,
-    missing_debug_implementations,
-    reason = "it shares the function's name, and is never made"
-)]
+#[non_exhaustive]
 pub struct view {}
 impl<__State, __Marker> ::bocadillo::private::Endpoint<__State, __Marker> for view
 where

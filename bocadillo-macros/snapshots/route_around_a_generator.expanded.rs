@@ -19,11 +19,7 @@ fn outermost(id: u8) -> ::bocadillo::EventStream {
     )
 }
 #[doc(hidden)]
-#[allow(
-    non_camel_case_types,
-    missing_debug_implementations,
-    reason = "it shares the function's name, and is never made"
-)]
+#[non_exhaustive]
 struct outermost {}
 impl<__State> ::bocadillo::private::Endpoint<__State, ()> for outermost
 where
@@ -68,11 +64,7 @@ fn innermost(id: u8) -> ::bocadillo::EventStream {
     )
 }
 #[doc(hidden)]
-#[allow(
-    non_camel_case_types,
-    missing_debug_implementations,
-    reason = "it shares the function's name, and is never made"
-)]
+#[non_exhaustive]
 struct innermost {}
 impl<__State> ::bocadillo::private::Endpoint<__State, ()> for innermost
 where

@@ -23,6 +23,7 @@ mod json;
 mod listener;
 #[cfg(feature = "log")]
 mod log;
+mod macros;
 mod problem;
 mod protocol;
 mod response;
@@ -62,7 +63,7 @@ pub use route::{Route, RouteArgument, RouteInfo};
 pub use server::Peer;
 pub use stream::EventStream;
 
-pub use bocadillo_macros::{event_stream, generators, route, routes, server_event, stream, yield_};
+pub use macros::{event_stream, generators, route, routes, server_event, stream, yield_};
 
 /// async-stream's macros, for a stream that is written inside a handler: `EventStream::new(stream!({ … yield … }))`.
 ///

@@ -43,11 +43,7 @@ pub(crate) fn route(route: Route) -> TokenStream {
 
         #(#conditions)*
         #[doc(hidden)]
-        #[allow(
-            non_camel_case_types,
-            missing_debug_implementations,
-            reason = "it shares the function's name, and is never made"
-        )]
+        #[non_exhaustive]
         #visibility struct #name {}
 
         #(#conditions)*
