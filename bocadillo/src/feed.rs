@@ -33,7 +33,11 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    fn has_something(&self) -> bool {
+    pub(crate) fn has_room(&self, limit: usize) -> bool {
+        self.own.len() < limit && self.shared.is_none() && self.end.is_none()
+    }
+
+    pub(crate) fn has_something(&self) -> bool {
         !self.own.is_empty() || self.shared.is_some() || self.end.is_some()
     }
 }
@@ -50,7 +54,7 @@ pub(crate) trait Source<T: Payload>: Send {
         batch: &mut Batch,
         limit: usize,
     ) -> Poll<()> {
-        while batch.own.len() < limit && batch.shared.is_none() && batch.end.is_none() {
+        while batch.has_room(limit) {
             match self.as_mut().poll_item(cx) {
                 Poll::Ready(Some(Ok(item))) => item.write(batch),
                 Poll::Ready(Some(Err(error))) => batch.end = Some(Err(error)),

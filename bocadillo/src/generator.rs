@@ -4,7 +4,6 @@
 //! in `feed.rs`.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
@@ -18,7 +17,7 @@ use std::task::{Context, Poll, Waker, ready};
 use tracing::Span;
 
 use crate::error::{BoxError, Error, Result};
-use crate::feed::{Payload, Source};
+use crate::feed::{Batch, Payload, Source};
 
 /// The client has gone: what `yield` gives from then on in a stream with `raise_on_disconnect`.
 ///
@@ -89,33 +88,47 @@ fn is_disconnect(error: &(dyn StdError + 'static)) -> bool {
         .any(|error| error.is::<ClientDisconnect>())
 }
 
-/// Where one item goes from the generator to its stream.
+/// What `yield` takes in a stream of `T`.
+pub(crate) trait Yield<T> {
+    fn into_item(self) -> Result<T>;
+    fn write(self, batch: &mut Batch) -> Result<()>;
+}
+
+/// Where items go from the generator to its stream.
 struct Slot<T> {
     state: Mutex<State<T>>,
-    /// Sends are served in the order in which they were first polled: each draws a ticket, and this is the one whose
-    /// turn it is. Written under the lock, read without.
+    /// Yields are served in the order in which they were first polled: one that has to wait draws a ticket, and this is
+    /// the one whose turn it is. Written under the lock, read without.
     serving: AtomicU64,
     disconnected: AtomicBool,
 }
 
 struct State<T> {
-    item: Option<Result<T>>,
+    taking: Taking<T>,
     next_ticket: u64,
-    /// Sends that wait under a waker other than the generator's own (in a `FuturesUnordered`, say), and so are not
+    /// Yields that wait under a waker other than the generator's own (in a `FuturesUnordered`, say), and so are not
     /// polled merely because the generator is.
-    foreign: VecDeque<Waker>,
-    /// Tickets of sends that were dropped before their turn.
+    foreign: Vec<Waker>,
+    /// Tickets of yields that were dropped before their turn.
     abandoned: Vec<u64>,
     generator: Option<Waker>,
+}
+
+/// What the stream takes while it polls its generator.
+enum Taking<T> {
+    /// One item; its `yield` ends when the next one is asked for.
+    One(Option<Result<T>>),
+    /// Up to about so many bytes; a `yield` ends once it is written.
+    Batch(Batch, usize),
 }
 
 impl<T> Slot<T> {
     fn new() -> Self {
         Self {
             state: Mutex::new(State {
-                item: None,
+                taking: Taking::One(None),
                 next_ticket: 0,
-                foreign: VecDeque::new(),
+                foreign: Vec::new(),
                 abandoned: Vec::new(),
                 generator: None,
             }),
@@ -125,20 +138,32 @@ impl<T> Slot<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // A panic under this lock is impossible but for a waker's; the state stays whole in any case.
+        // Whatever panics under this lock (a waker, a user's `IntoEvent`), the state is whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl<T> Slot<T> {
-    /// The item, if there is one. Sends that wait under wakers of their own are polled when the generator next is.
-    fn take(&self) -> Option<Result<T>> {
+    /// From now on a batch is taken.
+    fn begin_batch(&self, batch: Batch, limit: usize) {
         let mut state = self.lock();
-        let item = state.item.take()?;
+        state.taking = Taking::Batch(batch, limit);
+        state.wake_foreign();
+    }
+
+    fn take_batch(&self) -> Batch {
+        match std::mem::replace(&mut self.lock().taking, Taking::One(None)) {
+            Taking::Batch(batch, _) => batch,
+            Taking::One(_) => Batch::default(),
+        }
+    }
+
+    fn take_one(&self) -> Option<Result<T>> {
+        let mut state = self.lock();
+        let Taking::One(item) = &mut state.taking else {
+            return None;
+        };
+        let item = item.take()?;
         self.serve_next(&mut state);
-        let foreign = std::mem::take(&mut state.foreign);
-        drop(state);
-        foreign.into_iter().for_each(Waker::wake);
+        state.wake_foreign();
         Some(item)
     }
 
@@ -159,13 +184,24 @@ impl<T> State<T> {
             .as_ref()
             .is_some_and(|own| own.will_wake(waker));
         if !polled_with_the_generator && !self.foreign.iter().any(|known| known.will_wake(waker)) {
-            self.foreign.push_back(waker.clone());
+            self.foreign.push(waker.clone());
         }
+    }
+
+    fn end_batch<P>(&mut self, error: Error) -> Poll<P> {
+        if let Taking::Batch(batch, _) = &mut self.taking {
+            batch.end = Some(Err(error));
+        }
+        Poll::Pending
+    }
+
+    fn wake_foreign(&mut self) {
+        self.foreign.drain(..).for_each(Waker::wake);
     }
 }
 
 /// The generator's end of the slot.
-pub struct Yielder<T> {
+pub(crate) struct Yielder<T> {
     slot: Arc<Slot<T>>,
 }
 
@@ -176,29 +212,30 @@ impl<T> fmt::Debug for Yielder<T> {
 }
 
 impl<T> Yielder<T> {
-    pub(crate) async fn hand_over(&self, item: Result<T>) -> Result<(), ClientDisconnect> {
+    pub(crate) fn hand_over<Y: Yield<T>>(
+        &self,
+        item: Y,
+    ) -> impl Future<Output = Result<(), ClientDisconnect>> {
         Handover {
             slot: &self.slot,
             item: Some(item),
             ticket: None,
         }
-        .await
     }
 }
 
 /// One `yield`. Dropped before its stream has taken the item, it takes the item back.
-struct Handover<'a, T> {
+struct Handover<'a, T, Y> {
     slot: &'a Slot<T>,
-    /// `None` once the item is in the slot.
-    item: Option<Result<T>>,
-    /// `None` before the first poll and after the last.
+    /// `None` once it is in the slot.
+    item: Option<Y>,
     ticket: Option<u64>,
 }
 
 // The item is moved, never pinned.
-impl<T> Unpin for Handover<'_, T> {}
+impl<T, Y> Unpin for Handover<'_, T, Y> {}
 
-impl<T> Future for Handover<'_, T> {
+impl<T, Y: Yield<T>> Future for Handover<'_, T, Y> {
     type Output = Result<(), ClientDisconnect>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -210,37 +247,60 @@ impl<T> Future for Handover<'_, T> {
             this.ticket = None;
             return Poll::Ready(Err(ClientDisconnect));
         }
-        if let Some(ticket) = this.ticket
-            && this.item.is_none()
-            && ticket < this.slot.serving.load(Ordering::Acquire)
-        {
+        let serving = this.slot.serving.load(Ordering::Acquire);
+        if this.item.is_none() && this.ticket.is_some_and(|ticket| ticket < serving) {
             this.ticket = None;
             return Poll::Ready(Ok(()));
         }
         let mut state = this.slot.lock();
-        let ticket = *this.ticket.get_or_insert_with(|| {
-            let ticket = state.next_ticket;
+        let state = &mut *state;
+        if this.ticket.unwrap_or(state.next_ticket) == serving {
+            match &mut state.taking {
+                Taking::Batch(batch, limit) if batch.has_room(*limit) => {
+                    if let Some(item) = this.item.take() {
+                        let written = item.write(batch);
+                        if this.ticket.take().is_some() {
+                            this.slot.serve_next(state);
+                            state.wake_foreign();
+                        }
+                        match written {
+                            Ok(()) => return Poll::Ready(Ok(())),
+                            // The stream ends with it, and drops the generator here.
+                            Err(error) => return state.end_batch(error),
+                        }
+                    }
+                    return Poll::Pending;
+                }
+                Taking::One(one @ None) => {
+                    if let Some(item) = this.item.take() {
+                        *one = Some(item.into_item());
+                    }
+                }
+                Taking::Batch(..) | Taking::One(_) => {}
+            }
+        }
+        if this.ticket.is_none() {
+            this.ticket = Some(state.next_ticket);
             state.next_ticket += 1;
-            ticket
-        });
-        if this.item.is_some() && ticket == this.slot.serving.load(Ordering::Relaxed) {
-            state.item = this.item.take();
         }
         state.wait(cx.waker());
         Poll::Pending
     }
 }
 
-impl<T> Drop for Handover<'_, T> {
+impl<T, Y> Drop for Handover<'_, T, Y> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
         let mut state = self.slot.lock();
         let serving = self.slot.serving.load(Ordering::Relaxed);
         if ticket == serving {
-            if self.item.is_none() {
-                state.item = None;
+            if self.item.is_none()
+                && let Taking::One(one) = &mut state.taking
+            {
+                *one = None;
             }
             self.slot.serve_next(&mut state);
+            state.wake_foreign();
         } else if ticket > serving {
             state.abandoned.push(ticket);
         }
@@ -283,6 +343,25 @@ where
     F: Future,
     F::Output: Outcome,
 {
+    fn start(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        let this = self.project();
+        *this.started = true;
+        if !this
+            .waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
+            *this.waker = Some(cx.waker().clone());
+            this.slot.lock().generator = Some(cx.waker().clone());
+        }
+    }
+
+    fn drop_future(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        let _in_span = this.span.enter();
+        this.future.set(None);
+    }
+
     /// Polls the future once; `None` when it goes on.
     fn resume(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Option<Result<()>> {
         let mut this = self.project();
@@ -307,31 +386,39 @@ where
     F::Output: Outcome,
 {
     fn poll_item(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
-        let this = self.as_mut().project();
-        *this.started = true;
-        let same_waker = this
-            .waker
-            .as_ref()
-            .is_some_and(|known| known.will_wake(cx.waker()));
-        if !same_waker {
-            *this.waker = Some(cx.waker().clone());
-            this.slot.lock().generator = Some(cx.waker().clone());
-        }
-
+        self.as_mut().start(cx);
         let outcome = self.as_mut().resume(cx);
-
-        let item = self.slot.take();
-        match (item, outcome) {
+        match (self.slot.take_one(), outcome) {
             (Some(Err(error)), _) => {
-                let mut this = self.project();
-                let _in_span = this.span.enter();
-                this.future.set(None);
+                self.drop_future();
                 Poll::Ready(Some(Err(error)))
             }
             (Some(item), _) => Poll::Ready(Some(item)),
             (None, Some(Err(error))) => Poll::Ready(Some(Err(error))),
             (None, Some(Ok(()))) => Poll::Ready(None),
             (None, None) => Poll::Pending,
+        }
+    }
+
+    fn poll_batch(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        batch: &mut Batch,
+        limit: usize,
+    ) -> Poll<()> {
+        self.as_mut().start(cx);
+        self.slot.begin_batch(std::mem::take(batch), limit);
+        let outcome = self.as_mut().resume(cx);
+        *batch = self.slot.take_batch();
+        if batch.end.is_some() {
+            self.drop_future();
+        } else {
+            batch.end = outcome;
+        }
+        if batch.has_something() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
         }
     }
 
@@ -342,10 +429,8 @@ where
         }
         this.slot.disconnected.store(true, Ordering::Release);
         let mut state = this.slot.lock();
-        state.item = None;
-        let foreign = std::mem::take(&mut state.foreign);
-        drop(state);
-        foreign.into_iter().for_each(Waker::wake);
+        state.taking = Taking::One(None);
+        state.wake_foreign();
         true
     }
 

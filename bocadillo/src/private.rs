@@ -13,12 +13,14 @@ pub use crate::endpoint::{Answer, Endpoint, Last, Part, PathParameter, RouteRequ
 pub use crate::event::{
     EventBuilder, EventId, EventName, IntoData, IntoEvent, IntoText, ServerEvent,
 };
-pub use crate::generator::{Outcome, Yielder};
+pub use crate::generator::Outcome;
 pub use crate::json::JsonWriter;
 pub use crate::route::{RouteArgument, RouteInfo};
 
 use crate::byte_stream::ByteStream;
-use crate::generator::{ClientDisconnect, Generator};
+use crate::error::Result;
+use crate::feed::{Batch, Payload};
+use crate::generator::{self, ClientDisconnect, Generator, Yielder};
 use crate::stream::EventStream;
 
 pub type Response = http::Response<Body>;
@@ -31,28 +33,52 @@ pub struct Yield<T>(Yielder<T>);
 #[derive(Debug)]
 pub struct RaisingYield<T>(Yielder<T>);
 
+struct Event<E>(E);
+
+impl<E: IntoEvent> generator::Yield<ServerEvent> for Event<E> {
+    fn into_item(self) -> Result<ServerEvent> {
+        self.0.into_event()
+    }
+
+    fn write(self, batch: &mut Batch) -> Result<()> {
+        self.0.write(&mut batch.own)
+    }
+}
+
+struct Chunk<C>(C);
+
+impl<C: IntoChunk> generator::Yield<Bytes> for Chunk<C> {
+    fn into_item(self) -> Result<Bytes> {
+        self.0.into_chunk()
+    }
+
+    fn write(self, batch: &mut Batch) -> Result<()> {
+        self.0.into_chunk().map(|chunk| chunk.write(batch))
+    }
+}
+
 impl Yield<ServerEvent> {
     pub async fn send(&self, event: impl IntoEvent) {
         // The client's leaving drops this generator; it never sees the error.
-        let _ = self.0.hand_over(event.into_event()).await;
+        let _ = self.0.hand_over(Event(event)).await;
     }
 }
 
 impl RaisingYield<ServerEvent> {
     pub async fn send(&self, event: impl IntoEvent) -> Result<(), ClientDisconnect> {
-        self.0.hand_over(event.into_event()).await
+        self.0.hand_over(Event(event)).await
     }
 }
 
 impl Yield<Bytes> {
     pub async fn send(&self, chunk: impl IntoChunk) {
-        let _ = self.0.hand_over(chunk.into_chunk()).await;
+        let _ = self.0.hand_over(Chunk(chunk)).await;
     }
 }
 
 impl RaisingYield<Bytes> {
     pub async fn send(&self, chunk: impl IntoChunk) -> Result<(), ClientDisconnect> {
-        self.0.hand_over(chunk.into_chunk()).await
+        self.0.hand_over(Chunk(chunk)).await
     }
 }
 

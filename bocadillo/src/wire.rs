@@ -47,6 +47,7 @@ mod encode;
 mod message;
 
 pub use decode::Decoder;
+pub(crate) use encode::encode_data;
 pub use encode::{KEEP_ALIVE, encode};
 pub use message::{Decoded, Message};
 

@@ -265,3 +265,110 @@ async fn bytes_are_gathered_when_small_and_passed_on_when_large() {
     assert_eq!(frame(&mut body).await.as_deref(), Some("c"));
     assert_eq!(frame(&mut body).await, None);
 }
+
+/// All data of a stream, read through its body.
+async fn all(stream: EventStream) -> Vec<String> {
+    let mut body = body(stream);
+    let mut text = String::new();
+    while let Some(frame) = frame(&mut body).await {
+        text.push_str(&frame);
+    }
+    text.split_terminator("\n\n")
+        .map(|event| event.trim_start_matches("data: ").trim_end().to_owned())
+        .collect()
+}
+
+/// An event that fills most of a frame, under a name of its own.
+fn large(name: impl std::fmt::Display) -> String {
+    format!("{name}{}", " ".repeat(FRAME / 2 + 1))
+}
+
+#[tokio::test]
+async fn yields_that_find_no_room_take_turns() {
+    let stream = event_stream(async move |y| {
+        let y = &y;
+        let four = async |name| {
+            for n in 0..4 {
+                y.send(large(format!("{name}{n}"))).await;
+            }
+        };
+        // Polls the first before the second, always.
+        futures_util::future::join(four("a"), four("b")).await;
+    });
+    // Two fill a frame.
+    assert_eq!(
+        all(stream).await,
+        ["a0", "a1", "a2", "b0", "a3", "b1", "b2", "b3"]
+    );
+}
+
+#[tokio::test]
+async fn yields_under_wakers_of_their_own_all_go_out() {
+    use futures_util::StreamExt as _;
+
+    let stream = event_stream(async move |y| {
+        let y = &y;
+        let mut parts: futures_util::stream::FuturesUnordered<_> =
+            (0..50).map(|n| y.send(large(n))).collect();
+        while parts.next().await.is_some() {}
+        y.send("end").await;
+    });
+    let mut events = all(stream).await;
+    assert_eq!(events.pop().as_deref(), Some("end"));
+    events.sort_by_key(|event| event.parse::<u32>().expect("a number"));
+    assert_eq!(events, (0..50).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_yield_that_waits_for_room_and_is_dropped_is_not_sent() {
+    let stream = event_stream(async move |y| {
+        y.send(large("one")).await;
+        y.send(large("two")).await;
+        // The frame is full: these two wait.
+        let mut waiting = Box::pin(y.send("three"));
+        tokio::select! {
+            biased;
+            () = &mut waiting => unreachable!("there is no room"),
+            () = y.send("dropped") => unreachable!("it stands behind"),
+            () = std::future::ready(()) => {}
+        }
+        waiting.await;
+        y.send("four").await;
+    });
+    assert_eq!(all(stream).await, ["one", "two", "three", "four"]);
+}
+
+#[tokio::test]
+async fn an_error_that_is_yielded_follows_what_was_yielded_before() {
+    let (guard, dropped) = oneshot::channel::<()>();
+    let mut body = body(event_stream(async move |y| {
+        let _guard = guard;
+        y.send("one").await;
+        y.send(Err::<&str, _>("the sensor is off")).await;
+        y.send("never").await;
+    }));
+    assert_eq!(frame(&mut body).await.as_deref(), Some("data: one\n\n"));
+    assert_eq!(frame(&mut body).await, None);
+    assert!(dropped.await.is_err(), "the generator is dropped");
+}
+
+#[tokio::test]
+async fn a_stream_that_was_polled_before_it_became_a_body_loses_nothing() {
+    use futures_util::StreamExt as _;
+
+    let mut stream = event_stream(async move |y| {
+        for n in 0..3 {
+            y.send(n.to_string()).await;
+        }
+    });
+    assert_eq!(
+        stream
+            .next()
+            .await
+            .expect("an event")
+            .expect("no error")
+            .get_data(),
+        Some("0")
+    );
+    assert_eq!(all(stream).await, ["1", "2"]);
+}

@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
+use bytes::BytesMut;
+
 use super::{IntoText, ServerEvent};
 use crate::error::{BoxError, Error, Result};
+use crate::wire;
 
 /// What `yield` takes, and what the items of a stream may be.
 ///
@@ -65,6 +68,17 @@ pub trait IntoEvent {
     /// # Ok::<(), bocadillo::Error>(())
     /// ```
     fn into_event(self) -> Result<ServerEvent>;
+
+    /// Writes the event's bytes at the end of `out`, or nothing if there is an error: the way of a `yield`, on which text
+    /// need not become an event first.
+    #[doc(hidden)]
+    fn write(self, out: &mut BytesMut) -> Result<()>
+    where
+        Self: Sized,
+    {
+        wire::encode(&self.into_event()?, out);
+        Ok(())
+    }
 }
 
 impl IntoEvent for ServerEvent {
@@ -79,6 +93,11 @@ macro_rules! text_into_event {
             fn into_event(self) -> Result<ServerEvent> {
                 Ok(ServerEvent::data(self.into_text()))
             }
+
+            fn write(self, out: &mut BytesMut) -> Result<()> {
+                wire::encode_data(&self, out);
+                Ok(())
+            }
         }
     )*};
 }
@@ -88,6 +107,10 @@ text_into_event!(&str String &String Cow<'_, str> Box<str>);
 impl<T: IntoEvent, E: Into<BoxError>> IntoEvent for Result<T, E> {
     fn into_event(self) -> Result<ServerEvent> {
         self.map_err(Error::stream)?.into_event()
+    }
+
+    fn write(self, out: &mut BytesMut) -> Result<()> {
+        self.map_err(Error::stream)?.write(out)
     }
 }
 

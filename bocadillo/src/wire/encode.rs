@@ -73,6 +73,13 @@ pub fn encode(event: &ServerEvent, out: &mut BytesMut) {
     }
 }
 
+/// Writes the bytes of an event that has data and nothing else.
+pub(crate) fn encode_data(data: &str, out: &mut BytesMut) {
+    out.reserve(data.len() + "data: \n\n".len());
+    lines(b"data: ", data, out);
+    out.extend_from_slice(b"\n");
+}
+
 /// How many bytes the event takes at most, if its data and its comment are one line each.
 fn room(event: &ServerEvent) -> usize {
     // What stands around the values, and the digits of the longest `retry`.
