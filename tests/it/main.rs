@@ -6,4 +6,5 @@ mod disconnect;
 mod examples;
 mod http;
 mod macros;
+mod shutdown;
 mod support;

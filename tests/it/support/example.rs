@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::SystemTime;
 
 use super::{Lines, target, wait};
@@ -68,6 +68,14 @@ impl Example {
     /// Ends the process as a crash would, and waits until its port is free.
     pub(crate) fn kill(mut self) {
         self.end();
+    }
+
+    /// Waits until the process has ended by itself.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        wait::until("the example's end", || {
+            self.child.try_wait().expect("a child can be asked")
+        })
     }
 
     pub(crate) fn pid(&self) -> u32 {
