@@ -1,3 +1,4 @@
+#[allow(clippy::all)]
 fn lines() -> ::bocadillo::ByteStream {
     ::bocadillo::private::byte_stream(async move |__yielder| -> () {
             let __yielder = &__yielder;

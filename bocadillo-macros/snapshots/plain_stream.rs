@@ -1,5 +1,6 @@
 #[stream(content_type = "application/x-ndjson")]
 async fn lines() {
+    #![allow(clippy::all)]
     yield_!("{}\n");
 }
 #[stream(raise_on_disconnect, content_type = TEXT, clean_up_deadline = Duration::from_secs(1))]

@@ -1,0 +1,147 @@
+//! What a generator's body may hold: a `yield` somewhere, with something to send, where it can be awaited.
+
+use proc_macro2::{Group, Span, TokenStream};
+use syn::parse::{ParseStream, Parser as _};
+use syn::visit::{self, Visit};
+use syn::{AttrStyle, Attribute, Block, Expr, Item, Macro};
+
+use crate::calls;
+use crate::errors::Context;
+use crate::keyword;
+use crate::model::{Body, Code, Kind};
+use crate::paths::Runtime;
+
+/// Reads the body. Attributes inside of it go to the function's others.
+pub(super) fn body(
+    kind: Kind,
+    group: &Group,
+    runtime: &Runtime,
+    attributes: &mut Vec<Attribute>,
+    cx: &Context,
+) -> Body {
+    let translated = keyword::in_body(group.stream(), runtime);
+    if !cfg!(yield_gate_opens) {
+        for keyword in &translated.parsed {
+            cx.error(
+                *keyword,
+                "stable Rust refuses `yield` here: write `yield_!(…)`, or put the item into `generators!( … )`, where `yield` works",
+            );
+        }
+    }
+    let parse = |input: ParseStream<'_>| {
+        Ok((
+            input.call(Attribute::parse_inner)?,
+            input.call(Block::parse_within)?,
+        ))
+    };
+    let code = match parse.parse2(translated.tokens.clone()) {
+        Ok((inner, statements)) => {
+            attributes.extend(inner.into_iter().map(|attribute| Attribute {
+                style: AttrStyle::Outer,
+                ..attribute
+            }));
+            let mut yields = Yields {
+                cx,
+                in_closure: false,
+                found: 0,
+            };
+            for statement in &statements {
+                yields.visit_stmt(statement);
+            }
+            require_yield(kind, yields.found, group.span_open(), cx);
+            Code::Statements(statements)
+        }
+        Err(_) => {
+            require_yield(
+                kind,
+                calls::spans(translated.tokens.clone()).len(),
+                group.span_open(),
+                cx,
+            );
+            Code::Tokens(translated.tokens)
+        }
+    };
+    Body {
+        span: group.span(),
+        code,
+    }
+}
+
+fn require_yield(kind: Kind, found: usize, span: Span, cx: &Context) {
+    if found == 0 {
+        let what = match kind {
+            Kind::Events => "event",
+            Kind::Bytes => "chunk",
+        };
+        cx.error(
+            span,
+            format!("this generator never yields: write `yield {what}` inside of `generators!( … )`, or `yield_!({what})`"),
+        );
+    }
+}
+
+/// Looks at each `yield_!` of the body.
+struct Yields<'a> {
+    cx: &'a Context,
+    in_closure: bool,
+    found: usize,
+}
+
+impl Yields<'_> {
+    fn within(&mut self, in_closure: bool, visit: impl FnOnce(&mut Self)) {
+        let before = std::mem::replace(&mut self.in_closure, in_closure);
+        visit(self);
+        self.in_closure = before;
+    }
+
+    fn one(&mut self, span: Span, operand: &TokenStream) {
+        self.found += 1;
+        if operand.is_empty() {
+            self.cx.error(span, "this `yield` has nothing to send: write `yield \"hello\"`, say, or `yield server_event!(…)`");
+        }
+        if self.in_closure {
+            self.cx.error(
+                span,
+                "a closure cannot yield: use a loop in its place, or yield in an `async` block that the generator awaits",
+            );
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Yields<'_> {
+    fn visit_macro(&mut self, mac: &'ast Macro) {
+        let Some(span) = calls::yield_span(&mac.path) else {
+            return self.visit_token_stream(&mac.tokens);
+        };
+        self.one(span, &mac.tokens);
+        match syn::parse2::<Expr>(mac.tokens.clone()) {
+            Ok(operand) => Yields {
+                cx: self.cx,
+                in_closure: self.in_closure,
+                found: 0,
+            }
+            .visit_expr(&operand),
+            Err(_) => self.visit_token_stream(&mac.tokens),
+        }
+    }
+
+    fn visit_token_stream(&mut self, tokens: &'ast TokenStream) {
+        // What a macro makes of its tokens cannot be known, so a closure among them is not looked for.
+        self.found += calls::spans(tokens.clone()).len();
+    }
+
+    fn visit_expr_closure(&mut self, closure: &'ast syn::ExprClosure) {
+        self.within(closure.asyncness.is_none(), |this| {
+            visit::visit_expr_closure(this, closure)
+        });
+    }
+
+    fn visit_expr_async(&mut self, block: &'ast syn::ExprAsync) {
+        self.within(false, |this| visit::visit_expr_async(this, block));
+    }
+
+    // An item in the body is no part of the generator.
+    fn visit_item(&mut self, _: &'ast Item) {}
+
+    fn visit_attribute(&mut self, _: &'ast Attribute) {}
+}
