@@ -5,6 +5,7 @@ use std::any::Any;
 use axum_core::response::{IntoResponse, Response};
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, request};
+use http_body::Body as _;
 
 use crate::body::{Body, StreamBody};
 use crate::byte_stream::ByteStream;
@@ -134,30 +135,61 @@ impl Asked {
             .remove::<IsEventStream>()
             .is_some()
         {
-            if response.status() == StatusCode::NO_CONTENT {
-                // A 204 has no body (RFC 9110, section 15.3.5), and none of its headers.
-                return StopReconnecting.into_response().map(Body::from);
-            } else if !self.takes_event_stream {
-                return Problem::new(StatusCode::NOT_ACCEPTABLE)
-                    .detail("this is an event stream: send `Accept: text/event-stream`, or no `Accept` at all")
-                    .into_response()
-                    .map(Body::from);
-            } else {
-                let headers = response.headers_mut();
-                headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
-                if self.version == Version::HTTP_11 {
-                    headers
-                        .entry(header::CONNECTION)
-                        .or_insert(HeaderValue::from_static("keep-alive"));
-                }
-            }
+            response = self.complete_event_stream(response);
         }
-        if self.method == Method::HEAD {
+        let length = response.body().size_hint().exact();
+        if self.version == Version::HTTP_10 && length.is_none() {
+            // The connection's end is then the body's (RFC 9112, section 6.3); of an HTTP/1.1 response hyper would tell
+            // a client that asks for it that the connection is kept.
+            *response.version_mut() = Version::HTTP_10;
+        }
+        if self.method == Method::HEAD
+            && let Some(length @ 1..) = length
+        {
+            // What GET would have sent. No length is given for an empty body: its handler may know of HEAD.
+            response
+                .headers_mut()
+                .entry(header::CONTENT_LENGTH)
+                .or_insert(length.into());
+        }
+        if self.method == Method::HEAD || has_no_body(response.status()) {
             // A stream that is not polled has not started; dropping it here starts nothing either.
             response = response.map(|_| Body::empty());
         }
         response
     }
+
+    fn complete_event_stream(&self, mut response: http::Response<Body>) -> http::Response<Body> {
+        if !self.takes_event_stream {
+            return Problem::new(StatusCode::NOT_ACCEPTABLE)
+                .detail("this is an event stream: send `Accept: text/event-stream`, or no `Accept` at all")
+                .into_response()
+                .map(Body::from);
+        }
+        let has_body = !has_no_body(response.status());
+        let headers = response.headers_mut();
+        if has_body {
+            headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
+            if self.version == Version::HTTP_11 {
+                headers
+                    .entry(header::CONNECTION)
+                    .or_insert(HeaderValue::from_static("keep-alive"));
+            }
+        } else {
+            for of_a_stream in [header::CONTENT_TYPE, X_ACCEL_BUFFERING, INCREMENTAL] {
+                headers.remove(of_a_stream);
+            }
+        }
+        response
+    }
+}
+
+/// RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5. hyper sees to it in HTTP/1 alone.
+fn has_no_body(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+    )
 }
 
 /// Whether `Accept` (RFC 9110, section 12.5.1) lets an event stream through: the most specific range that fits

@@ -7,4 +7,5 @@ mod examples;
 mod http;
 mod macros;
 mod shutdown;
+mod parity;
 mod support;

@@ -1,21 +1,24 @@
 //! Clients: the bytes of HTTP/1 by hand, and hyper for both protocols.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use futures_util::stream;
 use http::{HeaderMap, Method, Request, StatusCode, Version};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 
 use super::wait;
 
-pub(crate) type RequestBody = BoxBody<Bytes, std::io::Error>;
+pub(crate) type RequestBody = BoxBody<Bytes, io::Error>;
 
 pub(crate) fn empty() -> RequestBody {
     Empty::new().map_err(|never| match never {}).boxed()
@@ -25,6 +28,18 @@ pub(crate) fn full(body: impl Into<Bytes>) -> RequestBody {
     Full::new(body.into())
         .map_err(|never| match never {})
         .boxed()
+}
+
+/// A body that is sent piece by piece. It ends when the sender is dropped; an error cuts it.
+pub(crate) fn pieces() -> (mpsc::UnboundedSender<io::Result<&'static str>>, RequestBody) {
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let frames = stream::poll_fn(move |cx| {
+        let piece = receiver.poll_recv(cx);
+        piece.map(|piece| {
+            piece.map(|text: io::Result<&'static str>| text.map(|text| Frame::data(text.into())))
+        })
+    });
+    (sender, BodyExt::boxed(StreamBody::new(frames)))
 }
 
 /// A connection whose bytes the test writes and reads itself.

@@ -5,10 +5,12 @@ pub(crate) mod http;
 mod lines;
 mod server;
 pub(crate) mod wait;
+mod watch;
 
 pub(crate) use example::Example;
 pub(crate) use lines::Lines;
 pub(crate) use server::Server;
+pub(crate) use watch::{Reports, Watch, watch};
 
 use std::path::{Path, PathBuf};
 
