@@ -6,6 +6,6 @@ mod disconnect;
 mod examples;
 mod http;
 mod macros;
-mod shutdown;
 mod parity;
+mod shutdown;
 mod support;

@@ -73,9 +73,7 @@ impl Browser {
                 _ => panic!("chromedriver does not start: {error}"),
             });
         let output = Lines::read(driver.stdout.take().expect("it is piped"));
-        let line = wait::until("the port of chromedriver", || {
-            output.find("successfully on port ")
-        });
+        let line = output.wait_for("successfully on port ");
         let port = line
             .trim_end_matches('.')
             .rsplit(' ')

@@ -33,8 +33,14 @@ impl Lines {
             .clone()
     }
 
-    /// Waits for a line with this text in it. It leaves the thread to others, such as the test's own connections.
-    pub(crate) async fn wait_for(&self, text: &str) -> String {
+    /// Waits for a line with this text in it. It keeps the thread: an async test's connections stand still meanwhile.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, text: &str) -> String {
+        wait::until(&format!("a line with {text:?}"), || self.find(text))
+    }
+
+    /// As [`wait_for`](Self::wait_for), for async tests.
+    pub(crate) async fn line(&self, text: &str) -> String {
         let found = async {
             loop {
                 if let Some(line) = self.find(text) {
@@ -46,7 +52,7 @@ impl Lines {
         wait::within(&format!("a line with {text:?}"), found).await
     }
 
-    pub(crate) fn find(&self, text: &str) -> Option<String> {
+    fn find(&self, text: &str) -> Option<String> {
         self.so_far().into_iter().find(|line| line.contains(text))
     }
 }
