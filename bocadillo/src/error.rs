@@ -69,6 +69,10 @@ pub(crate) enum Kind {
     Listen,
     /// More bytes than the reader of a stream agreed to hold.
     TooLong,
+    /// A topic, or an event for one, that cannot be.
+    Topic,
+    /// A broker that cannot be reached.
+    Unavailable,
 }
 
 impl Kind {
@@ -82,6 +86,8 @@ impl Kind {
             Self::Route => "the routes cannot be served",
             Self::Listen => "the server cannot listen",
             Self::TooLong => "an event stream exceeds a limit",
+            Self::Topic => "a topic cannot be used in this way",
+            Self::Unavailable => "the broker of the topics cannot be reached",
         }
     }
 }
@@ -201,6 +207,41 @@ impl Error {
     #[must_use]
     pub fn is_stream(&self) -> bool {
         self.kind == Kind::Stream
+    }
+
+    /// Whether a topic was used in a way that cannot be: a bad name, or an event that it does not take.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::Hub;
+    ///
+    /// assert!(Hub::memory().topic("").unwrap_err().is_topic());
+    /// ```
+    #[must_use]
+    pub fn is_topic(&self) -> bool {
+        self.kind == Kind::Topic
+    }
+
+    /// Whether the broker behind the topics could not be reached. What was to be published is not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{IntoResponse, Response, StatusCode};
+    /// use bocadillo::topic::Topic;
+    ///
+    /// async fn post(room: &Topic, text: String) -> Response {
+    ///     match room.publish(text).await {
+    ///         Ok(id) => (StatusCode::CREATED, id.to_string()).into_response(),
+    ///         Err(error) if error.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    ///         Err(_) => StatusCode::BAD_REQUEST.into_response(),
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        self.kind == Kind::Unavailable
     }
 
     /// Whether a [`Decoder`](crate::wire::Decoder) was given a longer line or event than its limits

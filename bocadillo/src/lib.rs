@@ -35,6 +35,7 @@ mod signals;
 mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod topic;
 pub mod wire;
 
 #[doc(hidden)]

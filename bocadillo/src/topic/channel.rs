@@ -1,0 +1,180 @@
+//! One topic on this node: its ring behind a lock, who waits, who is counted.
+//!
+//! Lock order: `sequence`, then `state`. Neither is held while user code runs: no waker is woken or dropped under them.
+
+use std::fmt;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::encoded::Encoded;
+use super::notice::Reason;
+use super::options::TopicOptions;
+use super::position::{Position, Tag};
+use super::ring::Ring;
+use super::waiting::{Waiting, Wakes};
+
+pub(crate) struct Channel {
+    name: Arc<str>,
+    options: Arc<TopicOptions>,
+    /// How many `Lease`s there are. Grows from zero only under the lock of the hub's map.
+    pub(super) leases: AtomicUsize,
+    state: Mutex<State>,
+    /// The memory engine's last sequence. Its publishers hold it from taking a sequence to appending the event, so that
+    /// they encode their ids without keeping readers waiting.
+    pub(super) sequence: Mutex<u64>,
+    /// Publishers that wait for slow readers.
+    pub(super) room: Notify,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) ring: Ring,
+    /// What ids begin with. `None` until the engine has said where the topic stands.
+    pub(crate) tag: Option<Tag>,
+    pub(crate) waiting: Waiting,
+    /// Grows when the ring is restarted; a reader of an earlier one gets a `reset`.
+    pub(crate) generation: u64,
+    /// Why it was restarted the last time.
+    pub(crate) restarted: Reason,
+    /// Subscriptions on this node.
+    pub(crate) subscribers: usize,
+    /// Which time of being followed this is. A feed of an earlier one has nothing to say any more.
+    pub(crate) following: u64,
+    /// Made when somebody asks first: most topics are never asked about.
+    presence: Option<watch::Sender<usize>>,
+}
+
+impl Channel {
+    pub(super) fn new(
+        name: Arc<str>,
+        options: Arc<TopicOptions>,
+        start: Option<(Tag, Position)>,
+    ) -> Self {
+        let floor = start.map(|(_, floor)| floor).unwrap_or_default();
+        Self {
+            name,
+            leases: AtomicUsize::new(0),
+            state: Mutex::new(State {
+                ring: Ring::new(floor, options.slow.conflates()),
+                tag: start.map(|(tag, _)| tag),
+                waiting: Waiting::default(),
+                generation: 0,
+                restarted: Reason::Epoch,
+                subscribers: 0,
+                following: 0,
+                presence: None,
+            }),
+            options,
+            sequence: Mutex::new(floor.major),
+            room: Notify::new(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(crate) fn options(&self) -> &TopicOptions {
+        &self.options
+    }
+
+    pub(super) fn shared_options(&self) -> &Arc<TopicOptions> {
+        &self.options
+    }
+
+    /// A panic under the lock could only be one of this module's own, and leaves nothing half done that matters more
+    /// than going on.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds events, all at once for every reader. The caller wakes, once it holds no lock.
+    pub(crate) fn append(&self, events: impl IntoIterator<Item = Encoded>) -> Wakes {
+        self.append_to(&mut self.lock(), events)
+    }
+
+    pub(super) fn append_to(
+        &self,
+        state: &mut State,
+        events: impl IntoIterator<Item = Encoded>,
+    ) -> Wakes {
+        let now = Instant::now();
+        for event in events {
+            state.ring.push(event, now);
+        }
+        self.trim(state, now);
+        state.waiting.take()
+    }
+
+    /// Whether events of so many bytes can be added without a subscriber's losing one.
+    pub(crate) fn has_room(&self, events: usize, bytes: usize) -> bool {
+        let TopicOptions { history, slow } = &*self.options;
+        !self
+            .lock()
+            .ring
+            .would_lose(events, bytes, history, slow.bytes, Instant::now())
+    }
+
+    pub(crate) fn trim(&self, state: &mut State, now: Instant) {
+        state
+            .ring
+            .trim(&self.options.history, self.options.slow.bytes, now);
+    }
+
+    pub(crate) fn subscribers(&self) -> usize {
+        self.lock().subscribers
+    }
+
+    /// Whether neither history nor subscribers keep it.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.subscribers == 0 && state.ring.is_empty()
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<usize> {
+        let mut state = self.lock();
+        let subscribers = state.subscribers;
+        state
+            .presence
+            .get_or_insert_with(|| watch::Sender::new(subscribers))
+            .subscribe()
+    }
+
+    /// Tells those who watch how many there are. After `subscribers` was changed, with no lock held.
+    pub(super) fn announce(&self) {
+        let Some(presence) = self.lock().presence.clone() else {
+            return;
+        };
+        // The count is read under the lock of the watch: of two that announce at once, the later says what is true.
+        presence.send_if_modified(|count| {
+            let before = std::mem::replace(count, self.subscribers());
+            before != *count
+        });
+    }
+}
+
+impl State {
+    /// Starts anew after `floor`, with other ids; every reader gets a `reset`.
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "called by the features that bring a broker")
+    )]
+    pub(super) fn restart(&mut self, tag: Tag, floor: Position, reason: Reason) -> Wakes {
+        self.ring.restart(floor);
+        self.tag = Some(tag);
+        self.generation += 1;
+        self.restarted = reason;
+        self.waiting.take()
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}

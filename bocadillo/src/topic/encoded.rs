@@ -1,0 +1,282 @@
+//! An event's bytes: encoded once, before its place is known, and sealed with its id when it is.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::policy::SlowPolicy;
+use super::position::{Position, Tag, write_one};
+use crate::error::{Error, Kind, Result};
+use crate::event::{EventName, ServerEvent};
+use crate::wire;
+
+/// Room in front of an event for the longest `id` line, so that sealing copies nothing.
+const ROOM: usize = 64;
+
+/// An encoded event that has no place in its topic yet.
+pub(crate) struct Draft {
+    /// `ROOM` bytes, then the event without an id.
+    buffer: BytesMut,
+    /// What it conflates by, where the topic does.
+    pub(crate) key: Option<Arc<str>>,
+}
+
+impl Draft {
+    pub(crate) fn new(event: &ServerEvent, policy: &SlowPolicy) -> Result<Self> {
+        if let Some(id) = &event.id {
+            return Err(Error::new(
+                Kind::Topic,
+                format!(
+                    "the event has an id of its own (`{id}`), but the topic gives each event its id: put yours into the data"
+                ),
+            ));
+        }
+        if event.data.is_none() && event.name.is_none() {
+            return Err(Error::new(
+                Kind::Topic,
+                "a comment or a `retry` alone is no event: give it data or a name",
+            ));
+        }
+        let mut buffer = BytesMut::zeroed(ROOM);
+        wire::encode(event, &mut buffer);
+        Ok(Self {
+            buffer,
+            key: policy.key(event),
+        })
+    }
+
+    /// What a broker has kept of an event: the bytes of [`payload`](Self::payload), from whoever wrote them.
+    ///
+    /// # Errors
+    ///
+    /// When they are not exactly one event without an id as this crate writes it: they would be someone else's way into
+    /// our clients' streams.
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "called by the features that bring a broker")
+    )]
+    pub(crate) fn from_payload(payload: &[u8], key: Option<Arc<str>>) -> Result<Self> {
+        if !read(payload).is_some_and(|event| event.id.is_none() && event.data.is_some()) {
+            return Err(Error::new(
+                Kind::Topic,
+                "the broker holds bytes that are not one encoded event",
+            ));
+        }
+        let mut buffer = BytesMut::with_capacity(ROOM + payload.len());
+        buffer.resize(ROOM, 0);
+        buffer.extend_from_slice(payload);
+        Ok(Self { buffer, key })
+    }
+
+    /// The event as it goes over the wire, without its id: what a broker is to keep, beside `key`.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.buffer[ROOM..]
+    }
+
+    /// How many bytes it will take at most.
+    pub(crate) fn size(&self) -> usize {
+        self.buffer.len()
+    }
+
+    pub(crate) fn seal(mut self, tag: Tag, position: Position) -> Encoded {
+        let mut id = Vec::with_capacity(ROOM);
+        id.extend_from_slice(b"id: ");
+        write_one(tag, position, &mut id);
+        id.push(b'\n');
+        let unused = ROOM - id.len();
+        self.buffer[unused..ROOM].copy_from_slice(&id);
+        self.buffer.advance(unused);
+        let slack = self.buffer.capacity() - self.buffer.len();
+        let wire = if slack > 128 + self.buffer.len() / 8 {
+            // It will stay for a while: the memory that encoding took in advance is given back.
+            Bytes::copy_from_slice(&self.buffer)
+        } else {
+            self.buffer.freeze()
+        };
+        Encoded {
+            wire,
+            position,
+            id_line: id.len(),
+            key: self.key,
+        }
+    }
+}
+
+impl fmt::Debug for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Draft")
+            .field("payload", &self.payload().escape_ascii().to_string())
+            .field("key", &self.key)
+            .finish()
+    }
+}
+
+/// An event in its place: the bytes that all its subscribers share.
+#[derive(Clone, Debug)]
+pub(crate) struct Encoded {
+    pub(crate) wire: Bytes,
+    pub(crate) position: Position,
+    pub(crate) key: Option<Arc<str>>,
+    id_line: usize,
+}
+
+impl Encoded {
+    /// The event without its id, for a stream of several topics, whose ids are others.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.wire[self.id_line..]
+    }
+
+    /// Lets go of the bytes: a newer event with the same key has come.
+    pub(crate) fn supersede(&mut self) {
+        self.wire = Bytes::new();
+        self.key = None;
+    }
+
+    pub(crate) fn is_superseded(&self) -> bool {
+        self.wire.is_empty()
+    }
+}
+
+/// Reads one event back from exactly what [`wire::encode`] writes, or from that with its id in front. `None` for all else.
+pub(crate) fn read(wire: &[u8]) -> Option<ServerEvent> {
+    let text = std::str::from_utf8(wire).ok()?.strip_suffix("\n\n")?;
+    let mut event = ServerEvent {
+        comment: None,
+        retry: None,
+        id: None,
+        name: None,
+        data: None,
+    };
+    let (mut data, mut comment) = (None, None);
+    for line in text.split('\n') {
+        if line.contains('\r') {
+            return None;
+        }
+        match line.split_once(": ")? {
+            ("", text) => push_line(&mut comment, text),
+            ("data", text) => push_line(&mut data, text),
+            ("id", id) if event.id.is_none() => event.id = Some(id.try_into().ok()?),
+            ("event", name) if event.name.is_none() => {
+                event.name = Some(EventName::try_from(name).ok()?)
+            }
+            ("retry", retry)
+                if event.retry.is_none() && retry.bytes().all(|byte| byte.is_ascii_digit()) =>
+            {
+                event.retry = Some(Duration::from_millis(retry.parse().ok()?));
+            }
+            _ => return None,
+        }
+    }
+    event.comment = comment.map(Into::into);
+    event.data = data.map(Into::into);
+    Some(event)
+}
+
+fn push_line(lines: &mut Option<String>, line: &str) {
+    match lines {
+        None => *lines = Some(line.to_owned()),
+        Some(lines) => {
+            lines.push('\n');
+            lines.push_str(line);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sealed(event: &ServerEvent) -> Encoded {
+        Draft::new(event, &SlowPolicy::disconnect())
+            .unwrap()
+            .seal(Tag::new(1, "x"), Position::new(u64::MAX, u64::MAX))
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_published_reads_back(
+            data in prop::collection::vec("[^\r\n]*", 1..4),
+            name in prop::option::of("[^\r\n]*"),
+            comment in prop::option::of("[^\r\n]*"),
+            retry in prop::option::of(0..u64::MAX / 2),
+        ) {
+            let mut event = ServerEvent::data(data.join("\n"));
+            event.name = name.map(|name| EventName::try_from(name).unwrap());
+            event.comment = comment.map(Into::into);
+            event.retry = retry.map(Duration::from_millis);
+            let encoded = sealed(&event);
+            prop_assert_eq!(read(encoded.payload()), Some(event.clone()));
+            let draft = Draft::from_payload(encoded.payload(), None).unwrap();
+            prop_assert_eq!(draft.payload(), encoded.payload());
+            event.id = read(&encoded.wire).unwrap().id;
+            prop_assert!(event.id.is_some());
+            prop_assert_eq!(read(&encoded.wire), Some(event));
+        }
+
+        #[test]
+        fn what_a_broker_holds_is_refused_or_written_back_as_it_is(bytes: Vec<u8>) {
+            if let Ok(draft) = Draft::from_payload(&bytes, None) {
+                prop_assert_eq!(draft.payload(), &bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn a_brokers_bytes_cannot_break_out_of_their_event() {
+        for bytes in [
+            "",
+            "\n\n",
+            "data: x",
+            "data: x\n",
+            "data: x\n\ndata: y\n\n",
+            "data: x\n\n\n",
+            "data: x\r\n\n",
+            "data:x\n\n",
+            "id: 7\ndata: x\n\n",
+            "retry: -1\ndata: x\n\n",
+            "retry: 1\n\n",
+            ": comment\n\n",
+            "event: x\n\n",
+            "other: x\ndata: x\n\n",
+            "\u{feff}data: x\n\n",
+        ] {
+            assert!(
+                Draft::from_payload(bytes.as_bytes(), None).is_err(),
+                "{bytes:?}"
+            );
+        }
+        assert!(Draft::from_payload(b"data: x\n\n", None).is_ok());
+    }
+
+    #[test]
+    fn the_memory_of_an_event_is_about_its_size() {
+        let text = "line\n".repeat(10_000);
+        let encoded = sealed(&ServerEvent::data(text));
+        let event = read(&encoded.wire).unwrap();
+        assert_eq!(event.get_data().unwrap().lines().count(), 10_000);
+    }
+
+    #[test]
+    fn an_event_with_an_id_or_without_anything_to_dispatch_is_refused() {
+        let policy = SlowPolicy::disconnect();
+        assert!(
+            Draft::new(&ServerEvent::data("x").id(7), &policy)
+                .unwrap_err()
+                .is_topic()
+        );
+        assert!(
+            Draft::new(&ServerEvent::comment_only("x"), &policy)
+                .unwrap_err()
+                .is_topic()
+        );
+        assert!(
+            Draft::new(&ServerEvent::retry_only(Duration::from_secs(1)), &policy)
+                .unwrap_err()
+                .is_topic()
+        );
+    }
+}

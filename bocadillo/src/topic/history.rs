@@ -1,0 +1,142 @@
+//! How much of a topic is kept for those who come back.
+
+use std::time::Duration;
+
+/// How much of a topic is kept: so many events, so many bytes, so long; whichever is reached first.
+///
+/// It decides how long a client may be away and still lose nothing. A topic's history is also what keeps it in memory:
+/// once the last subscriber and the history are gone, so is the topic.
+///
+/// The default is 1,000 events, 1 MiB and five minutes.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use bocadillo::topic::{History, Hub};
+///
+/// let hub = Hub::builder()
+///     .history(History::new().events(200).age(Duration::from_secs(60)))
+///     .topics("audit/*", |topic| topic.history(History::new().events(100_000).bytes(64 << 20).any_age()))
+///     .topics("typing/*", |topic| topic.history(History::none()))
+///     .memory();
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    events: usize,
+    bytes: usize,
+    age: Option<Duration>,
+}
+
+impl History {
+    /// The default: 1,000 events, 1 MiB, five minutes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::History;
+    ///
+    /// assert_eq!(History::new(), History::default());
+    /// ```
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            events: 1_000,
+            bytes: 1 << 20,
+            age: Some(Duration::from_secs(300)),
+        }
+    }
+
+    /// No history: who was away has missed what was published meanwhile, and is told so by a `reset`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::History;
+    ///
+    /// assert_eq!(History::none(), History::new().events(0));
+    /// ```
+    #[must_use]
+    pub const fn none() -> Self {
+        Self::new().events(0)
+    }
+
+    /// At most so many events.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::History;
+    ///
+    /// let last_fifty = History::new().events(50);
+    /// ```
+    #[must_use]
+    pub const fn events(mut self, events: usize) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// At most so many bytes, counted as they go over the wire. An event takes about 200 bytes of memory besides.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::History;
+    ///
+    /// let small = History::new().bytes(64 * 1024);
+    /// ```
+    #[must_use]
+    pub const fn bytes(mut self, bytes: usize) -> Self {
+        self.bytes = bytes;
+        self
+    }
+
+    /// Nothing that is as old as this, or older.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::topic::History;
+    ///
+    /// let recent = History::new().age(Duration::from_secs(30));
+    /// ```
+    #[must_use]
+    pub const fn age(mut self, age: Duration) -> Self {
+        self.age = Some(age);
+        self
+    }
+
+    /// However old. A topic that has had one event then stays in memory for good.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::History;
+    ///
+    /// let last_word = History::new().events(1).any_age();
+    /// ```
+    #[must_use]
+    pub const fn any_age(mut self) -> Self {
+        self.age = None;
+        self
+    }
+
+    pub(crate) const fn max_events(&self) -> usize {
+        self.events
+    }
+
+    pub(crate) const fn max_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) const fn max_age(&self) -> Option<Duration> {
+        self.age
+    }
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,537 @@
+//! The hub: which topics there are, and how they are set up.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use super::channel::Channel;
+use super::cursor::Cursor;
+use super::engine::Broker;
+use super::history::History;
+use super::memory::Memory;
+use super::notice::Names;
+use super::options::{TopicOptions, fits};
+use super::policy::SlowPolicy;
+use super::position::MAX_TOPICS;
+use super::subscription::Subscription;
+use super::{Topic, check_name};
+use crate::error::{Error, Kind, Result};
+use crate::event::EventName;
+
+/// All topics of an application. Cloning it is cheap, and gives the same hub.
+///
+/// Put it into the application's state. [The module](super) says what it guarantees.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::topic::Hub;
+/// use futures_util::StreamExt;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
+/// let hub = Hub::memory();
+/// let mut news = hub.topic("news")?.subscribe(None::<&str>);
+///
+/// hub.topic("news")?.publish("Lunch is served").await?;
+///
+/// let event = news.next().await.expect("the stream goes on");
+/// assert_eq!(event.get_data(), Some("Lunch is served"));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Hub {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) engine: Engine,
+    pub(super) names: Names,
+    defaults: Arc<TopicOptions>,
+    overrides: Vec<(String, Arc<TopicOptions>)>,
+    channels: RwLock<HashMap<Arc<str>, Arc<Channel>>>,
+    /// Whether the task runs that lets go of what is too old.
+    is_sweeping: AtomicBool,
+    sweep_every: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub(super) enum Engine {
+    Memory(Memory),
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "made by the features that bring a broker")
+    )]
+    Broker(Arc<dyn Broker>),
+}
+
+/// How much a hub holds at a moment: see [`Hub::stats`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Topics that have a handle, a subscriber or a history.
+    pub topics: usize,
+    /// Subscriptions; one to several topics counts for each.
+    pub subscribers: usize,
+    /// Events that are kept.
+    pub events: usize,
+    /// Their bytes.
+    pub bytes: usize,
+}
+
+impl Hub {
+    /// A hub within this process. Its topics end with it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::Hub;
+    ///
+    /// let hub = Hub::memory();
+    /// let topic = hub.topic("rooms/7")?;
+    /// # Ok::<(), bocadillo::Error>(())
+    /// ```
+    #[must_use]
+    pub fn memory() -> Self {
+        Self::builder().memory()
+    }
+
+    /// A hub with other than the default options.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::{History, Hub, SlowPolicy};
+    ///
+    /// let hub = Hub::builder()
+    ///     .history(History::new().events(200))
+    ///     .slow_clients(SlowPolicy::drop_oldest())
+    ///     .memory();
+    /// ```
+    pub fn builder() -> HubBuilder {
+        HubBuilder::default()
+    }
+
+    /// The topic with this name. It appears when it is used, and goes when its last handle, its last subscriber and its
+    /// history are gone.
+    ///
+    /// A handle is cheap to get and to clone. Hold on to one where there is a hot path.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::Hub;
+    ///
+    /// let hub = Hub::memory();
+    /// let user = 7;
+    /// let notifications = hub.topic(format!("users/{user}"))?;
+    /// assert_eq!(notifications.name(), "users/7");
+    /// # Ok::<(), bocadillo::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the name is empty, longer than 200 bytes, or has a control character. [`Error::is_topic`] tells.
+    pub fn topic(&self, name: impl AsRef<str>) -> Result<Topic> {
+        let name = name.as_ref();
+        check_name(name)?;
+        Ok(Topic::new(Lease::new(&self.inner, name)))
+    }
+
+    /// Several topics in one stream.
+    ///
+    /// The id of each event says where all of the topics stand, so that a client resumes in all of them. Each topic is in
+    /// order; events of different topics come in the order in which they reached this node, as far as they are there when the client is
+    /// ready for them. A `reset` or `gap` names the topics that it is about, as `"topics":[…]` in its data. The order in which
+    /// you name the topics does not matter, nor do repetitions; a set with one topic more or less is another one, and an id of it
+    /// gives a `reset`.
+    ///
+    /// The bytes of such a stream differ from any other's, so they are put together for each client.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::Hub;
+    /// use futures_util::StreamExt;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
+    /// let hub = Hub::memory();
+    /// let mut both = hub.subscribe(["news", "weather"], None::<&str>)?;
+    ///
+    /// hub.topic("weather")?.publish("rain").await?;
+    /// hub.topic("news")?.publish("The street is wet").await?;
+    ///
+    /// assert_eq!(both.next().await.unwrap().get_data(), Some("rain"));
+    /// let last = both.next().await.unwrap();
+    /// let later = hub.subscribe(["news", "weather"], last.get_id())?;      // resumes in both
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When there is no topic or more than eight, or a name is not one that [`topic`](Self::topic) takes.
+    /// [`Error::is_topic`] tells.
+    pub fn subscribe<N: AsRef<str>>(
+        &self,
+        topics: impl IntoIterator<Item = N>,
+        cursor: impl Into<Cursor>,
+    ) -> Result<Subscription> {
+        let mut names: Vec<N> = topics.into_iter().collect();
+        names
+            .iter()
+            .try_for_each(|name| check_name(name.as_ref()))?;
+        names.sort_by(|a, b| a.as_ref().cmp(b.as_ref()));
+        names.dedup_by(|a, b| a.as_ref() == b.as_ref());
+        if names.is_empty() || names.len() > MAX_TOPICS {
+            let text = format!(
+                "a stream has from one to {MAX_TOPICS} topics, not {}",
+                names.len()
+            );
+            return Err(Error::new(Kind::Topic, text));
+        }
+        let leases = names
+            .iter()
+            .map(|name| Lease::new(&self.inner, name.as_ref()))
+            .collect();
+        Ok(Subscription::new(leases, cursor.into()))
+    }
+
+    /// How much the hub holds now. It looks at each topic in turn.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::Hub;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
+    /// let hub = Hub::memory();
+    /// hub.topic("news")?.publish("Lunch is served").await?;
+    /// assert_eq!(hub.stats().topics, 1);
+    /// assert_eq!(hub.stats().events, 1);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        for channel in self.inner.all() {
+            let state = channel.lock();
+            stats.topics += 1;
+            stats.subscribers += state.subscribers;
+            stats.events += state.ring.events();
+            stats.bytes += state.ring.bytes();
+        }
+        stats
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("engine", &self.inner.engine)
+            .field("defaults", &self.inner.defaults)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn all(&self) -> Vec<Arc<Channel>> {
+        self.channels
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    fn options(&self, name: &str) -> Arc<TopicOptions> {
+        let special = self
+            .overrides
+            .iter()
+            .find(|(pattern, _)| fits(pattern, name));
+        Arc::clone(special.map_or(&self.defaults, |(_, options)| options))
+    }
+
+    fn channel(&self, name: &str) -> Arc<Channel> {
+        let take = |channel: &Arc<Channel>| {
+            channel.leases.fetch_add(1, Ordering::Relaxed);
+            Arc::clone(channel)
+        };
+        if let Some(channel) = self
+            .channels
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+        {
+            return take(channel);
+        }
+        let mut channels = self
+            .channels
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(channel) = channels.get(name) {
+            return take(channel);
+        }
+        let start = match &self.engine {
+            Engine::Memory(memory) => Some(memory.start(name)),
+            Engine::Broker(_) => None,
+        };
+        let name: Arc<str> = name.into();
+        let channel = Arc::new(Channel::new(Arc::clone(&name), self.options(&name), start));
+        channels.insert(name, Arc::clone(&channel));
+        take(&channel)
+    }
+
+    /// Lets a topic go that nobody uses and that has no history.
+    fn reap(&self, name: &str) {
+        let mut channels = self
+            .channels
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(channel) = channels.get(name) else {
+            return;
+        };
+        if channel.leases.load(Ordering::Acquire) > 0 || !channel.is_idle() {
+            return;
+        }
+        if let Engine::Memory(memory) = &self.engine {
+            memory.forget(channel);
+        }
+        channels.remove(name);
+        if channels.len() < channels.capacity() / 8 {
+            channels.shrink_to_fit();
+        }
+    }
+
+    /// For tests that sweep themselves.
+    #[cfg(test)]
+    pub(super) fn stop_sweeper(&self) {
+        self.is_sweeping.store(true, Ordering::Release);
+    }
+
+    /// Sees to it that what gets too old goes, also where nothing happens any more.
+    pub(super) fn keep_swept(self: &Arc<Self>) {
+        let Some(every) = self.sweep_every else {
+            return;
+        };
+        if self.is_sweeping.load(Ordering::Relaxed) || self.is_sweeping.swap(true, Ordering::AcqRel)
+        {
+            return;
+        }
+        let sweeper = Sweeper(Arc::downgrade(self));
+        // Without a runtime nothing expires by itself; whoever publishes or subscribes still sees no event that is too old.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                let Some(hub) = sweeper.0.upgrade() else {
+                    return;
+                };
+                hub.sweep();
+            }
+        });
+    }
+
+    pub(super) fn sweep(&self) {
+        let now = Instant::now();
+        for channel in self.all() {
+            let mut state = channel.lock();
+            channel.trim(&mut state, now);
+            drop(state);
+            if channel.leases.load(Ordering::Acquire) == 0 && channel.is_idle() {
+                self.reap(channel.name());
+            }
+        }
+    }
+}
+
+/// Whatever ends the sweeping, a runtime's shutdown too, lets it begin again.
+struct Sweeper(Weak<Inner>);
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        if let Some(hub) = self.0.upgrade() {
+            hub.is_sweeping.store(false, Ordering::Release);
+        }
+    }
+}
+
+/// A use of a topic: while there is one, the topic stays.
+pub(super) struct Lease {
+    hub: Arc<Inner>,
+    channel: Arc<Channel>,
+}
+
+impl Lease {
+    fn new(hub: &Arc<Inner>, name: &str) -> Self {
+        Self {
+            hub: Arc::clone(hub),
+            channel: hub.channel(name),
+        }
+    }
+
+    pub(super) fn hub(&self) -> &Arc<Inner> {
+        &self.hub
+    }
+
+    pub(super) fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
+    pub(super) fn broker(&self) -> Option<&Arc<dyn Broker>> {
+        match &self.hub.engine {
+            Engine::Memory(_) => None,
+            Engine::Broker(broker) => Some(broker),
+        }
+    }
+}
+
+impl Clone for Lease {
+    fn clone(&self) -> Self {
+        self.channel.leases.fetch_add(1, Ordering::Relaxed);
+        Self {
+            hub: Arc::clone(&self.hub),
+            channel: Arc::clone(&self.channel),
+        }
+    }
+}
+
+impl Deref for Lease {
+    type Target = Channel;
+
+    fn deref(&self) -> &Channel {
+        &self.channel
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.channel.leases.fetch_sub(1, Ordering::AcqRel) == 1 && self.channel.is_idle() {
+            self.hub.reap(self.channel.name());
+        }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.channel, f)
+    }
+}
+
+/// Sets up a [`Hub`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use bocadillo::EventName;
+/// use bocadillo::topic::{History, Hub, SlowPolicy};
+///
+/// let hub = Hub::builder()
+///     .history(History::new().events(500).age(Duration::from_secs(120)))
+///     .slow_clients(SlowPolicy::disconnect().within(512 * 1024))
+///     .topics("prices/*", |topic| topic.slow_clients(SlowPolicy::conflate_by_name()))
+///     .reset_name(EventName::from_static("start-over"))
+///     .memory();
+/// ```
+#[derive(Default)]
+#[must_use = "a builder does nothing until it is asked for the hub"]
+pub struct HubBuilder {
+    defaults: TopicOptions,
+    overrides: Vec<(String, Override)>,
+    names: Names,
+}
+
+type Override = Box<dyn FnOnce(TopicOptions) -> TopicOptions + Send>;
+
+impl HubBuilder {
+    /// How much of each topic is kept for those who come back.
+    pub fn history(mut self, history: History) -> Self {
+        self.defaults.history = history;
+        self
+    }
+
+    /// What happens to subscribers that do not keep up.
+    pub fn slow_clients(mut self, policy: SlowPolicy) -> Self {
+        self.defaults.slow = policy;
+        self
+    }
+
+    /// Other options for the topics whose names fit `pattern`, in which `*` stands for any text, slashes too. What is not set
+    /// there is as for all. Of several patterns that fit, the first counts.
+    pub fn topics(
+        mut self,
+        pattern: impl Into<String>,
+        options: impl FnOnce(TopicOptions) -> TopicOptions + Send + 'static,
+    ) -> Self {
+        self.overrides.push((pattern.into(), Box::new(options)));
+        self
+    }
+
+    /// The name of the event that says: what you have is not enough to go on from. `reset` unless you say otherwise.
+    pub fn reset_name(mut self, name: impl Into<EventName>) -> Self {
+        self.names.reset = name.into();
+        self
+    }
+
+    /// The name of the event that says how many events were dropped. `gap` unless you say otherwise.
+    pub fn gap_name(mut self, name: impl Into<EventName>) -> Self {
+        self.names.gap = name.into();
+        self
+    }
+
+    /// A hub within this process.
+    #[must_use]
+    pub fn memory(self) -> Hub {
+        self.build(Engine::Memory(Memory::new()))
+    }
+
+    /// A hub over a broker.
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "called by the features that bring a broker")
+    )]
+    pub(super) fn broker(self, broker: Arc<dyn Broker>) -> Hub {
+        self.build(Engine::Broker(broker))
+    }
+
+    fn build(self, engine: Engine) -> Hub {
+        let defaults = self.defaults;
+        let overrides: Vec<_> = self
+            .overrides
+            .into_iter()
+            .map(|(pattern, options)| (pattern, Arc::new(options(defaults.clone()))))
+            .collect();
+        let all = std::iter::once(&defaults).chain(overrides.iter().map(|(_, options)| &**options));
+        let youngest = all.filter_map(|options| options.history.max_age()).min();
+        let inner = Inner {
+            engine,
+            names: self.names,
+            sweep_every: youngest
+                .map(|age| (age / 4).clamp(Duration::from_millis(20), Duration::from_secs(5))),
+            defaults: Arc::new(defaults),
+            overrides,
+            channels: RwLock::default(),
+            is_sweeping: AtomicBool::new(false),
+        };
+        Hub {
+            inner: Arc::new(inner),
+        }
+    }
+}
+
+impl fmt::Debug for HubBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let patterns: Vec<_> = self.overrides.iter().map(|(pattern, _)| pattern).collect();
+        f.debug_struct("HubBuilder")
+            .field("defaults", &self.defaults)
+            .field("patterns", &patterns)
+            .finish_non_exhaustive()
+    }
+}

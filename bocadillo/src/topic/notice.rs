@@ -1,0 +1,115 @@
+//! The two events that a topic's stream has of its own: `reset` and `gap`.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::event::{EventName, ServerEvent};
+
+/// Why what a client has is not enough to go on from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Reason {
+    /// The events after its id are not kept any more.
+    Evicted,
+    /// Its id is of another topic, of another life of the hub, or was never given.
+    Epoch,
+    /// Its id is none of ours.
+    Unreadable,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    Reset(Reason),
+    Gap { dropped: u64 },
+}
+
+/// What they are called.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    pub(crate) reset: EventName,
+    pub(crate) gap: EventName,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            reset: EventName::from_static("reset"),
+            gap: EventName::from_static("gap"),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    topics: Vec<&'a str>,
+}
+
+impl Notice {
+    /// `topics` names those that it is about, in a stream that has several.
+    pub(crate) fn event(self, names: &Names, topics: &[Arc<str>]) -> ServerEvent {
+        let (name, reason, dropped) = match self {
+            Self::Reset(reason) => (&names.reset, Some(reason), None),
+            Self::Gap { dropped } => (&names.gap, None, Some(dropped)),
+        };
+        let topics = topics.iter().map(|topic| &**topic).collect();
+        let data = serde_json::to_string(&Data {
+            reason,
+            dropped,
+            topics,
+        })
+        .expect("plain text and numbers are JSON");
+        ServerEvent::data(data).name(name.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(notice: Notice, topics: &[Arc<str>], name: &str, data: &str) {
+        let event = notice.event(&Names::default(), topics);
+        assert_eq!(
+            (
+                event.get_name().unwrap().as_str(),
+                event.get_data().unwrap()
+            ),
+            (name, data)
+        );
+    }
+
+    #[test]
+    fn notices_are_json() {
+        check(
+            Notice::Reset(Reason::Evicted),
+            &[],
+            "reset",
+            r#"{"reason":"evicted"}"#,
+        );
+        check(
+            Notice::Reset(Reason::Epoch),
+            &[],
+            "reset",
+            r#"{"reason":"epoch"}"#,
+        );
+        check(
+            Notice::Reset(Reason::Unreadable),
+            &[],
+            "reset",
+            r#"{"reason":"unreadable"}"#,
+        );
+        check(Notice::Gap { dropped: 7 }, &[], "gap", r#"{"dropped":7}"#);
+        check(
+            Notice::Gap { dropped: 7 },
+            &["a\"b".into()],
+            "gap",
+            r#"{"dropped":7,"topics":["a\"b"]}"#,
+        );
+    }
+}

@@ -1,0 +1,196 @@
+//! What happens to a subscriber that does not keep up.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::event::ServerEvent;
+
+/// What happens to a subscriber that does not keep up with its topic.
+///
+/// No subscriber has a queue. All read from the topic's one ring of encoded events, each from its own place. The ring holds the
+/// [`History`](super::History), and beyond it what a subscriber has yet to be sent, for as long as that comes to no more than
+/// [`within`](Self::within) so many bytes (1 MiB unless you say otherwise). So:
+///
+/// - no event that is still there is ever kept from a subscriber, however late it comes;
+/// - a subscriber that never reads makes the topic hold that many bytes more (plus one event), and a hundred such subscribers make it
+///   hold no more than one does;
+/// - once the ring has let go of an event that a subscriber had yet to be sent, the policy says what becomes of it.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::topic::{Hub, SlowPolicy};
+///
+/// let hub = Hub::builder()
+///     .slow_clients(SlowPolicy::disconnect().within(256 * 1024))
+///     .topics("prices", |topic| topic.slow_clients(SlowPolicy::conflate_by_name()))
+///     .memory();
+/// ```
+#[derive(Clone, Debug)]
+pub struct SlowPolicy {
+    pub(crate) kind: Kind,
+    pub(crate) bytes: usize,
+}
+
+#[derive(Clone)]
+pub(crate) enum Kind {
+    Disconnect,
+    DropOldest,
+    Conflate(KeyOf),
+    Block(Duration),
+}
+
+pub(crate) type KeyOf = Arc<dyn Fn(&ServerEvent) -> Option<String> + Send + Sync>;
+
+impl SlowPolicy {
+    /// The stream ends. The client comes back with the id of the last event it has read, and goes on from there as far as
+    /// the history reaches; beyond that it gets a `reset`. This is the default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::SlowPolicy;
+    ///
+    /// let policy = SlowPolicy::disconnect();
+    /// ```
+    #[must_use]
+    pub const fn disconnect() -> Self {
+        Self::new(Kind::Disconnect)
+    }
+
+    /// The stream goes on with the oldest event that is left, after one `gap` event that says how many were dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::SlowPolicy;
+    ///
+    /// let policy = SlowPolicy::drop_oldest().within(64 * 1024);
+    /// ```
+    #[must_use]
+    pub const fn drop_oldest() -> Self {
+        Self::new(Kind::DropOldest)
+    }
+
+    /// An event takes the place of an earlier one with the same key that a subscriber has not been sent yet. Who keeps up gets all of
+    /// them, who does not gets the newest for each key; so does a client that comes back, for a replaced event is out of the history too.
+    ///
+    /// An event whose key is `None` replaces nothing. Should the newest of all keys be more than fits, the oldest are
+    /// dropped with a `gap`, whose number counts those that had been replaced as well.
+    ///
+    /// The function runs once for each event that is published, on the node that publishes it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::SlowPolicy;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Price { symbol: String }
+    ///
+    /// let policy = SlowPolicy::conflate(|event| {
+    ///     let price: Price = serde_json::from_str(event.get_data()?).ok()?;
+    ///     Some(price.symbol)
+    /// });
+    /// ```
+    #[must_use]
+    pub fn conflate(key: impl Fn(&ServerEvent) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self::new(Kind::Conflate(Arc::new(key)))
+    }
+
+    /// [`conflate`](Self::conflate) with an event's name as its key.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::SlowPolicy;
+    ///
+    /// let policy = SlowPolicy::conflate_by_name();
+    /// ```
+    #[must_use]
+    pub fn conflate_by_name() -> Self {
+        Self::conflate(|event| event.get_name().map(|name| name.as_str().to_owned()))
+    }
+
+    /// The publisher waits, up to this long, as long as its event would push out another that a subscriber has yet to be sent. After
+    /// that the subscriber is disconnected.
+    ///
+    /// With a broker it is the node's own subscribers that its publishers wait for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::topic::SlowPolicy;
+    ///
+    /// let policy = SlowPolicy::block(Duration::from_millis(250));
+    /// ```
+    #[must_use]
+    pub const fn block(up_to: Duration) -> Self {
+        Self::new(Kind::Block(up_to))
+    }
+
+    /// How many bytes a subscriber may have yet to be sent, as they go over the wire. The event that it would get next does not count, so
+    /// that an event larger than this can be sent at all.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::SlowPolicy;
+    ///
+    /// let policy = SlowPolicy::disconnect().within(4 << 20);
+    /// ```
+    #[must_use]
+    pub fn within(mut self, bytes: usize) -> Self {
+        self.bytes = bytes;
+        self
+    }
+
+    const fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            bytes: 1 << 20,
+        }
+    }
+
+    pub(crate) fn key(&self, event: &ServerEvent) -> Option<Arc<str>> {
+        match &self.kind {
+            Kind::Conflate(key) => key(event).map(Arc::from),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn conflates(&self) -> bool {
+        matches!(self.kind, Kind::Conflate(_))
+    }
+
+    pub(crate) fn blocks(&self) -> Option<Duration> {
+        match self.kind {
+            Kind::Block(up_to) => Some(up_to),
+            _ => None,
+        }
+    }
+
+    /// Whether a subscriber that has lost events goes on, with a `gap`.
+    pub(crate) fn goes_on(&self) -> bool {
+        matches!(self.kind, Kind::DropOldest | Kind::Conflate(_))
+    }
+}
+
+impl Default for SlowPolicy {
+    fn default() -> Self {
+        Self::disconnect()
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Disconnect => "disconnect",
+            Self::DropOldest => "drop_oldest",
+            Self::Conflate(_) => "conflate",
+            Self::Block(up_to) => return write!(f, "block({up_to:?})"),
+        })
+    }
+}

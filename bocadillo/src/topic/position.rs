@@ -1,0 +1,286 @@
+//! Where an event stands in its topic, and the ids that say so: the text of a cursor, written and read here alone.
+//!
+//! ```text
+//! one topic       TAG "-" sequence [ "-" minor ]              Kq03xZ1a-1042
+//! several         TAG 1*( "." position [ "-" minor ] )        9bTz00Qe.gO.4.1aZ-2
+//! ```
+//!
+//! The tag is eight letters and digits, made of the topic's name and the engine's epoch, so that an id of another topic, or
+//! of another life of the hub, is known for what it is. Positions are decimal where there is one, and in base 62 where there are
+//! several. All of it are letters, digits, `-` and `.`: nothing that a browser would ask the server's leave for.
+
+/// How many topics one stream may have, so that its ids stay below 128 bytes.
+pub(crate) const MAX_TOPICS: usize = 8;
+
+/// The longest text that can be an id: longer ones are not looked at.
+const MAX_TEXT: usize = 255;
+
+const TAG: usize = 8;
+const TAGS: u64 = 62_u64.pow(TAG as u32);
+
+/// An event's place in its topic, as the engine counts: a sequence, or what Redis has, milliseconds and a sequence in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Position {
+    pub(crate) major: u64,
+    pub(crate) minor: u64,
+}
+
+impl Position {
+    pub(crate) const fn new(major: u64, minor: u64) -> Self {
+        Self { major, minor }
+    }
+}
+
+/// What tells the ids of one topic, in one life of its engine, from all others.
+///
+/// Not a secret: who may subscribe to a topic may have any of its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Tag(u64);
+
+impl Tag {
+    pub(crate) fn new(epoch: u64, topic: &str) -> Self {
+        // FNV-1a, not the standard library's hasher: all nodes, and tomorrow's build, must come to the same tag.
+        let hash = topic
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+            });
+        Self(mix(hash ^ mix(epoch)) % TAGS)
+    }
+
+    pub(crate) fn of_all(tags: impl Iterator<Item = Self>) -> Self {
+        Self(tags.fold(0, |all, tag| mix(all ^ tag.0)) % TAGS)
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        let mut digits = [b'0'; TAG];
+        let mut rest = self.0;
+        for digit in digits.iter_mut().rev() {
+            *digit = DIGITS[(rest % 62) as usize];
+            rest /= 62;
+        }
+        out.extend_from_slice(&digits);
+    }
+}
+
+/// The finaliser of splitmix64: every bit of the input moves every bit of the output.
+fn mix(input: u64) -> u64 {
+    let mut x = input.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// Writes the id of an event in a stream of one topic.
+pub(crate) fn write_one(tag: Tag, position: Position, out: &mut Vec<u8>) {
+    tag.write(out);
+    let mut number = itoa::Buffer::new();
+    out.push(b'-');
+    out.extend_from_slice(number.format(position.major).as_bytes());
+    if position.minor != 0 {
+        out.push(b'-');
+        out.extend_from_slice(number.format(position.minor).as_bytes());
+    }
+}
+
+/// Reads what [`write_one`] wrote. `None` for anything else, whatever it is.
+pub(crate) fn read_one(text: &str) -> Option<(Tag, Position)> {
+    let (tag, rest) = read_tag(text)?;
+    Some((tag, read_position(rest.strip_prefix('-')?, decimal)?))
+}
+
+/// Writes the id of an event in a stream of several topics: where each of them stands.
+pub(crate) fn write_several(tag: Tag, positions: &[Position], out: &mut Vec<u8>) {
+    tag.write(out);
+    for position in positions {
+        out.push(b'.');
+        write_base62(position.major, out);
+        if position.minor != 0 {
+            out.push(b'-');
+            write_base62(position.minor, out);
+        }
+    }
+}
+
+/// Reads what [`write_several`] wrote. `None` for anything else, whatever it is.
+pub(crate) fn read_several(text: &str) -> Option<(Tag, Vec<Position>)> {
+    let (tag, rest) = read_tag(text)?;
+    let positions = rest
+        .strip_prefix('.')?
+        .split('.')
+        .map(|position| read_position(position, base62));
+    let positions: Vec<_> = positions.collect::<Option<_>>()?;
+    (positions.len() <= MAX_TOPICS).then_some((tag, positions))
+}
+
+fn read_tag(text: &str) -> Option<(Tag, &str)> {
+    if text.len() > MAX_TEXT {
+        return None;
+    }
+    let (tag, rest) = text.split_at_checked(TAG)?;
+    let number = tag
+        .bytes()
+        .try_fold(0, |number, byte| Some(number * 62 + value(byte)?))?;
+    Some((Tag(number), rest))
+}
+
+fn read_position(text: &str, number: fn(&str) -> Option<u64>) -> Option<Position> {
+    Some(match text.split_once('-') {
+        None => Position::new(number(text)?, 0),
+        Some((major, minor)) => Position::new(number(major)?, number(minor)?),
+    })
+}
+
+/// As `u64::from_str`, which takes a `+` too.
+fn decimal(text: &str) -> Option<u64> {
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())?
+}
+
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+fn value(byte: u8) -> Option<u64> {
+    Some(u64::from(match byte {
+        b'0'..=b'9' => byte - b'0',
+        b'A'..=b'Z' => byte - b'A' + 10,
+        b'a'..=b'z' => byte - b'a' + 36,
+        _ => return None,
+    }))
+}
+
+fn write_base62(mut number: u64, out: &mut Vec<u8>) {
+    let start = out.len();
+    loop {
+        out.push(DIGITS[(number % 62) as usize]);
+        number /= 62;
+        if number == 0 {
+            break;
+        }
+    }
+    out[start..].reverse();
+}
+
+fn base62(text: &str) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.bytes().try_fold(0_u64, |number, byte| {
+        number.checked_mul(62)?.checked_add(value(byte)?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn one(tag: Tag, position: Position) -> String {
+        let mut out = Vec::new();
+        write_one(tag, position, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn several(tag: Tag, positions: &[Position]) -> String {
+        let mut out = Vec::new();
+        write_several(tag, positions, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_reads_back(epoch: u64, name: String, major: u64, minor: u64) {
+            let (tag, position) = (Tag::new(epoch, &name), Position::new(major, minor));
+            prop_assert_eq!(read_one(&one(tag, position)), Some((tag, position)));
+            prop_assert_eq!(read_several(&one(tag, position)), None);
+        }
+
+        #[test]
+        fn a_vector_reads_back(epoch: u64, numbers in prop::collection::vec(any::<(u64, u64)>(), 1..=MAX_TOPICS)) {
+            let positions: Vec<_> = numbers.into_iter().map(|(major, minor)| Position::new(major, minor)).collect();
+            let tag = Tag::new(epoch, "x");
+            let text = several(tag, &positions);
+            prop_assert_eq!(read_several(&text), Some((tag, positions)));
+            prop_assert_eq!(read_one(&text), None);
+        }
+
+        #[test]
+        fn any_text_is_read_without_a_panic(text: String) {
+            let _ = (read_one(&text), read_several(&text));
+        }
+    }
+
+    #[test]
+    fn what_is_no_id_is_not_taken_for_one() {
+        let good = one(Tag::new(1, "x"), Position::new(5, 0));
+        assert!(read_one(&good).is_some());
+        let tag = &good[..8];
+        for bad in [
+            "",
+            "-",
+            "5",
+            tag,
+            "aaaaaaa-1",
+            "aaaaaaaa1",
+            "aaaaaaaaa-1",
+            "日本語日本-1",
+        ] {
+            assert_eq!(read_one(bad), None, "{bad}");
+        }
+        for rest in [
+            "-",
+            "--5",
+            "-+5",
+            "-5-",
+            "-5-6-7",
+            "- 5",
+            "-5\0",
+            "-18446744073709551616",
+            "-0x5",
+            "-5.5",
+        ] {
+            assert_eq!(read_one(&format!("{tag}{rest}")), None, "{rest}");
+        }
+        for rest in [
+            ".",
+            "..",
+            ".1.",
+            ".1.!",
+            ".1-",
+            ".-1",
+            ".zzzzzzzzzzzz",
+            ".1.2.3.4.5.6.7.8.9",
+        ] {
+            assert_eq!(read_several(&format!("{tag}{rest}")), None, "{rest}");
+        }
+        assert_eq!(read_one(&format!("{tag}-{}", "0".repeat(10_000))), None);
+    }
+
+    #[test]
+    fn topics_and_epochs_have_tags_of_their_own() {
+        let tags: std::collections::HashSet<_> = (0..100)
+            .flat_map(|epoch| (0..100).map(move |topic| Tag::new(epoch, &topic.to_string())))
+            .collect();
+        assert_eq!(tags.len(), 10_000);
+    }
+
+    #[test]
+    fn ids_need_no_preflight() {
+        let sequences = [Position::new(u64::MAX, 0); MAX_TOPICS];
+        // Redis: a million events in one millisecond of the year 2500.
+        let redis = [Position::new(16_725_225_600_000, 999_999); MAX_TOPICS];
+        for text in [
+            one(Tag::new(u64::MAX, "x"), Position::new(u64::MAX, u64::MAX)),
+            several(Tag::new(u64::MAX, "x"), &sequences),
+            several(Tag::new(u64::MAX, "x"), &redis),
+        ] {
+            assert!(text.len() < 128, "{text}");
+            assert!(
+                text.bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte)),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Who listens to a topic, on this node.
+
+use tokio::sync::watch;
+
+use super::Topic;
+
+/// Tells when the first subscriber of a topic comes and when the last one goes, so that an expensive source runs only while
+/// somebody listens. Made by [`Topic::presence`].
+///
+/// It counts the subscribers on this node.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::topic::Hub;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
+/// let topic = Hub::memory().topic("camera")?;
+/// let mut presence = topic.presence();
+///
+/// let subscription = topic.subscribe(None::<&str>);
+/// presence.occupied().await;          // at once: somebody listens
+/// drop(subscription);
+/// presence.vacant().await;            // at once: nobody does
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Presence {
+    /// Keeps the topic, and with it what is watched.
+    topic: Topic,
+    watch: watch::Receiver<usize>,
+}
+
+impl Presence {
+    pub(super) fn new(topic: Topic, watch: watch::Receiver<usize>) -> Self {
+        Self { topic, watch }
+    }
+
+    /// How many subscribers there are now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use bocadillo::topic::Hub;
+    /// let topic = Hub::memory().topic("camera")?;
+    /// assert_eq!(topic.presence().subscribers(), 0);
+    /// # Ok::<(), bocadillo::Error>(())
+    /// ```
+    #[must_use]
+    pub fn subscribers(&self) -> usize {
+        self.topic.subscribers()
+    }
+
+    /// Waits until there is a subscriber; at once where there is one.
+    ///
+    /// # Cancel safety
+    ///
+    /// It can be dropped and called again at any time.
+    pub async fn occupied(&mut self) {
+        self.wait(|subscribers| subscribers > 0).await;
+    }
+
+    /// Waits until there is no subscriber; at once where there is none.
+    ///
+    /// # Cancel safety
+    ///
+    /// It can be dropped and called again at any time.
+    pub async fn vacant(&mut self) {
+        self.wait(|subscribers| subscribers == 0).await;
+    }
+
+    /// Waits until the number of subscribers is another than at the last call, and says what it is now. Changes that undo each other in
+    /// the meantime are not seen.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::Hub;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
+    /// let topic = Hub::memory().topic("camera")?;
+    /// let mut presence = topic.presence();
+    /// let one = topic.subscribe(None::<&str>);
+    /// let other = topic.subscribe(None::<&str>);
+    /// assert_eq!(presence.changed().await, 2);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// It can be dropped and called again at any time.
+    pub async fn changed(&mut self) -> usize {
+        if self.watch.changed().await.is_err() {
+            // Cannot be: the topic that it holds has the sender.
+            std::future::pending::<()>().await;
+        }
+        *self.watch.borrow_and_update()
+    }
+
+    async fn wait(&mut self, mut is_so: impl FnMut(usize) -> bool) {
+        if self
+            .watch
+            .wait_for(|subscribers| is_so(*subscribers))
+            .await
+            .is_err()
+        {
+            std::future::pending::<()>().await;
+        }
+    }
+}

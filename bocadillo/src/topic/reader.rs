@@ -1,0 +1,480 @@
+//! One subscriber's place in one topic: replay, then live, with no gap and no duplicate.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::MutexGuard;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
+
+use super::channel::State;
+use super::cursor::Otherwise;
+use super::encoded::Encoded;
+use super::engine::{BoxFuture, Feed, Replay};
+use super::hub::Lease;
+use super::notice::{Notice, Reason};
+use super::position::{Position, Tag};
+use super::ring::{Place, Read, Ring};
+use super::waiting::Ticket;
+
+/// How much of a broker's history a reader takes at once; all that it ever holds for itself.
+const REPLAY: usize = 64 * 1024;
+
+pub(super) struct Reader {
+    lease: Lease,
+    standing: Standing,
+}
+
+/// Where a reader stands. Apart from the lease, so that both can be held at once.
+struct Standing {
+    stage: Stage,
+    /// What follows a `reset`.
+    otherwise: Otherwise,
+    /// The last event that it has passed.
+    position: Position,
+    /// Of the ring that it stands in.
+    generation: u64,
+    ticket: Option<Ticket>,
+}
+
+enum Stage {
+    /// Stands in the ring, and is counted there: wants the event with this index.
+    Ring {
+        next: u64,
+    },
+    /// Has been sent an event that the ring has not got yet: another node was ahead of this one.
+    Ahead {
+        next: u64,
+    },
+    Replay(Replaying),
+    /// Stands nowhere any more.
+    Ended,
+}
+
+/// A replay from a broker's history, up to where the ring takes over.
+struct Replaying {
+    after: Option<Position>,
+    /// Where the ring began when the broker was asked.
+    floor: Position,
+    answer: Option<BoxFuture<Replay>>,
+    /// Whether the broker knows `after`.
+    is_known: bool,
+    queue: VecDeque<Encoded>,
+}
+
+/// What there is for a subscriber.
+#[derive(Debug)]
+pub(super) enum Next<T> {
+    Events(T),
+    Notice(Notice),
+    /// It was too slow: the stream ends.
+    End,
+}
+
+/// The shapes in which events are read.
+pub(super) trait Shape: Sized {
+    fn read(ring: &mut Ring, next: u64, limit: usize) -> Read<Self>;
+    fn replayed(events: std::collections::vec_deque::Drain<'_, Encoded>) -> Self;
+}
+
+/// One piece, shared by all who read it.
+impl Shape for Bytes {
+    fn read(ring: &mut Ring, next: u64, limit: usize) -> Read<Self> {
+        ring.read(next, limit)
+    }
+
+    fn replayed(mut events: std::collections::vec_deque::Drain<'_, Encoded>) -> Self {
+        if events.len() == 1 {
+            return events.next().map(|event| event.wire).unwrap_or_default();
+        }
+        let mut bytes = BytesMut::new();
+        events.for_each(|event| bytes.extend_from_slice(&event.wire));
+        bytes.freeze()
+    }
+}
+
+/// One by one, with the time at which each reached this node.
+impl Shape for Vec<(Instant, Encoded)> {
+    fn read(ring: &mut Ring, next: u64, limit: usize) -> Read<Self> {
+        ring.take(next, limit)
+    }
+
+    fn replayed(events: std::collections::vec_deque::Drain<'_, Encoded>) -> Self {
+        let now = Instant::now();
+        events.map(|event| (now, event)).collect()
+    }
+}
+
+impl Reader {
+    /// Subscribes. The reader stands at once where the next event will come, which is kept if it turns out to be what its
+    /// cursor asks for.
+    pub(super) fn new(lease: Lease, otherwise: Otherwise) -> Self {
+        let mut state = lease.lock();
+        state.subscribers += 1;
+        let is_first = state.subscribers == 1;
+        if is_first {
+            state.following += 1;
+        }
+        let following = state.following;
+        let next = state.ring.head();
+        state.ring.enter(next);
+        let standing = Standing {
+            stage: Stage::Ring { next },
+            otherwise,
+            position: Position::default(),
+            generation: state.generation,
+            ticket: None,
+        };
+        drop(state);
+        if is_first && let Some(broker) = lease.broker() {
+            broker.follow(Feed::new(lease.channel(), following));
+        }
+        lease.announce();
+        lease.hub().keep_swept();
+        Self { lease, standing }
+    }
+
+    pub(super) fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// What ids of the topic begin with, once that is known.
+    pub(super) fn tag(&self) -> Option<Tag> {
+        self.lease.lock().tag
+    }
+
+    /// The last event that it has passed.
+    pub(super) fn position(&self) -> Position {
+        self.standing.position
+    }
+
+    /// Waits for the engine to say where the topic stands. At once in memory.
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let state = self.lease.lock();
+        if state.tag.is_some() {
+            Poll::Ready(())
+        } else {
+            self.standing.wait(state, cx)
+        }
+    }
+
+    /// Begins as a client does that has no id.
+    pub(super) fn begin(&mut self) {
+        let mut state = self.lease.lock();
+        match (self.standing.otherwise, self.standing.next()) {
+            // It stands there since it came.
+            (Otherwise::Live, Some(next)) => self.standing.position = state.ring.before(next),
+            _ => self.standing.start_over(&self.lease, &mut state),
+        }
+    }
+
+    /// Begins after an event that a client has got.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be done. Then it has begun as a client does that has no id.
+    pub(super) fn begin_after(&mut self, position: Position) -> Result<(), Reason> {
+        let mut state = self.lease.lock();
+        self.lease.trim(&mut state, Instant::now());
+        let place = state.ring.after(position);
+        if let Place::At(index) = place {
+            self.standing.move_to(&mut state, index);
+        } else if self.lease.broker().is_some() {
+            self.standing.replay(&mut state, Some(position));
+        } else {
+            drop(state);
+            self.begin();
+            return Err(if place == Place::Below {
+                Reason::Evicted
+            } else {
+                Reason::Epoch
+            });
+        }
+        self.standing.position = position;
+        Ok(())
+    }
+
+    /// What comes next, of about `limit` bytes.
+    pub(super) fn poll<T: Shape>(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Next<T>> {
+        let Self { lease, standing } = self;
+        loop {
+            match standing.stage {
+                Stage::Ring { .. } | Stage::Ahead { .. } => {
+                    return standing.poll_ring(lease, cx, limit);
+                }
+                Stage::Replay(_) => {
+                    if let Some(next) = ready!(standing.poll_replay(lease, cx, limit)) {
+                        return Poll::Ready(next);
+                    }
+                }
+                Stage::Ended => return Poll::Ready(Next::End),
+            }
+        }
+    }
+}
+
+impl Standing {
+    fn next(&self) -> Option<u64> {
+        match self.stage {
+            Stage::Ring { next } | Stage::Ahead { next } => Some(next),
+            Stage::Replay(_) | Stage::Ended => None,
+        }
+    }
+
+    fn wait<T>(&mut self, mut state: MutexGuard<'_, State>, cx: &Context<'_>) -> Poll<T> {
+        let replaced = state.waiting.wait(&mut self.ticket, cx.waker());
+        drop(state);
+        drop(replaced);
+        Poll::Pending
+    }
+
+    /// No longer stands in the ring.
+    fn leave(&mut self, state: &mut State) {
+        if let Some(next) = self.next()
+            && self.generation == state.generation
+        {
+            state.ring.leave(next);
+        }
+        self.stage = Stage::Ended;
+    }
+
+    fn move_to(&mut self, state: &mut State, next: u64) {
+        self.leave(state);
+        state.ring.enter(next);
+        self.stage = Stage::Ring { next };
+        self.generation = state.generation;
+    }
+
+    fn replay(&mut self, state: &mut State, after: Option<Position>) {
+        self.leave(state);
+        self.generation = state.generation;
+        let floor = state.ring.floor();
+        self.stage = Stage::Replay(Replaying {
+            after,
+            floor,
+            answer: None,
+            is_known: false,
+            queue: VecDeque::new(),
+        });
+    }
+
+    /// Goes to where a client begins that has no id: behind the newest event, or to the start of the history.
+    fn start_over(&mut self, lease: &Lease, state: &mut State) {
+        match self.otherwise {
+            Otherwise::Live => {
+                let head = state.ring.head();
+                self.move_to(state, head);
+                self.position = state.ring.last();
+            }
+            Otherwise::Start if lease.broker().is_some() => {
+                self.replay(state, None);
+                self.position = Position::default();
+            }
+            Otherwise::Start => {
+                let start = state.ring.start(&lease.options().history, Instant::now());
+                self.move_to(state, start);
+                self.position = state.ring.before(start);
+            }
+        }
+    }
+
+    /// Goes over to a ring that began anew. What has come into it since is not lost.
+    fn restarted(&mut self, lease: &Lease, state: &mut State) -> Notice {
+        match self.otherwise {
+            Otherwise::Live => {
+                let index = state.ring.lost();
+                self.move_to(state, index);
+                self.position = state.ring.floor();
+            }
+            Otherwise::Start => self.start_over(lease, state),
+        }
+        Notice::Reset(state.restarted)
+    }
+
+    fn poll_ring<T: Shape>(
+        &mut self,
+        lease: &Lease,
+        cx: &mut Context<'_>,
+        limit: usize,
+    ) -> Poll<Next<T>> {
+        let mut state = lease.lock();
+        if self.generation != state.generation {
+            return Poll::Ready(Next::Notice(self.restarted(lease, &mut state)));
+        }
+        if let Stage::Ahead { next } = self.stage {
+            match state.ring.after(self.position) {
+                Place::At(index) => self.move_to(&mut state, index),
+                Place::Below => self.stage = Stage::Ring { next },
+                Place::Above => {
+                    let head = state.ring.head();
+                    self.move_to(&mut state, head);
+                    self.stage = Stage::Ahead { next: head };
+                    return self.wait(state, cx);
+                }
+            }
+        }
+        let Some(old) = self.next() else {
+            return Poll::Ready(Next::End);
+        };
+        match T::read(&mut state.ring, old, limit) {
+            Read::Nothing => self.wait(state, cx),
+            Read::Ready { value, next, last } => {
+                self.move_to(&mut state, next);
+                self.position = last;
+                if state.ring.is_over(&lease.options().history) {
+                    lease.trim(&mut state, Instant::now());
+                }
+                drop(state);
+                if lease.options().slow.blocks().is_some() {
+                    lease.room.notify_waiters();
+                }
+                Poll::Ready(Next::Events(value))
+            }
+            Read::Lost(dropped) if lease.options().slow.goes_on() => {
+                let index = state.ring.lost();
+                self.move_to(&mut state, index);
+                self.position = state.ring.floor();
+                Poll::Ready(Next::Notice(Notice::Gap { dropped }))
+            }
+            Read::Lost(dropped) => {
+                self.stage = Stage::Ended;
+                drop(state);
+                tracing::debug!(
+                    topic = &**lease.name(),
+                    dropped,
+                    "a subscriber is too slow: its stream ends"
+                );
+                Poll::Ready(Next::End)
+            }
+        }
+    }
+
+    /// `None` when the ring has taken over.
+    fn poll_replay<T: Shape>(
+        &mut self,
+        lease: &Lease,
+        cx: &mut Context<'_>,
+        limit: usize,
+    ) -> Poll<Option<Next<T>>> {
+        loop {
+            let Stage::Replay(replaying) = &mut self.stage else {
+                return Poll::Ready(None);
+            };
+            if let Some(events) = fitting(&replaying.queue, limit) {
+                self.position = replaying.queue[events - 1].position;
+                return Poll::Ready(Some(Next::Events(T::replayed(
+                    replaying.queue.drain(..events),
+                ))));
+            }
+            let Some(answer) = &mut replaying.answer else {
+                let mut state = lease.lock();
+                if self.generation != state.generation {
+                    return Poll::Ready(Some(Next::Notice(self.restarted(lease, &mut state))));
+                }
+                if let Some(after) = replaying.after {
+                    let is_known = replaying.is_known;
+                    match state.ring.after(after) {
+                        Place::At(index) => {
+                            self.move_to(&mut state, index);
+                            self.position = after;
+                            return Poll::Ready(None);
+                        }
+                        Place::Above if is_known => {
+                            let next = state.ring.head();
+                            self.move_to(&mut state, next);
+                            self.position = after;
+                            self.stage = Stage::Ahead { next };
+                            return Poll::Ready(None);
+                        }
+                        Place::Above | Place::Below => {}
+                    }
+                }
+                replaying.floor = state.ring.floor();
+                drop(state);
+                let Some(broker) = lease.broker() else {
+                    return Poll::Ready(None);
+                };
+                replaying.answer = Some(broker.replay(lease.name(), replaying.after, REPLAY));
+                continue;
+            };
+            let answer = ready!(answer.as_mut().poll(cx));
+            replaying.answer = None;
+            let mut state = lease.lock();
+            // A ring that has been started anew meanwhile is what the next round sees first.
+            let Some(tag) = state.tag.filter(|_| state.generation == self.generation) else {
+                continue;
+            };
+            match answer {
+                Replay::Events(events) => {
+                    drop(state);
+                    replaying.is_known = true;
+                    replaying.after = match events.last() {
+                        Some((last, _)) => Some(*last),
+                        // Nothing is left between it and where the ring began when the broker was asked.
+                        None => replaying.after.max(Some(replaying.floor)),
+                    };
+                    replaying.queue = events
+                        .into_iter()
+                        .map(|(position, draft)| draft.seal(tag, position))
+                        .collect();
+                }
+                Replay::Evicted => {
+                    self.start_over(lease, &mut state);
+                    return Poll::Ready(Some(Next::Notice(Notice::Reset(Reason::Evicted))));
+                }
+                Replay::Unknown => {
+                    self.start_over(lease, &mut state);
+                    return Poll::Ready(Some(Next::Notice(Notice::Reset(Reason::Epoch))));
+                }
+            }
+        }
+    }
+}
+
+/// How many events of a queue come to no more than `limit` bytes, or the first alone. `None` where there is none.
+fn fitting(queue: &VecDeque<Encoded>, limit: usize) -> Option<usize> {
+    let mut total = 0;
+    let fitting = queue.iter().take_while(|event| {
+        total += event.wire.len();
+        total <= limit
+    });
+    let events = fitting.count().max(1);
+    (!queue.is_empty()).then_some(events)
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let Self { lease, standing } = self;
+        let mut state = lease.lock();
+        standing.leave(&mut state);
+        let waker = state.waiting.forget(standing.ticket.take());
+        state.subscribers -= 1;
+        let following = state.following;
+        let unfollowed = lease.broker().filter(|_| state.subscribers == 0);
+        if unfollowed.is_some() {
+            // From here on nobody feeds the ring: it would go stale.
+            state.following += 1;
+            state.tag = None;
+            state.ring.restart(Position::default());
+        } else if state.ring.is_over(&lease.options().history) {
+            lease.trim(&mut state, Instant::now());
+        }
+        drop(state);
+        drop(waker);
+        lease.room.notify_waiters();
+        if let Some(broker) = unfollowed {
+            broker.unfollow(lease.name(), following);
+        }
+        lease.announce();
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("topic", self.lease.name())
+            .field("position", &self.standing.position)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,490 @@
+//! The ring: the encoded events of one topic on this node, and where its readers stand. No locks, no wakers, no time of
+//! its own: plain data.
+//!
+//! Every event has an index, counted up from zero. A reader is one number: the index of the event that it wants next. Each entry
+//! counts the readers that stand at it, which tells the ring at once whether its oldest entry is still wanted.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
+
+use super::encoded::Encoded;
+use super::history::History;
+use super::position::Position;
+
+#[derive(Debug)]
+pub(crate) struct Ring {
+    /// By index, ascending. Without gaps, unless superseded entries were taken out.
+    entries: VecDeque<Entry>,
+    /// The index of the event that will come next.
+    head: u64,
+    /// Events below this index are lost to whoever has not got them.
+    lost: u64,
+    /// Where the newest lost event stood. Cursors from here on can be honoured.
+    floor: Position,
+    /// Where the newest event stands.
+    last: Position,
+    /// Entries that are not superseded, and their bytes.
+    live: usize,
+    bytes: usize,
+    /// The bytes of all events that ever were.
+    end: u64,
+    /// Readers that have all there is, and readers in all.
+    at_head: usize,
+    readers: usize,
+    /// The newest event of each key. `None` where the topic does not conflate.
+    newest: Option<HashMap<Arc<str>, u64>>,
+    batch: Option<Batch>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    event: Encoded,
+    index: u64,
+    /// The bytes of all events up to this one and with it.
+    end: u64,
+    at: Instant,
+    readers: usize,
+}
+
+impl Entry {
+    fn start(&self) -> u64 {
+        self.end - self.event.wire.len() as u64
+    }
+}
+
+/// The last events that were put together for a reader: the next one probably stands at the same place.
+#[derive(Debug)]
+struct Batch {
+    from: u64,
+    to: u64,
+    start: u64,
+    last: Position,
+    bytes: Bytes,
+}
+
+/// What there is for a reader.
+#[derive(Debug)]
+pub(crate) enum Read<T> {
+    /// It has all.
+    Nothing,
+    /// So many events are gone that it has not got.
+    Lost(u64),
+    Ready {
+        value: T,
+        next: u64,
+        last: Position,
+    },
+}
+
+/// Where a cursor points.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    At(u64),
+    /// Before what the ring holds.
+    Below,
+    /// After the newest event.
+    Above,
+}
+
+impl Ring {
+    /// An empty ring, for the events after `floor`.
+    pub(crate) fn new(floor: Position, conflates: bool) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            head: 0,
+            lost: 0,
+            floor,
+            last: floor,
+            live: 0,
+            bytes: 0,
+            end: 0,
+            at_head: 0,
+            readers: 0,
+            newest: conflates.then(HashMap::new),
+            batch: None,
+        }
+    }
+
+    pub(crate) fn push(&mut self, event: Encoded, at: Instant) {
+        let index = self.head;
+        let key = event.key.clone();
+        self.head += 1;
+        self.last = event.position;
+        self.live += 1;
+        self.bytes += event.wire.len();
+        self.end += event.wire.len() as u64;
+        let readers = std::mem::take(&mut self.at_head);
+        self.entries.push_back(Entry {
+            event,
+            index,
+            end: self.end,
+            at,
+            readers,
+        });
+        if let Some(newest) = &mut self.newest
+            && let Some(key) = key
+            && let Some(older) = newest.insert(key, index)
+        {
+            self.supersede(older);
+        }
+    }
+
+    fn supersede(&mut self, index: u64) {
+        let slot = self.slot(index);
+        let Some(entry) = self
+            .entries
+            .get_mut(slot)
+            .filter(|entry| entry.index == index)
+        else {
+            return;
+        };
+        self.live -= 1;
+        self.bytes -= entry.event.wire.len();
+        entry.event.supersede();
+        self.batch = None;
+        if self.entries.len() > 2 * self.live + 16 {
+            self.compact();
+        }
+    }
+
+    /// Takes the superseded entries out. The newest entry is never one, so it takes over the readers of the last of them.
+    fn compact(&mut self) {
+        let mut readers = 0;
+        self.entries.retain_mut(|entry| {
+            if entry.event.is_superseded() {
+                readers += entry.readers;
+                return false;
+            }
+            entry.readers += std::mem::take(&mut readers);
+            true
+        });
+        self.at_head += readers;
+    }
+
+    /// Lets go of what is neither history nor wanted by a reader within `bound` bytes.
+    pub(crate) fn trim(&mut self, history: &History, bound: usize, now: Instant) {
+        while let Some(front) = self.entries.front() {
+            if !front.event.is_superseded() {
+                if !is_outside(front, self.live, self.bytes, history, now) {
+                    break;
+                }
+                if front.readers > 0 && self.bytes - front.event.wire.len() <= bound {
+                    break;
+                }
+            }
+            self.pop();
+        }
+        if self
+            .batch
+            .as_ref()
+            .is_some_and(|batch| batch.from < self.lost)
+        {
+            self.batch = None;
+        }
+        if self.entries.capacity() > 64 && self.entries.len() < self.entries.capacity() / 8 {
+            self.entries.shrink_to(self.entries.len() * 2);
+        }
+    }
+
+    fn pop(&mut self) {
+        let Some(entry) = self.entries.pop_front() else {
+            return;
+        };
+        if entry.event.is_superseded() {
+            match self.entries.front_mut() {
+                Some(front) => front.readers += entry.readers,
+                None => self.at_head += entry.readers,
+            }
+            return;
+        }
+        self.live -= 1;
+        self.bytes -= entry.event.wire.len();
+        self.lost = entry.index + 1;
+        self.floor = entry.event.position;
+        self.readers -= entry.readers;
+        if let Some(newest) = &mut self.newest
+            && let Some(key) = &entry.event.key
+            && newest.get(key) == Some(&entry.index)
+        {
+            newest.remove(key);
+        }
+    }
+
+    /// Whether pushing so many events of so many bytes would take from a reader what it has yet to be sent.
+    pub(crate) fn would_lose(
+        &self,
+        events: usize,
+        bytes: usize,
+        history: &History,
+        bound: usize,
+        now: Instant,
+    ) -> bool {
+        let (mut live, mut rest) = (self.live + events, self.bytes + bytes);
+        for entry in &self.entries {
+            if !entry.event.is_superseded() {
+                if !is_outside(entry, live, rest, history, now) {
+                    return false;
+                }
+                live -= 1;
+                rest -= entry.event.wire.len();
+            }
+            if entry.readers > 0 {
+                return rest > bound;
+            }
+        }
+        false
+    }
+
+    /// Says where an empty ring stands.
+    pub(crate) fn begin(&mut self, floor: Position) {
+        if self.entries.is_empty() {
+            self.floor = floor;
+            self.last = floor;
+        }
+    }
+
+    /// Whether it holds more than the history, for a slow reader's sake.
+    pub(crate) fn is_over(&self, history: &History) -> bool {
+        self.live > history.max_events() || self.bytes > history.max_bytes()
+    }
+
+    /// Forgets all, and goes on after `floor`. Readers are no longer counted: all must enter anew.
+    pub(crate) fn restart(&mut self, floor: Position) {
+        *self = Self {
+            head: self.head,
+            lost: self.head,
+            end: self.end,
+            ..Self::new(floor, self.newest.is_some())
+        };
+    }
+
+    pub(crate) fn head(&self) -> u64 {
+        self.head
+    }
+
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    pub(crate) fn last(&self) -> Position {
+        self.last
+    }
+
+    pub(crate) fn floor(&self) -> Position {
+        self.floor
+    }
+
+    pub(crate) fn events(&self) -> usize {
+        self.live
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Where the history begins; what is only kept for slow readers comes before it.
+    pub(crate) fn start(&self, history: &History, now: Instant) -> u64 {
+        let (mut live, mut bytes) = (self.live, self.bytes);
+        for entry in &self.entries {
+            if entry.event.is_superseded() {
+                continue;
+            }
+            if !is_outside(entry, live, bytes, history, now) {
+                return entry.index;
+            }
+            live -= 1;
+            bytes -= entry.event.wire.len();
+        }
+        self.head
+    }
+
+    /// The event after a position.
+    pub(crate) fn after(&self, position: Position) -> Place {
+        if position < self.floor {
+            return Place::Below;
+        }
+        if position > self.last {
+            return Place::Above;
+        }
+        let slot = self
+            .entries
+            .partition_point(|entry| entry.event.position <= position);
+        let next = self
+            .entries
+            .range(slot..)
+            .find(|entry| !entry.event.is_superseded());
+        Place::At(next.map_or(self.head, |entry| entry.index))
+    }
+
+    /// The position after which a reader at `index` goes on.
+    pub(crate) fn before(&self, index: u64) -> Position {
+        let earlier = self.entries.range(..self.slot(index)).rev();
+        earlier
+            .map(|entry| &entry.event)
+            .find(|event| !event.is_superseded())
+            .map_or(self.floor, |event| event.position)
+    }
+
+    /// Counts a reader at `index`, which must not be lost.
+    pub(crate) fn enter(&mut self, index: u64) {
+        self.readers += 1;
+        *self.count(index) += 1;
+    }
+
+    /// No longer counts a reader that stands at `index`; one whose place is lost is not counted any more.
+    pub(crate) fn leave(&mut self, index: u64) {
+        if index < self.lost {
+            return;
+        }
+        self.readers -= 1;
+        *self.count(index) -= 1;
+        if self.at_head == self.readers {
+            self.batch = None;
+        }
+    }
+
+    fn count(&mut self, index: u64) -> &mut usize {
+        let slot = self.slot(index);
+        match self.entries.get_mut(slot) {
+            Some(entry) => &mut entry.readers,
+            None => &mut self.at_head,
+        }
+    }
+
+    /// The first entry with this index or a higher one.
+    fn slot(&self, index: u64) -> usize {
+        let Some(front) = self.entries.front() else {
+            return 0;
+        };
+        let guess = usize::try_from(index.saturating_sub(front.index)).unwrap_or(usize::MAX);
+        match self.entries.get(guess) {
+            Some(entry) if entry.index == index => guess,
+            _ => self.entries.partition_point(|entry| entry.index < index),
+        }
+    }
+
+    /// The events from `next` on as one piece: at least one, and no more than `limit` bytes where there is more than one.
+    /// The caller moves its reader to where it says.
+    pub(crate) fn read(&mut self, next: u64, limit: usize) -> Read<Bytes> {
+        if next < self.lost {
+            return Read::Lost(self.lost - next);
+        }
+        if let Some(batch) = &self.batch
+            && let Some(bytes) = self.cached(batch, next, limit)
+        {
+            return Read::Ready {
+                value: bytes,
+                next: batch.to,
+                last: batch.last,
+            };
+        }
+        let (mut total, mut events) = (0, 0);
+        let mut first = None;
+        let mut last = None;
+        for entry in self.wanted(next) {
+            if events > 0 && total + entry.event.wire.len() > limit {
+                break;
+            }
+            total += entry.event.wire.len();
+            events += 1;
+            first = first.or(Some(entry));
+            last = Some(entry);
+        }
+        let (Some(first), Some(last)) = (first, last) else {
+            return Read::Nothing;
+        };
+        let (to, position) = (last.index + 1, last.event.position);
+        if events == 1 {
+            return Read::Ready {
+                value: first.event.wire.clone(),
+                next: to,
+                last: position,
+            };
+        }
+        let start = first.start();
+        let mut bytes = BytesMut::with_capacity(total);
+        for entry in self.wanted(next).take(events) {
+            bytes.extend_from_slice(&entry.event.wire);
+        }
+        let bytes = bytes.freeze();
+        self.batch = Some(Batch {
+            from: next,
+            to,
+            start,
+            last: position,
+            bytes: bytes.clone(),
+        });
+        Read::Ready {
+            value: bytes,
+            next: to,
+            last: position,
+        }
+    }
+
+    /// The end of the last batch, from `next` on: worth taking if it is all there is, or most of what would fit.
+    fn cached(&self, batch: &Batch, next: u64, limit: usize) -> Option<Bytes> {
+        if next < batch.from || next >= batch.to {
+            return None;
+        }
+        let skipped = if next == batch.from {
+            0
+        } else {
+            // Superseded events have no bytes, so that where they are possible the sums do not hold.
+            if self.newest.is_some() {
+                return None;
+            }
+            usize::try_from(self.entries.get(self.slot(next))?.start() - batch.start).ok()?
+        };
+        let rest = batch.bytes.len() - skipped;
+        (rest <= limit && (batch.to == self.head || rest >= limit / 2))
+            .then(|| batch.bytes.slice(skipped..))
+    }
+
+    /// As [`read`](Self::read), one by one, with the time at which each came.
+    pub(crate) fn take(&self, next: u64, limit: usize) -> Read<Vec<(Instant, Encoded)>> {
+        if next < self.lost {
+            return Read::Lost(self.lost - next);
+        }
+        let mut taken = Vec::new();
+        let mut total = 0;
+        let mut to = next;
+        for entry in self.wanted(next) {
+            total += entry.event.wire.len();
+            if !taken.is_empty() && total > limit {
+                break;
+            }
+            taken.push((entry.at, entry.event.clone()));
+            to = entry.index + 1;
+        }
+        match taken.last() {
+            None => Read::Nothing,
+            Some((_, event)) => Read::Ready {
+                next: to,
+                last: event.position,
+                value: taken,
+            },
+        }
+    }
+
+    fn wanted(&self, next: u64) -> impl Iterator<Item = &Entry> {
+        self.entries
+            .range(self.slot(next)..)
+            .filter(|entry| !entry.event.is_superseded())
+    }
+}
+
+/// Whether an entry is no longer history, when with it so many events of so many bytes are left.
+fn is_outside(entry: &Entry, live: usize, bytes: usize, history: &History, now: Instant) -> bool {
+    live > history.max_events()
+        || bytes > history.max_bytes()
+        || history
+            .max_age()
+            .is_some_and(|age| now.saturating_duration_since(entry.at) >= age)
+}

@@ -1,0 +1,518 @@
+//! The seam under a broker that does what the test says, when it says so: replay joined to live in each interleaving.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use tokio::sync::oneshot;
+
+use super::super::encoded::{Draft, read};
+use super::super::engine::{BoxFuture, Broker, Feed, Published, Replay};
+use super::super::notice::Reason;
+use super::super::options::TopicOptions;
+use super::super::position::{Position, Tag, write_one};
+use super::super::{Cursor, History, Hub, SlowPolicy, Subscription};
+use crate::error::Result;
+
+/// One topic of a broker, and one node's connection to it.
+#[derive(Debug, Default)]
+struct FakeBroker(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    epoch: u64,
+    /// All events that ever were, of the epoch.
+    events: Vec<Vec<u8>>,
+    /// How many of them are not kept any more.
+    evicted: usize,
+    feed: Option<Feed>,
+    asked: Vec<(Option<Position>, oneshot::Sender<Replay>)>,
+    unfollowed: usize,
+}
+
+impl State {
+    fn last(&self) -> Position {
+        Position::new(self.events.len() as u64, 0)
+    }
+
+    fn record(&self, at: usize) -> (Position, Draft) {
+        (
+            Position::new(at as u64 + 1, 0),
+            Draft::from_payload(&self.events[at], None).unwrap(),
+        )
+    }
+
+    fn replay(&self, after: Option<Position>) -> Replay {
+        let from = after.map_or(self.evicted, |after| after.major as usize);
+        if from < self.evicted {
+            return Replay::Evicted;
+        }
+        if from > self.events.len() {
+            return Replay::Unknown;
+        }
+        // Two at most, so that it takes several.
+        Replay::Events(
+            (from..self.events.len())
+                .take(2)
+                .map(|at| self.record(at))
+                .collect(),
+        )
+    }
+}
+
+impl Broker for FakeBroker {
+    fn follow(&self, feed: Feed) {
+        assert_eq!(&**feed.topic(), "x");
+        self.0.lock().unwrap().feed = Some(feed);
+    }
+
+    fn unfollow(&self, _: &Arc<str>, following: u64) {
+        let mut state = self.0.lock().unwrap();
+        if state
+            .feed
+            .as_ref()
+            .is_some_and(|feed| feed.following() <= following)
+        {
+            state.feed = None;
+        }
+        state.unfollowed += 1;
+    }
+
+    fn publish(
+        &self,
+        _: &Arc<str>,
+        _: &Arc<TopicOptions>,
+        drafts: Vec<Draft>,
+    ) -> BoxFuture<Result<Published>> {
+        let mut state = self.0.lock().unwrap();
+        let mut positions = Vec::new();
+        for draft in drafts {
+            state.events.push(draft.payload().to_vec());
+            positions.push(state.last());
+        }
+        let epoch = state.epoch;
+        Box::pin(async move { Ok(Published { epoch, positions }) })
+    }
+
+    fn replay(&self, _: &Arc<str>, after: Option<Position>, _: usize) -> BoxFuture<Replay> {
+        let (answer, answered) = oneshot::channel();
+        self.0.lock().unwrap().asked.push((after, answer));
+        Box::pin(async move { answered.await.expect("the test answers") })
+    }
+}
+
+struct World {
+    broker: Arc<FakeBroker>,
+    hub: Hub,
+    published: u64,
+}
+
+impl World {
+    fn new(history: usize, bound: usize) -> Self {
+        let broker = Arc::<FakeBroker>::default();
+        let hub = Hub::builder()
+            .history(History::new().events(history).any_age())
+            .slow_clients(SlowPolicy::disconnect().within(bound))
+            .broker(Arc::clone(&broker) as Arc<dyn Broker>);
+        Self {
+            broker,
+            hub,
+            published: 0,
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.broker.0.lock().unwrap()
+    }
+
+    fn epoch(&self) -> u64 {
+        self.state().epoch
+    }
+
+    fn feed(&self) -> Option<Feed> {
+        self.state().feed.clone()
+    }
+
+    /// From this node or another: the broker has it, no node has yet.
+    fn publish(&mut self) {
+        self.published += 1;
+        let payload = format!("data: {}\n\n", self.published).into_bytes();
+        self.state().events.push(payload);
+    }
+
+    fn begin(&self) {
+        let epoch = self.epoch();
+        let last = self.state().last();
+        assert!(self.feed().unwrap().begin(epoch, last));
+    }
+
+    /// Feeds the next event, if there is one.
+    fn feed_one(&self) {
+        let feed = self.feed().unwrap();
+        let last = feed.last().unwrap().major as usize;
+        if last < self.state().events.len() {
+            let record = self.state().record(last);
+            assert!(feed.append([record]));
+        }
+    }
+
+    fn answer(&self) {
+        let mut state = self.state();
+        if !state.asked.is_empty() {
+            let (after, answer) = state.asked.remove(0);
+            let _ = answer.send(state.replay(after));
+        }
+    }
+
+    fn id(&self, position: u64) -> String {
+        let mut id = Vec::new();
+        write_one(
+            Tag::new(self.epoch(), "x"),
+            Position::new(position, 0),
+            &mut id,
+        );
+        String::from_utf8(id).unwrap()
+    }
+
+    /// Everything that is there: data, and the names of the others.
+    fn read(subscription: &mut Subscription) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut context = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Some(wire)) = subscription.poll_wire(&mut context, 20) {
+            let text = std::str::from_utf8(&wire).unwrap();
+            for event in text.split_inclusive("\n\n") {
+                all.push(
+                    read(event.as_bytes())
+                        .unwrap()
+                        .get_data()
+                        .unwrap()
+                        .to_owned(),
+                );
+            }
+        }
+        all
+    }
+
+    /// Lets everything come to rest.
+    fn settle(&self, subscription: &mut Subscription) -> Vec<String> {
+        let mut all = Vec::new();
+        let rounds = self.state().events.len() + 4;
+        for _ in 0..rounds {
+            all.extend(Self::read(subscription));
+            self.answer();
+            self.feed_one();
+        }
+        all.extend(Self::read(subscription));
+        all
+    }
+}
+
+fn numbers(range: std::ops::RangeInclusive<u64>) -> Vec<String> {
+    range.map(|number| number.to_string()).collect()
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Publish,
+    Feed,
+    Answer,
+    Read,
+}
+
+/// Every order of so many steps.
+fn schedules(length: u32) -> impl Iterator<Item = Vec<Step>> {
+    let steps = [Step::Publish, Step::Feed, Step::Answer, Step::Read];
+    (0..4_usize.pow(length)).map(move |number| {
+        (0..length)
+            .map(|at| steps[number / 4_usize.pow(at) % 4])
+            .collect()
+    })
+}
+
+/// A client has got events up to `after` when it subscribes; three are published before, and the node is told of the topic
+/// once `known` of them are there. Whatever happens then in whatever order: it gets each once, in order.
+#[track_caller]
+fn check_join(after: Option<u64>, known: u64, history: usize, schedule: &[Step]) {
+    let mut world = World::new(history, 1 << 20);
+    (0..known).for_each(|_| world.publish());
+    let cursor = after.map_or_else(Cursor::start, |after| Cursor::after(world.id(after)));
+    let mut subscription = world.hub.topic("x").unwrap().subscribe(cursor);
+    assert_eq!(
+        World::read(&mut subscription),
+        [""; 0],
+        "nothing is known yet"
+    );
+    world.begin();
+    (known..3).for_each(|_| world.publish());
+    let mut got = Vec::new();
+    for step in schedule {
+        match step {
+            Step::Publish => world.publish(),
+            Step::Feed => world.feed_one(),
+            Step::Answer => world.answer(),
+            Step::Read => got.extend(World::read(&mut subscription)),
+        }
+    }
+    got.extend(world.settle(&mut subscription));
+    assert_eq!(
+        got,
+        numbers(after.unwrap_or(0) + 1..=world.published),
+        "after {after:?}, {known} known, history {history}: {schedule:?}"
+    );
+}
+
+#[test]
+fn replay_joins_live_in_each_interleaving() {
+    for schedule in schedules(6) {
+        for after in [None, Some(0), Some(1), Some(3)] {
+            for known in [0, 3] {
+                if after.unwrap_or(0) <= known {
+                    check_join(after, known, 1_000, &schedule);
+                }
+            }
+        }
+    }
+}
+
+/// The ring lets go of each event at once, unless a reader stands there: those who replay have to go back to the broker.
+#[test]
+fn replay_joins_a_ring_that_moves_on_in_each_interleaving() {
+    for schedule in schedules(6) {
+        for after in [None, Some(0), Some(2)] {
+            check_join(after, 3, 0, &schedule);
+        }
+    }
+}
+
+/// The client comes from a node that was ahead of this one.
+#[test]
+fn a_client_that_is_ahead_of_its_node_gets_nothing_twice_in_each_interleaving() {
+    for schedule in schedules(6) {
+        let mut world = World::new(1_000, 1 << 20);
+        let first = world.hub.topic("x").unwrap().subscribe(Cursor::live());
+        world.begin();
+        (0..4).for_each(|_| world.publish());
+        let mut subscription = world
+            .hub
+            .topic("x")
+            .unwrap()
+            .subscribe(Cursor::after(world.id(3)));
+        let mut got = Vec::new();
+        for step in &schedule {
+            match step {
+                Step::Publish => world.publish(),
+                Step::Feed => world.feed_one(),
+                Step::Answer => world.answer(),
+                Step::Read => got.extend(World::read(&mut subscription)),
+            }
+        }
+        got.extend(world.settle(&mut subscription));
+        assert_eq!(got, numbers(4..=world.published), "{schedule:?}");
+        drop(first);
+    }
+}
+
+#[test]
+fn live_begins_where_the_node_began_to_listen() {
+    let mut world = World::new(1_000, 1 << 20);
+    world.publish();
+    let mut subscription = world.hub.topic("x").unwrap().subscribe(Cursor::live());
+    world.begin();
+    world.publish();
+    world.publish();
+    world.feed_one();
+    world.feed_one();
+    assert_eq!(World::read(&mut subscription), ["2", "3"]);
+}
+
+#[test]
+fn what_the_broker_has_evicted_is_a_reset_and_then_what_is_left() {
+    for (from_start, then) in [(false, numbers(6..=6)), (true, numbers(4..=6))] {
+        let mut world = World::new(1_000, 1 << 20);
+        (0..5).for_each(|_| world.publish());
+        world.state().evicted = 3;
+        let cursor = Cursor::after(world.id(1));
+        let cursor = if from_start {
+            cursor.or_start()
+        } else {
+            cursor
+        };
+        let mut subscription = world.hub.topic("x").unwrap().subscribe(cursor);
+        world.begin();
+        let mut got = world.settle(&mut subscription);
+        world.publish();
+        got.extend(world.settle(&mut subscription));
+        assert_eq!(got[0], r#"{"reason":"evicted"}"#);
+        assert_eq!(got[1..], then);
+    }
+}
+
+#[test]
+fn an_id_that_the_broker_never_gave_is_a_reset() {
+    let mut world = World::new(1_000, 1 << 20);
+    world.publish();
+    let mut subscription = world
+        .hub
+        .topic("x")
+        .unwrap()
+        .subscribe(Cursor::after(world.id(7)));
+    world.begin();
+    let mut got = world.settle(&mut subscription);
+    world.publish();
+    got.extend(world.settle(&mut subscription));
+    assert_eq!(got, [r#"{"reason":"epoch"}"#, "2"]);
+}
+
+/// The broker comes back empty at each point of a replay and of live delivery: one reset for each client, then the new events.
+#[test]
+fn a_new_epoch_is_one_reset_at_each_point() {
+    for cursor in [Cursor::live(), Cursor::start(), Cursor::after("id")] {
+        for schedule in schedules(4) {
+            let mut world = World::new(1_000, 1 << 20);
+            (0..3).for_each(|_| world.publish());
+            let mut cursor = cursor.clone();
+            if cursor.after.is_some() {
+                cursor.after = Some(world.id(1));
+            }
+            let mut subscription = world.hub.topic("x").unwrap().subscribe(cursor);
+            world.begin();
+            let mut got = World::read(&mut subscription);
+            for step in &schedule {
+                match step {
+                    Step::Publish => world.publish(),
+                    Step::Feed => world.feed_one(),
+                    Step::Answer => world.answer(),
+                    Step::Read => got.extend(World::read(&mut subscription)),
+                }
+            }
+            {
+                let mut state = world.state();
+                state.epoch += 1;
+                state.events.clear();
+                // What was asked of the old one is answered by the new one.
+            }
+            let (feed, epoch) = (world.feed().unwrap(), world.epoch());
+            assert!(feed.restart(epoch, Position::default(), Reason::Epoch));
+            let before = world.published;
+            world.publish();
+            world.publish();
+            got.extend(world.settle(&mut subscription));
+            let resets: Vec<_> = got.iter().filter(|data| data.starts_with('{')).collect();
+            assert_eq!(resets, [r#"{"reason":"epoch"}"#], "{schedule:?}: {got:?}");
+            assert_eq!(
+                got[got.len() - 2..],
+                numbers(before + 1..=before + 2),
+                "{schedule:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_topic_is_followed_while_it_has_subscribers() {
+    let mut world = World::new(1_000, 1 << 20);
+    let topic = world.hub.topic("x").unwrap();
+    assert!(world.feed().is_none());
+    let first = topic.subscribe(Cursor::live());
+    let old = world.feed().unwrap();
+    world.begin();
+    let second = topic.subscribe(Cursor::live());
+    drop(first);
+    assert!(world.feed().is_some());
+    world.publish();
+    world.feed_one();
+    drop(second);
+    assert!(world.feed().is_none());
+    let record = || world.state().record(0);
+    assert!(!old.append([record()]), "nobody listens any more");
+    assert!(
+        !old.begin(0, Position::default())
+            && old.last().is_none()
+            && !old.restart(1, Position::default(), Reason::Epoch)
+    );
+    assert_eq!(world.state().unfollowed, 1);
+
+    let mut third = topic.subscribe(Cursor::start());
+    assert!(!old.append([record()]), "this is not its life any more");
+    world.begin();
+    assert_eq!(world.settle(&mut third), ["1"]);
+    drop((third, topic));
+    assert_eq!(world.hub.stats().topics, 0);
+}
+
+#[tokio::test]
+async fn an_id_from_publishing_is_the_one_that_subscribers_see() {
+    let world = World::new(1_000, 1 << 20);
+    let topic = world.hub.topic("x").unwrap();
+    let mut subscription = topic.subscribe(Cursor::live());
+    world.begin();
+    let ids = topic.publish_all(["a", "b"]).await.unwrap();
+    world.feed_one();
+    world.feed_one();
+    let mut context = Context::from_waker(Waker::noop());
+    for id in ids {
+        let Poll::Ready(Some(event)) = subscription.poll_event(&mut context) else {
+            panic!("it is there")
+        };
+        assert_eq!(event.get_id(), Some(&id));
+    }
+    let later = topic.publish("c").await.unwrap();
+    assert_eq!(world.id(3), later.as_str());
+}
+
+#[test]
+fn several_topics_wait_until_all_are_known_and_make_one_reset() {
+    #[derive(Debug, Default)]
+    struct Feeds(Mutex<HashMap<Arc<str>, Feed>>);
+
+    impl Broker for Feeds {
+        fn follow(&self, feed: Feed) {
+            self.0
+                .lock()
+                .unwrap()
+                .insert(Arc::clone(feed.topic()), feed);
+        }
+
+        fn unfollow(&self, _: &Arc<str>, _: u64) {}
+
+        fn publish(
+            &self,
+            _: &Arc<str>,
+            _: &Arc<TopicOptions>,
+            _: Vec<Draft>,
+        ) -> BoxFuture<Result<Published>> {
+            unreachable!()
+        }
+
+        fn replay(&self, _: &Arc<str>, _: Option<Position>, _: usize) -> BoxFuture<Replay> {
+            unreachable!()
+        }
+    }
+
+    let broker = Arc::<Feeds>::default();
+    let hub = Hub::builder().broker(Arc::clone(&broker) as Arc<dyn Broker>);
+    let mut both = hub.subscribe(["a", "b"], None::<&str>).unwrap();
+    let feed = |topic: &str| broker.0.lock().unwrap()[topic].clone();
+    let record = |at: u64, text: &str| {
+        (
+            Position::new(at, 0),
+            Draft::from_payload(format!("data: {text}\n\n").as_bytes(), None).unwrap(),
+        )
+    };
+    assert!(feed("a").begin(1, Position::new(5, 0)));
+    assert!(feed("a").append([record(6, "a6")]));
+    assert_eq!(
+        World::read(&mut both),
+        [""; 0],
+        "an id could not say yet where `b` stands"
+    );
+    assert!(feed("b").begin(1, Position::new(7, 0)));
+    assert!(feed("b").append([record(8, "b8")]));
+    assert_eq!(World::read(&mut both), ["a6", "b8"]);
+    for topic in ["a", "b"] {
+        assert!(feed(topic).restart(2, Position::default(), Reason::Epoch));
+        assert!(feed(topic).append([record(1, topic)]));
+    }
+    let got = World::read(&mut both);
+    assert_eq!(got, [r#"{"reason":"epoch","topics":["a","b"]}"#, "a", "b"]);
+}
