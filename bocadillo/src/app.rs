@@ -406,17 +406,7 @@ impl<S: Send + Sync + 'static> Direct<S> {
                     path,
                     state: self.state,
                 };
-                let handled = self.context.scope((route.handler)(request));
-                // A panic that went on would take down the connection, and with HTTP/2 every stream on it.
-                AssertUnwindSafe(handled)
-                    .catch_unwind()
-                    .await
-                    .unwrap_or_else(|_| {
-                        tracing::error!(route = %route.info, "a handler panicked");
-                        Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
-                            .into_response()
-                            .map(Body::from)
-                    })
+                contained(self.context.scope((route.handler)(request)), route.info).await
             }
             Found::OtherMethods(allow) => {
                 let detail = format!(
@@ -433,8 +423,11 @@ impl<S: Send + Sync + 'static> Direct<S> {
             }
             Found::Nothing if let Some(fallback) = self.fallback => {
                 let request = Request::from_parts(parts, body);
-                let Ok(response) = self.context.scope(fallback.oneshot(request)).await;
-                response.map(Body::from)
+                let answer = async {
+                    let Ok(response) = fallback.oneshot(request).await;
+                    response.map(Body::from)
+                };
+                contained(self.context.scope(answer), "the fallback").await
             }
             Found::Nothing => {
                 let detail = format!("nothing is served at {}", parts.uri.path());
@@ -446,4 +439,21 @@ impl<S: Send + Sync + 'static> Direct<S> {
         };
         asked.complete(response)
     }
+}
+
+/// What `who` answers, or a 500: a panic that went on would cut the connection, or its one stream in HTTP/2, without a
+/// word.
+async fn contained(
+    answer: impl Future<Output = Response<Body>>,
+    who: impl fmt::Display,
+) -> Response<Body> {
+    AssertUnwindSafe(answer)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| {
+            tracing::error!("{who} panicked");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
+                .into_response()
+                .map(Body::from)
+        })
 }
