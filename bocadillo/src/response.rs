@@ -113,6 +113,7 @@ fn take<T: 'static, U: 'static>(value: T) -> Result<U, T> {
 pub(crate) struct Asked {
     method: Method,
     version: Version,
+    closes: bool,
     takes_event_stream: bool,
 }
 
@@ -121,6 +122,7 @@ impl Asked {
         Self {
             method: parts.method.clone(),
             version: parts.version,
+            closes: asks_to_close(&parts.headers),
             // With other methods a body may ask for the stream: official clients of the OpenAI API say `stream: true`
             // there, and `Accept: application/json`. A server may disregard the field (RFC 9110, section 12.5.1).
             takes_event_stream: !matches!(parts.method, Method::GET | Method::HEAD)
@@ -170,7 +172,7 @@ impl Asked {
         let headers = response.headers_mut();
         if has_body {
             headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
-            if self.version == Version::HTTP_11 {
+            if self.version == Version::HTTP_11 && !self.closes {
                 headers
                     .entry(header::CONNECTION)
                     .or_insert(HeaderValue::from_static("keep-alive"));
@@ -192,17 +194,26 @@ fn has_no_body(status: StatusCode) -> bool {
     )
 }
 
+/// Whether this is a connection's last request (RFC 9112, section 9.6).
+fn asks_to_close(headers: &HeaderMap) -> bool {
+    list(headers, &header::CONNECTION).any(|option| option.trim().eq_ignore_ascii_case("close"))
+}
+
+/// The members of a header that is a list (RFC 9110, section 5.6.1).
+fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+}
+
 /// Whether `Accept` (RFC 9110, section 12.5.1) lets an event stream through: the most specific range that fits
 /// decides.
 fn accepts_event_stream(headers: &HeaderMap) -> bool {
     let mut best: Option<(u8, bool)> = None;
     let mut any = false;
-    for range in headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|v| v.split(','))
-    {
+    for range in list(headers, &header::ACCEPT) {
         let mut parts = range.split(';').map(str::trim);
         let media = parts.next().unwrap_or_default();
         if media.is_empty() {
