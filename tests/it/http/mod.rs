@@ -1,3 +1,7 @@
-//! HTTP as it stands on the wire, in both protocols.
+//! HTTP as it stands on the wire, beyond what the original had.
 
-mod basics;
+mod bad_input;
+mod layers;
+mod places;
+mod slow;
+mod structure;

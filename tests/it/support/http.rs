@@ -42,6 +42,9 @@ pub(crate) fn pieces() -> (mpsc::UnboundedSender<io::Result<&'static str>>, Requ
     (sender, BodyExt::boxed(StreamBody::new(frames)))
 }
 
+/// How a client of HTTP/2 begins.
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// A connection whose bytes the test writes and reads itself.
 #[derive(Debug)]
 pub(crate) struct Raw<C = TcpStream> {
@@ -104,9 +107,12 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Raw<C> {
         }
     }
 
-    /// The head of a response, with the empty line after it.
-    pub(crate) async fn head(&mut self) -> String {
-        self.until("\r\n\r\n").await
+    /// Ends the sending half.
+    pub(crate) async fn end(&mut self) {
+        self.connection
+            .shutdown()
+            .await
+            .expect("the connection is open");
     }
 
     /// All that comes until the server closes, or cuts, the connection.
@@ -303,6 +309,21 @@ impl Reply {
     pub(crate) async fn json(self) -> serde_json::Value {
         let text = self.text().await;
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text:?}"))
+    }
+
+    /// The rest of the body, whatever it is.
+    pub(crate) async fn bytes(self) -> Bytes {
+        let body = wait::within("the body's end", self.body.collect()).await;
+        body.expect("the body ends in order").to_bytes()
+    }
+
+    /// The next piece of the body, whatever it is.
+    pub(crate) async fn frame(&mut self) -> Bytes {
+        let frame = wait::within("a piece of the body", self.body.frame()).await;
+        let frame = frame
+            .expect("the body goes on")
+            .expect("the body is not cut");
+        frame.into_data().expect("no trailers are sent")
     }
 
     async fn more(&mut self, what: &str) -> hyper::Result<bool> {

@@ -10,7 +10,7 @@ mod watch;
 pub(crate) use example::Example;
 pub(crate) use lines::Lines;
 pub(crate) use server::Server;
-pub(crate) use watch::{Reports, Watch, watch};
+pub(crate) use watch::{Watch, watch};
 
 use std::path::{Path, PathBuf};
 

@@ -14,7 +14,7 @@ use super::wait;
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     stop: CancellationToken,
-    served: Option<JoinHandle<bocadillo::Result<()>>>,
+    served: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -26,16 +26,16 @@ impl Server {
         let address = listener.local_addr().expect("it is bound");
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
-        let served = tokio::spawn(app.serve_until(listener, stopped));
+        let served = tokio::spawn(async move {
+            // A test whose server does not start sees why, beside the connection that it does not get.
+            let served = app.serve_until(listener, stopped).await;
+            served.expect("the routes do not conflict");
+        });
         Self {
             address,
             stop,
             served: Some(served),
         }
-    }
-
-    pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
     }
 
     /// Begins the drain, and waits until the server has ended in order.
@@ -44,8 +44,7 @@ impl Server {
         let served = self.served.take().expect("only this takes it");
         wait::within("the server's end", served)
             .await
-            .expect("the server does not panic")
-            .expect("the routes do not conflict");
+            .expect("the server does not panic");
     }
 }
 
