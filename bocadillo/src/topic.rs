@@ -1,9 +1,9 @@
 //! Topics: publish once, deliver to everyone, lose nothing.
 //!
-//! A [`Hub`] has topics; a topic has subscribers and a history. What is published is encoded once, and every subscriber
-//! is sent the same bytes. Each event has an id, which is a cursor: a client that comes back with the id of the last event it has got
-//! is sent what it has missed, then what comes, with no gap, no duplicate, in order. Where that cannot be
-//! done it is told so.
+//! A [`Hub`] has topics; a topic has subscribers and a history. What is published is encoded once, and every
+//! subscriber is sent the same bytes. Each event has an id, which is a cursor: a client that comes back with the id
+//! of the last event it has got is sent what it has missed, then what comes, with no gap, no duplicate, in order.
+//! Where that cannot be done it is told so.
 //!
 //! ```
 //! use bocadillo::topic::{Cursor, Hub};
@@ -27,12 +27,12 @@
 //! Besides the application's own events there are two, whose names are [`HubBuilder::reset_name`] and
 //! [`HubBuilder::gap_name`]:
 //!
-//! - `reset`, with `{"reason":"evicted"}` and the like: *what you have is not enough to go on from.* Load the state anew. It comes first,
-//!   at most once for each connection unless a broker loses its data meanwhile, and its id is the new
-//!   position: what the application does from here on follows. The reason is
+//! - `reset`, with `{"reason":"evicted"}` and the like: *what you have is not enough to go on from.* Load the state
+//!   anew. It comes first, at most once for each connection unless a broker loses its data meanwhile, and its id is
+//!   the new position: what the application does from here on follows. The reason is
 //!   - `evicted`: the history does not reach back to the client's id;
-//!   - `epoch`: the id is of another life of the hub (a restart, a broker that came back empty), of another topic or other set of
-//!     topics, or was never given;
+//!   - `epoch`: the id is of another life of the hub (a restart, a broker that came back empty), of another topic or
+//!     other set of topics, or was never given;
 //!   - `unreadable`: it is no id of a hub.
 //! - `gap`, with `{"dropped":17}`: so many events were dropped here, because the client did not keep up.
 //!
@@ -56,9 +56,9 @@
 //!
 //! # What is held in memory
 //!
-//! Each topic has one ring of encoded events on each node: the [`History`], and beyond it what a slow subscriber has yet to be
-//! sent, within the bound of the [`SlowPolicy`]. A subscriber itself holds no events, only its place in the ring. A subscriber to several
-//! topics holds up to one batch of them on its way out.
+//! Each topic has one ring of encoded events on each node: the [`History`], and beyond it what a slow subscriber has
+//! yet to be sent, within the bound of the [`SlowPolicy`]. A subscriber itself holds no events, only its place in the
+//! ring. A subscriber to several topics holds up to one batch of them on its way out.
 
 use std::fmt;
 
@@ -82,7 +82,10 @@ mod policy;
 mod position;
 mod presence;
 mod reader;
+mod registry;
 mod ring;
+mod several;
+mod shape;
 mod subscription;
 mod waiting;
 
@@ -95,8 +98,8 @@ pub use presence::Presence;
 pub use subscription::Subscription;
 
 use encoded::Draft;
-use hub::{Engine, Lease};
 use position::{Position, Tag, write_one};
+use registry::{Engine, Lease};
 
 /// The longest name of a topic, in bytes.
 const MAX_NAME: usize = 200;
@@ -172,9 +175,9 @@ impl Topic {
     ///
     /// # Errors
     ///
-    /// When the value is an error; when the event has an id of its own, or neither data nor name ([`Error::is_topic`]); when the
-    /// broker cannot be reached ([`Error::is_unavailable`]), or refuses. After an error of a broker that had
-    /// been reached the event may be there nevertheless.
+    /// When the value is an error; when the event has an id of its own, or neither data nor name
+    /// ([`Error::is_topic`]); when the broker cannot be reached ([`Error::is_unavailable`]), or refuses. After an
+    /// error of a broker that had been reached the event may be there nevertheless.
     ///
     /// # Cancel safety
     ///
@@ -200,11 +203,11 @@ impl Topic {
         }
     }
 
-    /// Publishes several events: all of them or none, one after the other with nothing in between, and no subscriber sees some of them before the
-    /// others are there.
+    /// Publishes several events: all of them or none, one after the other with nothing in between, and no subscriber
+    /// sees some of them before the others are there.
     ///
-    /// They should come to less than what the topic's [`SlowPolicy`] leaves to a subscriber, which all of them are on their way to at
-    /// once.
+    /// They should come to less than what the topic's [`SlowPolicy`] leaves to a subscriber, which all of them are on
+    /// their way to at once.
     ///
     /// # Examples
     ///
@@ -316,8 +319,9 @@ impl Topic {
         Presence::new(self.clone(), self.lease.channel().watch())
     }
 
-    /// Runs a source whenever somebody listens: `source` is called when the first subscriber comes, and what it returns is
-    /// dropped when the last one goes. A source that ends by itself is called again when a subscriber comes after there was none.
+    /// Runs a source whenever somebody listens: `source` is called when the first subscriber comes, and what it
+    /// returns is dropped when the last one goes. A source that ends by itself is called again when a subscriber
+    /// comes after there was none.
     ///
     /// It never returns: spawn it.
     ///

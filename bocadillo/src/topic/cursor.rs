@@ -8,8 +8,8 @@ use crate::extract::LastEventId;
 /// Where a subscription begins: now, at the start of the history, or after the event with an id.
 ///
 /// Where what comes from outside decides, turn it into a cursor as it is: a missing or empty id is
-/// [`live`](Self::live), and no text can do harm. An id that cannot be honoured gives one `reset` event, after which the stream goes on
-/// as for a client that comes without an id.
+/// [`live`](Self::live), and no text can do harm. An id that cannot be honoured gives one `reset` event, after which
+/// the stream goes on as for a client that comes without an id.
 ///
 /// # Examples
 ///

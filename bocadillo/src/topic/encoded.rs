@@ -29,7 +29,7 @@ impl Draft {
             return Err(Error::new(
                 Kind::Topic,
                 format!(
-                    "the event has an id of its own (`{id}`), but the topic gives each event its id: put yours into the data"
+                    "the event has an id of its own (`{id}`), but a topic gives its events their ids: put yours into the data"
                 ),
             ));
         }
@@ -139,7 +139,8 @@ impl Encoded {
     }
 }
 
-/// Reads one event back from exactly what [`wire::encode`] writes, or from that with its id in front. `None` for all else.
+/// Reads one event back from exactly what [`wire::encode`] writes, or from that with its id in front. `None` for all
+/// else.
 pub(crate) fn read(wire: &[u8]) -> Option<ServerEvent> {
     let text = std::str::from_utf8(wire).ok()?.strip_suffix("\n\n")?;
     let mut event = ServerEvent {

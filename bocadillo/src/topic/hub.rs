@@ -1,24 +1,19 @@
 //! The hub: which topics there are, and how they are set up.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::time::Instant;
-
-use super::channel::Channel;
 use super::cursor::Cursor;
 use super::engine::Broker;
 use super::history::History;
 use super::memory::Memory;
 use super::notice::Names;
-use super::options::{TopicOptions, fits};
+use super::options::TopicOptions;
 use super::policy::SlowPolicy;
 use super::position::MAX_TOPICS;
+use super::registry::{Engine, Inner, Lease};
 use super::subscription::Subscription;
 use super::{Topic, check_name};
 use crate::error::{Error, Kind, Result};
@@ -47,27 +42,6 @@ use crate::event::EventName;
 #[derive(Clone)]
 pub struct Hub {
     pub(super) inner: Arc<Inner>,
-}
-
-pub(super) struct Inner {
-    pub(super) engine: Engine,
-    pub(super) names: Names,
-    defaults: Arc<TopicOptions>,
-    overrides: Vec<(String, Arc<TopicOptions>)>,
-    channels: RwLock<HashMap<Arc<str>, Arc<Channel>>>,
-    /// Whether the task runs that lets go of what is too old.
-    is_sweeping: AtomicBool,
-    sweep_every: Option<Duration>,
-}
-
-#[derive(Debug)]
-pub(super) enum Engine {
-    Memory(Memory),
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "made by the features that bring a broker")
-    )]
-    Broker(Arc<dyn Broker>),
 }
 
 /// How much a hub holds at a moment: see [`Hub::stats`].
@@ -145,11 +119,11 @@ impl Hub {
 
     /// Several topics in one stream.
     ///
-    /// The id of each event says where all of the topics stand, so that a client resumes in all of them. Each topic is in
-    /// order; events of different topics come in the order in which they reached this node, as far as they are there when the client is
-    /// ready for them. A `reset` or `gap` names the topics that it is about, as `"topics":[…]` in its data. The order in which
-    /// you name the topics does not matter, nor do repetitions; a set with one topic more or less is another one, and an id of it
-    /// gives a `reset`.
+    /// The id of each event says where all of the topics stand, so that a client resumes in all of them. Each topic
+    /// is in order; events of different topics come in the order in which they reached this node, as far as they are
+    /// there when the client is ready for them. A `reset` or `gap` names the topics that it is about, as
+    /// `"topics":[…]` in its data. The order in which you name the topics does not matter, nor do repetitions; a set
+    /// with one topic more or less is another one, and an id of it gives a `reset`.
     ///
     /// The bytes of such a stream differ from any other's, so they are put together for each client.
     ///
@@ -238,192 +212,6 @@ impl fmt::Debug for Hub {
     }
 }
 
-impl Inner {
-    fn all(&self) -> Vec<Arc<Channel>> {
-        self.channels
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
-    }
-
-    fn options(&self, name: &str) -> Arc<TopicOptions> {
-        let special = self
-            .overrides
-            .iter()
-            .find(|(pattern, _)| fits(pattern, name));
-        Arc::clone(special.map_or(&self.defaults, |(_, options)| options))
-    }
-
-    fn channel(&self, name: &str) -> Arc<Channel> {
-        let take = |channel: &Arc<Channel>| {
-            channel.leases.fetch_add(1, Ordering::Relaxed);
-            Arc::clone(channel)
-        };
-        if let Some(channel) = self
-            .channels
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(name)
-        {
-            return take(channel);
-        }
-        let mut channels = self
-            .channels
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(channel) = channels.get(name) {
-            return take(channel);
-        }
-        let start = match &self.engine {
-            Engine::Memory(memory) => Some(memory.start(name)),
-            Engine::Broker(_) => None,
-        };
-        let name: Arc<str> = name.into();
-        let channel = Arc::new(Channel::new(Arc::clone(&name), self.options(&name), start));
-        channels.insert(name, Arc::clone(&channel));
-        take(&channel)
-    }
-
-    /// Lets a topic go that nobody uses and that has no history.
-    fn reap(&self, name: &str) {
-        let mut channels = self
-            .channels
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        let Some(channel) = channels.get(name) else {
-            return;
-        };
-        if channel.leases.load(Ordering::Acquire) > 0 || !channel.is_idle() {
-            return;
-        }
-        if let Engine::Memory(memory) = &self.engine {
-            memory.forget(channel);
-        }
-        channels.remove(name);
-        if channels.len() < channels.capacity() / 8 {
-            channels.shrink_to_fit();
-        }
-    }
-
-    /// For tests that sweep themselves.
-    #[cfg(test)]
-    pub(super) fn stop_sweeper(&self) {
-        self.is_sweeping.store(true, Ordering::Release);
-    }
-
-    /// Sees to it that what gets too old goes, also where nothing happens any more.
-    pub(super) fn keep_swept(self: &Arc<Self>) {
-        let Some(every) = self.sweep_every else {
-            return;
-        };
-        if self.is_sweeping.load(Ordering::Relaxed) || self.is_sweeping.swap(true, Ordering::AcqRel)
-        {
-            return;
-        }
-        let sweeper = Sweeper(Arc::downgrade(self));
-        // Without a runtime nothing expires by itself; whoever publishes or subscribes still sees no event that is too old.
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
-        runtime.spawn(async move {
-            loop {
-                tokio::time::sleep(every).await;
-                let Some(hub) = sweeper.0.upgrade() else {
-                    return;
-                };
-                hub.sweep();
-            }
-        });
-    }
-
-    pub(super) fn sweep(&self) {
-        let now = Instant::now();
-        for channel in self.all() {
-            let mut state = channel.lock();
-            channel.trim(&mut state, now);
-            drop(state);
-            if channel.leases.load(Ordering::Acquire) == 0 && channel.is_idle() {
-                self.reap(channel.name());
-            }
-        }
-    }
-}
-
-/// Whatever ends the sweeping, a runtime's shutdown too, lets it begin again.
-struct Sweeper(Weak<Inner>);
-
-impl Drop for Sweeper {
-    fn drop(&mut self) {
-        if let Some(hub) = self.0.upgrade() {
-            hub.is_sweeping.store(false, Ordering::Release);
-        }
-    }
-}
-
-/// A use of a topic: while there is one, the topic stays.
-pub(super) struct Lease {
-    hub: Arc<Inner>,
-    channel: Arc<Channel>,
-}
-
-impl Lease {
-    fn new(hub: &Arc<Inner>, name: &str) -> Self {
-        Self {
-            hub: Arc::clone(hub),
-            channel: hub.channel(name),
-        }
-    }
-
-    pub(super) fn hub(&self) -> &Arc<Inner> {
-        &self.hub
-    }
-
-    pub(super) fn channel(&self) -> &Arc<Channel> {
-        &self.channel
-    }
-
-    pub(super) fn broker(&self) -> Option<&Arc<dyn Broker>> {
-        match &self.hub.engine {
-            Engine::Memory(_) => None,
-            Engine::Broker(broker) => Some(broker),
-        }
-    }
-}
-
-impl Clone for Lease {
-    fn clone(&self) -> Self {
-        self.channel.leases.fetch_add(1, Ordering::Relaxed);
-        Self {
-            hub: Arc::clone(&self.hub),
-            channel: Arc::clone(&self.channel),
-        }
-    }
-}
-
-impl Deref for Lease {
-    type Target = Channel;
-
-    fn deref(&self) -> &Channel {
-        &self.channel
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if self.channel.leases.fetch_sub(1, Ordering::AcqRel) == 1 && self.channel.is_idle() {
-            self.hub.reap(self.channel.name());
-        }
-    }
-}
-
-impl fmt::Debug for Lease {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&*self.channel, f)
-    }
-}
-
 /// Sets up a [`Hub`].
 ///
 /// # Examples
@@ -463,8 +251,8 @@ impl HubBuilder {
         self
     }
 
-    /// Other options for the topics whose names fit `pattern`, in which `*` stands for any text, slashes too. What is not set
-    /// there is as for all. Of several patterns that fit, the first counts.
+    /// Other options for the topics whose names fit `pattern`, in which `*` stands for any text, slashes too. What is
+    /// not set there is as for all. Of several patterns that fit, the first counts.
     pub fn topics(
         mut self,
         pattern: impl Into<String>,

@@ -15,8 +15,8 @@ use super::position::{Position, Tag};
 pub(super) struct Memory {
     /// Another one in each life of the hub, so that ids of the last one are known for what they are.
     epoch: u64,
-    /// The highest sequence of any topic that has gone. One that comes back begins above it: an old id of it is then one
-    /// of an evicted event, or of the very last one, and never one of a new event.
+    /// The highest sequence of any topic that has gone. One that comes back begins above it: an old id of it is then
+    /// one of an evicted event, or of the very last one, and never one of a new event.
     floor: AtomicU64,
 }
 
@@ -55,8 +55,8 @@ where
     append(channel, drafts)
 }
 
-/// Waits for slow subscribers where the topic's policy says so. Several publishers that wait may go on at once, so that a subscriber may be
-/// cut off a little earlier than one alone would have done it.
+/// Waits for slow subscribers where the topic's policy says so. Several publishers that wait may go on at once, so
+/// that a subscriber may be cut off a little earlier than one alone would have done it.
 pub(super) async fn wait_for_room(channel: &Channel, drafts: &[Draft]) {
     let Some(up_to) = channel.options().slow.blocks() else {
         return;

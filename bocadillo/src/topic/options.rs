@@ -11,7 +11,9 @@ use super::policy::SlowPolicy;
 /// use bocadillo::topic::{History, Hub, SlowPolicy};
 ///
 /// let hub = Hub::builder()
-///     .topics("prices", |topic| topic.history(History::new().events(100)).slow_clients(SlowPolicy::conflate_by_name()))
+///     .topics("prices", |topic| {
+///         topic.history(History::new().events(100)).slow_clients(SlowPolicy::conflate_by_name())
+///     })
 ///     .memory();
 /// ```
 #[derive(Clone, Debug, Default)]

@@ -8,13 +8,13 @@ use crate::event::ServerEvent;
 
 /// What happens to a subscriber that does not keep up with its topic.
 ///
-/// No subscriber has a queue. All read from the topic's one ring of encoded events, each from its own place. The ring holds the
-/// [`History`](super::History), and beyond it what a subscriber has yet to be sent, for as long as that comes to no more than
-/// [`within`](Self::within) so many bytes (1 MiB unless you say otherwise). So:
+/// No subscriber has a queue. All read from the topic's one ring of encoded events, each from its own place. The ring
+/// holds the [`History`](super::History), and beyond it what a subscriber has yet to be sent, for as long as that
+/// comes to no more than [`within`](Self::within) so many bytes (1 MiB unless you say otherwise). So:
 ///
 /// - no event that is still there is ever kept from a subscriber, however late it comes;
-/// - a subscriber that never reads makes the topic hold that many bytes more (plus one event), and a hundred such subscribers make it
-///   hold no more than one does;
+/// - a subscriber that never reads makes the topic hold that many bytes more (plus one event), and a hundred such
+///   subscribers make it hold no more than one does;
 /// - once the ring has let go of an event that a subscriber had yet to be sent, the policy says what becomes of it.
 ///
 /// # Examples
@@ -44,8 +44,8 @@ pub(crate) enum Kind {
 pub(crate) type KeyOf = Arc<dyn Fn(&ServerEvent) -> Option<String> + Send + Sync>;
 
 impl SlowPolicy {
-    /// The stream ends. The client comes back with the id of the last event it has read, and goes on from there as far as
-    /// the history reaches; beyond that it gets a `reset`. This is the default.
+    /// The stream ends. The client comes back with the id of the last event it has read, and goes on from there as
+    /// far as the history reaches; beyond that it gets a `reset`. This is the default.
     ///
     /// # Examples
     ///
@@ -73,8 +73,9 @@ impl SlowPolicy {
         Self::new(Kind::DropOldest)
     }
 
-    /// An event takes the place of an earlier one with the same key that a subscriber has not been sent yet. Who keeps up gets all of
-    /// them, who does not gets the newest for each key; so does a client that comes back, for a replaced event is out of the history too.
+    /// An event takes the place of an earlier one with the same key that a subscriber has not been sent yet. Who
+    /// keeps up gets all of them, who does not gets the newest for each key; so does a client that comes back, for a
+    /// replaced event is out of the history too.
     ///
     /// An event whose key is `None` replaces nothing. Should the newest of all keys be more than fits, the oldest are
     /// dropped with a `gap`, whose number counts those that had been replaced as well.
@@ -113,8 +114,8 @@ impl SlowPolicy {
         Self::conflate(|event| event.get_name().map(|name| name.as_str().to_owned()))
     }
 
-    /// The publisher waits, up to this long, as long as its event would push out another that a subscriber has yet to be sent. After
-    /// that the subscriber is disconnected.
+    /// The publisher waits, up to this long, as long as its event would push out another that a subscriber has yet to
+    /// be sent. After that the subscriber is disconnected.
     ///
     /// With a broker it is the node's own subscribers that its publishers wait for.
     ///
@@ -131,8 +132,8 @@ impl SlowPolicy {
         Self::new(Kind::Block(up_to))
     }
 
-    /// How many bytes a subscriber may have yet to be sent, as they go over the wire. The event that it would get next does not count, so
-    /// that an event larger than this can be sent at all.
+    /// How many bytes a subscriber may have yet to be sent, as they go over the wire. The event that it would get
+    /// next does not count, so that an event larger than this can be sent at all.
     ///
     /// # Examples
     ///

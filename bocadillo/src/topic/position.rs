@@ -5,9 +5,10 @@
 //! several         TAG 1*( "." position [ "-" minor ] )        9bTz00Qe.gO.4.1aZ-2
 //! ```
 //!
-//! The tag is eight letters and digits, made of the topic's name and the engine's epoch, so that an id of another topic, or
-//! of another life of the hub, is known for what it is. Positions are decimal where there is one, and in base 62 where there are
-//! several. All of it are letters, digits, `-` and `.`: nothing that a browser would ask the server's leave for.
+//! The tag is eight letters and digits, made of the topic's name and the engine's epoch, so that an id of another
+//! topic, or of another life of the hub, is known for what it is. Positions are decimal where there is one, and in
+//! base 62 where there are several. All of it are letters, digits, `-` and `.`: nothing that a browser would ask the
+//! server's leave for.
 
 /// How many topics one stream may have, so that its ids stay below 128 bytes.
 pub(crate) const MAX_TOPICS: usize = 8;
@@ -18,7 +19,8 @@ const MAX_TEXT: usize = 255;
 const TAG: usize = 8;
 const TAGS: u64 = 62_u64.pow(TAG as u32);
 
-/// An event's place in its topic, as the engine counts: a sequence, or what Redis has, milliseconds and a sequence in them.
+/// An event's place in its topic, as the engine counts: a sequence, or what Redis has, milliseconds and a sequence in
+/// them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Position {
     pub(crate) major: u64,

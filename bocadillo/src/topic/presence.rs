@@ -4,8 +4,8 @@ use tokio::sync::watch;
 
 use super::Topic;
 
-/// Tells when the first subscriber of a topic comes and when the last one goes, so that an expensive source runs only while
-/// somebody listens. Made by [`Topic::presence`].
+/// Tells when the first subscriber of a topic comes and when the last one goes, so that an expensive source runs only
+/// while somebody listens. Made by [`Topic::presence`].
 ///
 /// It counts the subscribers on this node.
 ///
@@ -69,8 +69,8 @@ impl Presence {
         self.wait(|subscribers| subscribers == 0).await;
     }
 
-    /// Waits until the number of subscribers is another than at the last call, and says what it is now. Changes that undo each other in
-    /// the meantime are not seen.
+    /// Waits until the number of subscribers is another than at the last call, and says what it is now. Changes that
+    /// undo each other in the meantime are not seen.
     ///
     /// # Examples
     ///

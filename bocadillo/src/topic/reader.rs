@@ -5,17 +5,17 @@ use std::fmt;
 use std::sync::MutexGuard;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
 use super::channel::State;
 use super::cursor::Otherwise;
 use super::encoded::Encoded;
 use super::engine::{BoxFuture, Feed, Replay};
-use super::hub::Lease;
 use super::notice::{Notice, Reason};
 use super::position::{Position, Tag};
-use super::ring::{Place, Read, Ring};
+use super::registry::Lease;
+use super::ring::{Place, Read};
+use super::shape::{Shape, fitting};
 use super::waiting::Ticket;
 
 /// How much of a broker's history a reader takes at once; all that it ever holds for itself.
@@ -72,43 +72,9 @@ pub(super) enum Next<T> {
     End,
 }
 
-/// The shapes in which events are read.
-pub(super) trait Shape: Sized {
-    fn read(ring: &mut Ring, next: u64, limit: usize) -> Read<Self>;
-    fn replayed(events: std::collections::vec_deque::Drain<'_, Encoded>) -> Self;
-}
-
-/// One piece, shared by all who read it.
-impl Shape for Bytes {
-    fn read(ring: &mut Ring, next: u64, limit: usize) -> Read<Self> {
-        ring.read(next, limit)
-    }
-
-    fn replayed(mut events: std::collections::vec_deque::Drain<'_, Encoded>) -> Self {
-        if events.len() == 1 {
-            return events.next().map(|event| event.wire).unwrap_or_default();
-        }
-        let mut bytes = BytesMut::new();
-        events.for_each(|event| bytes.extend_from_slice(&event.wire));
-        bytes.freeze()
-    }
-}
-
-/// One by one, with the time at which each reached this node.
-impl Shape for Vec<(Instant, Encoded)> {
-    fn read(ring: &mut Ring, next: u64, limit: usize) -> Read<Self> {
-        ring.take(next, limit)
-    }
-
-    fn replayed(events: std::collections::vec_deque::Drain<'_, Encoded>) -> Self {
-        let now = Instant::now();
-        events.map(|event| (now, event)).collect()
-    }
-}
-
 impl Reader {
-    /// Subscribes. The reader stands at once where the next event will come, which is kept if it turns out to be what its
-    /// cursor asks for.
+    /// Subscribes. The reader stands at once where the next event will come, which is kept if it turns out to be what
+    /// its cursor asks for.
     pub(super) fn new(lease: Lease, otherwise: Otherwise) -> Self {
         let mut state = lease.lock();
         state.subscribers += 1;
@@ -430,17 +396,6 @@ impl Standing {
             }
         }
     }
-}
-
-/// How many events of a queue come to no more than `limit` bytes, or the first alone. `None` where there is none.
-fn fitting(queue: &VecDeque<Encoded>, limit: usize) -> Option<usize> {
-    let mut total = 0;
-    let fitting = queue.iter().take_while(|event| {
-        total += event.wire.len();
-        total <= limit
-    });
-    let events = fitting.count().max(1);
-    (!queue.is_empty()).then_some(events)
 }
 
 impl Drop for Reader {

@@ -1,6 +1,5 @@
 //! A subscription: one or several readers, and what the client is told about its cursor.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,15 +7,15 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
-use tokio::time::Instant;
 use tracing::Span;
 
 use super::cursor::Cursor;
-use super::encoded::{Encoded, read};
-use super::hub::Lease;
+use super::encoded::read;
 use super::notice::{Notice, Reason};
-use super::position::{Position, Tag, read_one, read_several, write_one, write_several};
+use super::position::{Tag, read_one, write_one};
 use super::reader::{Next, Reader};
+use super::registry::Lease;
+use super::several::Several;
 use crate::error::Result;
 use crate::event::{EventId, ServerEvent};
 use crate::feed::{Batch, Source};
@@ -25,8 +24,9 @@ use crate::wire;
 
 /// The events of a topic, or of several, for one subscriber.
 ///
-/// It is a [`Stream`] of events for a generator to loop over, and turns into an [`EventStream`](crate::EventStream), which sends
-/// the shared bytes as they are. It ends only where the topic's policy disconnects clients that are too slow.
+/// It is a [`Stream`] of events for a generator to loop over, and turns into an [`EventStream`](crate::EventStream),
+/// which sends the shared bytes as they are. It ends only where the topic's policy disconnects clients that are too
+/// slow.
 ///
 /// It counts as a subscriber, and is sent what comes, from its making on, whether it is polled or not.
 ///
@@ -64,22 +64,6 @@ enum Readers {
     Several(Several),
 }
 
-/// Readers of several topics, by name.
-struct Several {
-    readers: Vec<Reader>,
-    tag: Tag,
-    /// What the client has got of each topic.
-    sent: Vec<Position>,
-    /// What has been taken, on its way out.
-    queue: VecDeque<(usize, Item)>,
-    has_ended: bool,
-}
-
-enum Item {
-    Event(Encoded),
-    Notice(Notice),
-}
-
 impl Subscription {
     pub(super) fn new(leases: Vec<Lease>, cursor: Cursor) -> Self {
         let mut readers: Vec<_> = leases
@@ -90,15 +74,7 @@ impl Subscription {
             Some(reader) if readers.is_empty() => Readers::One(reader),
             last => {
                 readers.extend(last);
-                let sent = vec![Position::default(); readers.len()];
-                let queue = VecDeque::new();
-                Readers::Several(Several {
-                    readers,
-                    tag: Tag::of_all(std::iter::empty()),
-                    sent,
-                    queue,
-                    has_ended: false,
-                })
+                Readers::Several(Several::new(readers))
             }
         };
         let mut subscription = Self {
@@ -149,7 +125,8 @@ impl Subscription {
         Poll::Ready(())
     }
 
-    /// The next events as they go over the wire: about `limit` bytes where there is more than one. `None` once it has ended.
+    /// The next events as they go over the wire: about `limit` bytes where there is more than one. `None` once it has
+    /// ended.
     pub(crate) fn poll_wire(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Option<Bytes>> {
         ready!(self.poll_open(cx));
         if self.has_ended {
@@ -199,8 +176,8 @@ impl Subscription {
 
     /// The id from which a client would go on that has got all that has come out of this subscription so far.
     ///
-    /// It is that of the last event; before the first event it says where the subscription has begun. `None` with a broker that
-    /// has not been reached yet.
+    /// It is that of the last event; before the first event it says where the subscription has begun. `None` with a
+    /// broker that has not been reached yet.
     ///
     /// # Examples
     ///
@@ -238,151 +215,16 @@ impl Subscription {
     }
 }
 
-fn event_id(text: Vec<u8>) -> Option<EventId> {
+pub(super) fn event_id(text: Vec<u8>) -> Option<EventId> {
     EventId::try_from(String::from_utf8(text).ok()?).ok()
 }
 
 /// What a cursor says, if it is one for what has this tag.
-fn known<T>(cursor: Option<(Tag, T)>, tag: Option<Tag>) -> Result<T, Reason> {
+pub(super) fn known<T>(cursor: Option<(Tag, T)>, tag: Option<Tag>) -> Result<T, Reason> {
     match cursor {
         None => Err(Reason::Unreadable),
         Some((other, _)) if Some(other) != tag => Err(Reason::Epoch),
         Some((_, position)) => Ok(position),
-    }
-}
-
-impl Several {
-    fn tag(&self) -> Tag {
-        Tag::of_all(self.readers.iter().filter_map(Reader::tag))
-    }
-
-    fn open(&mut self, after: Option<&str>) -> Option<(Notice, Vec<Arc<str>>)> {
-        self.tag = self.tag();
-        let cursor = match after.map(|text| known(read_several(text), Some(self.tag))) {
-            None => None,
-            Some(Ok(positions)) if positions.len() == self.readers.len() => Some(Ok(positions)),
-            Some(Ok(_)) => Some(Err(Reason::Unreadable)),
-            Some(Err(reason)) => Some(Err(reason)),
-        };
-        let mut reset: Option<(Notice, Vec<Arc<str>>)> = None;
-        for (at, reader) in self.readers.iter_mut().enumerate() {
-            let outcome = match &cursor {
-                Some(Ok(positions)) => reader.begin_after(positions[at]),
-                Some(Err(reason)) => {
-                    reader.begin();
-                    Err(*reason)
-                }
-                None => {
-                    reader.begin();
-                    Ok(())
-                }
-            };
-            self.sent[at] = reader.position();
-            if let Err(reason) = outcome {
-                let (_, topics) = reset.get_or_insert((Notice::Reset(reason), Vec::new()));
-                topics.push(Arc::clone(reader.lease().name()));
-            }
-        }
-        reset
-    }
-
-    fn write_id(&self, out: &mut Vec<u8>) {
-        write_several(self.tag, &self.sent, out);
-    }
-
-    fn poll_wire(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Option<Bytes>> {
-        if self.queue.is_empty() && !self.has_ended {
-            self.fill(cx, limit);
-        }
-        if self.queue.is_empty() {
-            return if self.has_ended {
-                Poll::Ready(None)
-            } else {
-                Poll::Pending
-            };
-        }
-        let mut bytes = BytesMut::new();
-        let mut id = Vec::new();
-        while let Some((at, item)) = self.queue.pop_front() {
-            self.write(at, item, &mut id, &mut bytes);
-            if self
-                .queue
-                .front()
-                .is_none_or(|(_, next)| bytes.len() + next.size() > limit)
-            {
-                break;
-            }
-        }
-        Poll::Ready(Some(bytes.freeze()))
-    }
-
-    /// Takes from each topic what is there, and puts it into the order in which it came.
-    fn fill(&mut self, cx: &mut Context<'_>, limit: usize) {
-        let limit = limit / self.readers.len();
-        let mut taken: Vec<(Option<Instant>, usize, Item)> = Vec::new();
-        for (at, reader) in self.readers.iter_mut().enumerate() {
-            match reader.poll::<Vec<(Instant, Encoded)>>(cx, limit) {
-                Poll::Pending => {}
-                Poll::Ready(Next::Events(events)) => {
-                    taken.extend(
-                        events
-                            .into_iter()
-                            .map(|(time, event)| (Some(time), at, Item::Event(event))),
-                    );
-                }
-                Poll::Ready(Next::Notice(notice)) => taken.push((None, at, Item::Notice(notice))),
-                Poll::Ready(Next::End) => self.has_ended = true,
-            }
-        }
-        // Stable, so that each topic stays in order. A notice comes before the events that it explains: it is alone of its topic.
-        taken.sort_by_key(|(time, ..)| *time);
-        self.queue
-            .extend(taken.into_iter().map(|(_, at, item)| (at, item)));
-    }
-
-    fn write(&mut self, at: usize, item: Item, id: &mut Vec<u8>, out: &mut BytesMut) {
-        id.clear();
-        match item {
-            Item::Event(event) => {
-                self.sent[at] = event.position;
-                self.write_id(id);
-                out.reserve(event.payload().len() + id.len() + "id: \n".len());
-                out.extend_from_slice(b"id: ");
-                out.extend_from_slice(id);
-                out.extend_from_slice(b"\n");
-                out.extend_from_slice(event.payload());
-            }
-            Item::Notice(notice) => {
-                let reader = &self.readers[at];
-                self.sent[at] = reader.position();
-                let mut topics = vec![Arc::clone(reader.lease().name())];
-                // A broker that comes back empty does so for all of its topics: one `reset` speaks for those that are known by now.
-                while let Some((other, Item::Notice(next))) = self.queue.front()
-                    && *next == notice
-                    && matches!(notice, Notice::Reset(_))
-                {
-                    let reader = &self.readers[*other];
-                    self.sent[*other] = reader.position();
-                    topics.push(Arc::clone(reader.lease().name()));
-                    self.queue.pop_front();
-                }
-                self.tag = self.tag();
-                self.write_id(id);
-                let mut event = notice.event(&self.readers[at].lease().hub().names, &topics);
-                event.id = event_id(std::mem::take(id));
-                wire::encode(&event, out);
-            }
-        }
-    }
-}
-
-impl Item {
-    /// About how many bytes it takes.
-    fn size(&self) -> usize {
-        match self {
-            Self::Event(event) => event.wire.len(),
-            Self::Notice(_) => 0,
-        }
     }
 }
 

@@ -11,7 +11,8 @@ pub(crate) struct Waiting {
     free: Vec<usize>,
 }
 
-/// A reader's slot, which it keeps until the next event: a stream that is polled for other reasons does not queue up twice.
+/// A reader's slot, which it keeps until the next event: a stream that is polled for other reasons does not queue up
+/// twice.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     round: u64,

@@ -229,8 +229,8 @@ fn schedules(length: u32) -> impl Iterator<Item = Vec<Step>> {
     })
 }
 
-/// A client has got events up to `after` when it subscribes; three are published before, and the node is told of the topic
-/// once `known` of them are there. Whatever happens then in whatever order: it gets each once, in order.
+/// A client has got events up to `after` when it subscribes; three are published before, and the node is told of the
+/// topic once `known` of them are there. Whatever happens then in whatever order: it gets each once, in order.
 #[track_caller]
 fn check_join(after: Option<u64>, known: u64, history: usize, schedule: &[Step]) {
     let mut world = World::new(history, 1 << 20);
@@ -274,7 +274,8 @@ fn replay_joins_live_in_each_interleaving() {
     }
 }
 
-/// The ring lets go of each event at once, unless a reader stands there: those who replay have to go back to the broker.
+/// The ring lets go of each event at once, unless a reader stands there: those who replay have to go back to the
+/// broker.
 #[test]
 fn replay_joins_a_ring_that_moves_on_in_each_interleaving() {
     for schedule in schedules(6) {
@@ -363,7 +364,8 @@ fn an_id_that_the_broker_never_gave_is_a_reset() {
     assert_eq!(got, [r#"{"reason":"epoch"}"#, "2"]);
 }
 
-/// The broker comes back empty at each point of a replay and of live delivery: one reset for each client, then the new events.
+/// The broker comes back empty at each point of a replay and of live delivery: one reset for each client, then the
+/// new events.
 #[test]
 fn a_new_epoch_is_one_reset_at_each_point() {
     for cursor in [Cursor::live(), Cursor::start(), Cursor::after("id")] {

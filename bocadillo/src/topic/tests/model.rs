@@ -1,7 +1,7 @@
 //! The model test: the real thing against a simple sequential model, under ten thousand random schedules.
 //!
-//! The model keeps plain lists, searches them from the front, and follows the documented rules word by word: what the history is, what is
-//! kept for slow subscribers, what a cursor gives, what a policy does.
+//! The model keeps plain lists, searches them from the front, and follows the documented rules word by word: what the
+//! history is, what is kept for slow subscribers, what a cursor gives, what a policy does.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
@@ -524,8 +524,8 @@ impl World {
         Some(Taken::Events(taken))
     }
 
-    /// What the client is sent next, by the model: `None` is nothing yet, `Some(empty)` is the end. A batch that others have got
-    /// may be shorter than it could be: `most` says how many events it had.
+    /// What the client is sent next, by the model: `None` is nothing yet, `Some(empty)` is the end. A batch that
+    /// others have got may be shorter than it could be: `most` says how many events it had.
     fn expected(&mut self, client: usize, limit: usize, most: usize) -> Option<Vec<Sent>> {
         let client = &mut self.clients[client];
         if let Some(opening) = client.opening.take() {

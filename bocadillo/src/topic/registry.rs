@@ -1,0 +1,225 @@
+//! What a hub shares with all who use it: the topics that there are, from their first use to the end of their history.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use super::channel::Channel;
+use super::engine::Broker;
+use super::memory::Memory;
+use super::notice::Names;
+use super::options::{TopicOptions, fits};
+
+pub(super) struct Inner {
+    pub(super) engine: Engine,
+    pub(super) names: Names,
+    pub(super) defaults: Arc<TopicOptions>,
+    pub(super) overrides: Vec<(String, Arc<TopicOptions>)>,
+    pub(super) channels: RwLock<HashMap<Arc<str>, Arc<Channel>>>,
+    /// Whether the task runs that lets go of what is too old.
+    pub(super) is_sweeping: AtomicBool,
+    pub(super) sweep_every: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub(super) enum Engine {
+    Memory(Memory),
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "made by the features that bring a broker")
+    )]
+    Broker(Arc<dyn Broker>),
+}
+
+impl Inner {
+    pub(super) fn all(&self) -> Vec<Arc<Channel>> {
+        self.channels
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    fn options(&self, name: &str) -> Arc<TopicOptions> {
+        let special = self
+            .overrides
+            .iter()
+            .find(|(pattern, _)| fits(pattern, name));
+        Arc::clone(special.map_or(&self.defaults, |(_, options)| options))
+    }
+
+    fn channel(&self, name: &str) -> Arc<Channel> {
+        let take = |channel: &Arc<Channel>| {
+            channel.leases.fetch_add(1, Ordering::Relaxed);
+            Arc::clone(channel)
+        };
+        if let Some(channel) = self
+            .channels
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+        {
+            return take(channel);
+        }
+        let mut channels = self
+            .channels
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(channel) = channels.get(name) {
+            return take(channel);
+        }
+        let start = match &self.engine {
+            Engine::Memory(memory) => Some(memory.start(name)),
+            Engine::Broker(_) => None,
+        };
+        let name: Arc<str> = name.into();
+        let channel = Arc::new(Channel::new(Arc::clone(&name), self.options(&name), start));
+        channels.insert(name, Arc::clone(&channel));
+        take(&channel)
+    }
+
+    /// Lets a topic go that nobody uses and that has no history.
+    fn reap(&self, name: &str) {
+        let mut channels = self
+            .channels
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(channel) = channels.get(name) else {
+            return;
+        };
+        if channel.leases.load(Ordering::Acquire) > 0 || !channel.is_idle() {
+            return;
+        }
+        if let Engine::Memory(memory) = &self.engine {
+            memory.forget(channel);
+        }
+        channels.remove(name);
+        if channels.len() < channels.capacity() / 8 {
+            channels.shrink_to_fit();
+        }
+    }
+
+    /// For tests that sweep themselves.
+    #[cfg(test)]
+    pub(super) fn stop_sweeper(&self) {
+        self.is_sweeping.store(true, Ordering::Release);
+    }
+
+    /// Sees to it that what gets too old goes, also where nothing happens any more.
+    pub(super) fn keep_swept(self: &Arc<Self>) {
+        let Some(every) = self.sweep_every else {
+            return;
+        };
+        if self.is_sweeping.load(Ordering::Relaxed) || self.is_sweeping.swap(true, Ordering::AcqRel)
+        {
+            return;
+        }
+        let sweeper = Sweeper(Arc::downgrade(self));
+        // Without a runtime nothing expires by itself; whoever publishes or subscribes still sees no event that is
+        // too old.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                let Some(hub) = sweeper.0.upgrade() else {
+                    return;
+                };
+                hub.sweep();
+            }
+        });
+    }
+
+    pub(super) fn sweep(&self) {
+        let now = Instant::now();
+        for channel in self.all() {
+            let mut state = channel.lock();
+            channel.trim(&mut state, now);
+            drop(state);
+            if channel.leases.load(Ordering::Acquire) == 0 && channel.is_idle() {
+                self.reap(channel.name());
+            }
+        }
+    }
+}
+
+/// Whatever ends the sweeping, a runtime's shutdown too, lets it begin again.
+struct Sweeper(Weak<Inner>);
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        if let Some(hub) = self.0.upgrade() {
+            hub.is_sweeping.store(false, Ordering::Release);
+        }
+    }
+}
+
+/// A use of a topic: while there is one, the topic stays.
+pub(super) struct Lease {
+    hub: Arc<Inner>,
+    channel: Arc<Channel>,
+}
+
+impl Lease {
+    pub(super) fn new(hub: &Arc<Inner>, name: &str) -> Self {
+        Self {
+            hub: Arc::clone(hub),
+            channel: hub.channel(name),
+        }
+    }
+
+    pub(super) fn hub(&self) -> &Arc<Inner> {
+        &self.hub
+    }
+
+    pub(super) fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
+    pub(super) fn broker(&self) -> Option<&Arc<dyn Broker>> {
+        match &self.hub.engine {
+            Engine::Memory(_) => None,
+            Engine::Broker(broker) => Some(broker),
+        }
+    }
+}
+
+impl Clone for Lease {
+    fn clone(&self) -> Self {
+        self.channel.leases.fetch_add(1, Ordering::Relaxed);
+        Self {
+            hub: Arc::clone(&self.hub),
+            channel: Arc::clone(&self.channel),
+        }
+    }
+}
+
+impl Deref for Lease {
+    type Target = Channel;
+
+    fn deref(&self) -> &Channel {
+        &self.channel
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.channel.leases.fetch_sub(1, Ordering::AcqRel) == 1 && self.channel.is_idle() {
+            self.hub.reap(self.channel.name());
+        }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.channel, f)
+    }
+}
