@@ -4,16 +4,14 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::mem;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context as Poller, Poll, Waker, ready};
+use std::task::{Context as Poller, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
-use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::context::Context;
+use crate::context::{Context, Drained};
 use crate::error::Error;
 use crate::event::ServerEvent;
 use crate::feed::{Batch, Feed, Payload};
@@ -140,10 +138,7 @@ pin_project_lite::pin_project! {
         #[pin]
         timer: Option<Sleep>,
         #[pin]
-        drained: Option<WaitForCancellationFutureOwned>,
-        // The waker that `drained` wakes; while it stays the same `drained` need not be polled, which takes a lock.
-        drained_wakes: Option<Waker>,
-        context: Option<Arc<Context>>,
+        drained: Option<Drained>,
         // Whether hyper had the time to write all that came before a broken end.
         flushed: bool,
     }
@@ -179,7 +174,7 @@ impl<T: Framing> StreamBody<T> {
         let context = Context::current();
         if let Some(context) = &context {
             feed.options = mem::take(&mut feed.options).or(&context.options);
-            feed.clean_ups = Some(context.tracker.clone());
+            feed.clean_ups = Some(context.clean_ups.clone());
         }
         let mut batch = Batch::default();
         if T::COMMENTS
@@ -195,9 +190,7 @@ impl<T: Framing> StreamBody<T> {
             last_write: None,
             expires: None,
             timer: None,
-            drained: context.as_deref().map(Context::drained),
-            drained_wakes: None,
-            context,
+            drained: context.as_ref().map(Context::drained),
             flushed: false,
         }
     }
@@ -236,24 +229,6 @@ impl<T: Framing> StreamBody<T> {
         this.feed.disconnect();
         *this.end = Some(End::InOrder);
         end.into_frame()
-    }
-
-    /// Ready when the server drains.
-    fn poll_drained(self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<()> {
-        let mut this = self.project();
-        let Some(drained) = this.drained.as_mut().as_pin_mut() else {
-            return Poll::Pending;
-        };
-        if this
-            .drained_wakes
-            .as_ref()
-            .is_some_and(|waker| waker.will_wake(cx.waker()))
-        {
-            return Poll::Pending;
-        }
-        ready!(drained.poll(cx));
-        *this.drained_wakes = Some(cx.waker().clone());
-        Poll::Pending
     }
 
     /// Ready when the timer has something to say.
@@ -311,10 +286,8 @@ impl<T: Framing> HttpBody for StreamBody<T> {
                 .and_then(|lifetime| now.checked_add(jittered(lifetime)));
         }
         if self.end.is_none()
-            && self
-                .context
-                .as_ref()
-                .is_some_and(|context| context.is_draining())
+            && let Some(drained) = self.as_mut().project().drained.as_pin_mut()
+            && drained.poll(cx).is_ready()
         {
             return Poll::Ready(self.leave(T::drained()));
         }
@@ -338,9 +311,6 @@ impl<T: Framing> HttpBody for StreamBody<T> {
         }
         if self.batch.own.capacity() > KEPT {
             self.as_mut().project().batch.own = BytesMut::new();
-        }
-        if self.as_mut().poll_drained(cx).is_ready() {
-            return Poll::Ready(self.leave(T::drained()));
         }
         Poll::Ready(match ready!(self.as_mut().poll_timer(cx)) {
             Timer::Silent => Some(Ok(Frame::data(Bytes::from_static(wire::KEEP_ALIVE)))),

@@ -80,6 +80,9 @@ impl<C: AsyncRead + Unpin> AsyncRead for Rewound<C> {
         self.head.advance(length);
         if self.head.is_empty() {
             self.head = BytesMut::new();
+            // What stands behind it, into the same buffer: hyper would make a larger one for a second read. An error
+            // comes again with that one.
+            let _ = Pin::new(&mut self.connection).poll_read(cx, buf);
         }
         Poll::Ready(Ok(()))
     }

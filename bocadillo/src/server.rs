@@ -15,11 +15,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use crate::app::{App, AppService, Limits};
+use crate::context::Context;
 use crate::error::{Error, Result, chain};
 use crate::listener::Listener;
 use crate::protocol::{Protocol, detect};
@@ -111,7 +113,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future stops the accept loop alone; connections live on.
+    /// Dropping the future stops the accept loop and cuts all connections.
     pub async fn serve_until(
         self,
         listener: impl Listener,
@@ -129,20 +131,25 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         let address = listener.address().map_err(Error::listen)?;
         let infos: Vec<_> = self.route_infos().collect();
         let limits = self.limits;
-        let server = Server::new(self.into_service()?, limits);
+        let server = Arc::new(Server::new(self.into_service()?, limits));
         tracing::info!("listening on {address}");
         infos.iter().for_each(|info| tracing::info!("{info}"));
 
+        let mut connections = JoinSet::new();
         let mut stop = pin!(stop);
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
+                Some(_) = connections.join_next() => continue,
                 () = &mut stop => break,
             };
             match accepted {
-                Ok((connection, peer)) => server.spawn(connection, peer, L::is_hung_up),
+                Ok((connection, peer)) => {
+                    let server = Arc::clone(&server);
+                    connections.spawn(server.serve(connection, peer, L::is_hung_up));
+                }
                 Err(error) if concerns_one_connection(&error) => {
-                    tracing::debug!(%error, "a connection was lost")
+                    tracing::debug!(%error, "a connection was lost");
                 }
                 Err(error) => {
                     tracing::error!(%error, "no connection can be taken; trying again in a second");
@@ -155,9 +162,42 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         }
         // From here on a load balancer, or the next process on this port, gets the new ones.
         drop(listener);
-        server.drain(limits.shutdown_timeout, hurry).await;
+        drain(
+            &server.service.context,
+            connections,
+            limits.shutdown_timeout,
+            hurry,
+        )
+        .await;
         Ok(())
     }
+}
+
+/// Ends the streams and waits for what is under way; cuts the connections that are left after that.
+async fn drain(
+    context: &Context,
+    mut connections: JoinSet<()>,
+    wait: Duration,
+    hurry: impl Future<Output = ()>,
+) {
+    context.drain();
+    context.clean_ups.close();
+    let ended = async {
+        while connections.join_next().await.is_some() {}
+        context.clean_ups.wait().await;
+    };
+    tokio::select! {
+        () = ended => return,
+        () = sleep(wait) => {}
+        () = hurry => {}
+    }
+    let (connections, clean_ups) = (connections.len(), context.clean_ups.len());
+    tracing::warn!(
+        connections,
+        clean_ups,
+        ?wait,
+        "not all ended in time; connections are cut"
+    );
 }
 
 fn concerns_one_connection(error: &io::Error) -> bool {
@@ -169,14 +209,11 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 }
 
 /// What all connections share.
-#[derive(Clone)]
 struct Server {
     service: AppService,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
     header_timeout: Duration,
-    /// Ends the connections that a drain could not wait for.
-    cut: CancellationToken,
 }
 
 impl Server {
@@ -201,35 +238,24 @@ impl Server {
             http1,
             http2,
             header_timeout: limits.header_timeout,
-            cut: CancellationToken::new(),
         }
     }
 
-    fn spawn<C>(&self, connection: C, peer: Option<SocketAddr>, is_hung_up: fn(&C) -> bool)
-    where
+    async fn serve<C>(
+        self: Arc<Self>,
+        connection: C,
+        peer: Option<SocketAddr>,
+        is_hung_up: fn(&C) -> bool,
+    ) where
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let server = self.clone();
-        self.service.context.tracker.spawn(async move {
-            let cut = server.cut.clone();
-            tokio::select! {
-                biased;
-                () = cut.cancelled() => {}
-                () = server.serve(connection, peer, is_hung_up) => {}
-            }
-        });
-    }
-
-    async fn serve<C>(self, connection: C, peer: Option<SocketAddr>, is_hung_up: fn(&C) -> bool)
-    where
-        C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let context = Arc::clone(&self.service.context);
-        let drained = pin!(context.drained());
+        let mut drained = pin!(self.service.context.drained());
+        // Boxed, so that an idle connection does not hold the room for it.
+        let detected = Box::pin(timeout(self.header_timeout, detect(connection, is_hung_up)));
         let detected = tokio::select! {
-            detected = timeout(self.header_timeout, detect(connection, is_hung_up)) => detected,
+            detected = detected => detected,
             // Nothing has been asked yet.
-            () = context.drained() => return,
+            () = &mut drained => return,
         };
         let (protocol, connection) = match detected {
             Ok(Ok(detected)) => detected,
@@ -239,17 +265,20 @@ impl Server {
             Err(_) => return tracing::debug!("a connection was cut: it asked for nothing in time"),
         };
         let connection = TokioIo::new(connection);
-        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer));
-            self.service.clone().call(request)
+        let service = hyper::service::service_fn({
+            let service = self.service.clone();
+            move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(Peer(peer));
+                service.clone().call(request)
+            }
         });
         let served = match protocol {
             Protocol::Http1 => {
-                let mut serving = pin!(
-                    self.http1
-                        .serve_connection(connection, service)
-                        .with_upgrades()
-                );
+                let serving = self
+                    .http1
+                    .serve_connection(connection, service)
+                    .with_upgrades();
+                let mut serving = pin!(serving);
                 match select(serving.as_mut(), drained).await {
                     Either::Left((served, _)) => served,
                     Either::Right(_) => {
@@ -259,7 +288,8 @@ impl Server {
                 }
             }
             Protocol::Http2 => {
-                let mut serving = pin!(self.http2.serve_connection(connection, service));
+                // Boxed, so that it takes no room of the others.
+                let mut serving = Box::pin(self.http2.serve_connection(connection, service));
                 match select(serving.as_mut(), drained).await {
                     Either::Left((served, _)) => served,
                     Either::Right(_) => {
@@ -272,23 +302,5 @@ impl Server {
         if let Err(error) = served {
             tracing::debug!(error = %chain(&error), "a connection ended with an error");
         }
-    }
-
-    async fn drain(&self, wait: Duration, hurry: impl Future<Output = ()>) {
-        let context = &self.service.context;
-        context.drain();
-        context.tracker.close();
-        tokio::select! {
-            () = context.tracker.wait() => return,
-            () = sleep(wait) => {}
-            () = hurry => {}
-        }
-        let left = context.tracker.len();
-        tracing::warn!(
-            left,
-            ?wait,
-            "connections or clean-ups did not end in time and are cut"
-        );
-        self.cut.cancel();
     }
 }

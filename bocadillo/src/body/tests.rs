@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use http_body_util::BodyExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
@@ -228,8 +230,8 @@ async fn a_drain_ends_events_in_order_and_breaks_bytes() {
             .expect("not the end")
             .is_err()
     );
-    context.tracker.close();
-    context.tracker.wait().await;
+    context.clean_ups.close();
+    context.clean_ups.wait().await;
     assert_eq!(
         reported.await,
         Ok(Err(crate::ClientDisconnect)),
