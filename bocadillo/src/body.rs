@@ -47,7 +47,6 @@ impl Body {
     }
 
     /// As the type that axum and its layers know.
-    #[must_use]
     pub fn into_axum(self) -> axum_core::body::Body {
         match self.0 {
             Kind::Events(body) => axum_core::body::Body::new(body),

@@ -135,6 +135,10 @@ impl<S: Send + Sync> RouteRequest<S> {
     /// # Errors
     ///
     /// A 400 that names the parameter.
+    #[allow(
+        clippy::result_large_err,
+        reason = "an answer is made once for a request, and goes out as it is"
+    )]
     pub fn path_parameter<T: PathParameter>(
         &self,
         name: &'static str,

@@ -84,13 +84,11 @@ impl TestClient {
     }
 
     /// Begins a `GET` request.
-    #[must_use]
     pub fn get(&self, path: &str) -> TestRequest {
         self.request(Method::GET, path)
     }
 
     /// Begins a `POST` request.
-    #[must_use]
     pub fn post(&self, path: &str) -> TestRequest {
         self.request(Method::POST, path)
     }
@@ -100,7 +98,6 @@ impl TestClient {
     /// # Panics
     ///
     /// When `path` is no URI: it is the test's own mistake.
-    #[must_use]
     #[track_caller]
     pub fn request(&self, method: Method, path: &str) -> TestRequest {
         let uri = path

@@ -191,7 +191,7 @@ async fn an_error_ends_the_body_in_order_and_shows_what_was_asked_for() {
 async fn a_panic_breaks_the_body_after_what_was_sent() {
     let mut body = body(event_stream(|y| async move {
         y.send("one").await;
-        None::<()>.expect("something wrong");
+        "one".parse::<u8>().map(drop).expect("this is to panic");
     }));
     assert_eq!(frame(&mut body).await.as_deref(), Some("data: one\n\n"));
     assert!(body.frame().await.expect("not the end").is_err());
