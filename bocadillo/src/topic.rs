@@ -388,5 +388,10 @@ impl fmt::Debug for Topic {
 #[cfg(test)]
 mod tests {
     mod broker;
+    mod hostile;
+    mod lifetimes;
     mod model;
+    mod policies;
+    mod threads;
+    mod wakers;
 }

@@ -58,7 +58,7 @@ impl Channel {
             name,
             leases: AtomicUsize::new(0),
             state: Mutex::new(State {
-                ring: Ring::new(floor, options.slow.conflates()),
+                ring: Ring::new(floor, &options.slow),
                 tag: start.map(|(tag, _)| tag),
                 waiting: Waiting::default(),
                 generation: 0,

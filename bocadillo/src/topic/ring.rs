@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::encoded::Encoded;
 use super::history::History;
+use super::policy::SlowPolicy;
 use super::position::Position;
 
 mod read;
@@ -39,6 +40,8 @@ pub(crate) struct Ring {
     /// Readers that have all there is, and readers in all.
     at_head: usize,
     readers: usize,
+    /// Whether readers that have lost events go on with the oldest that are left, which are kept for them.
+    carries: bool,
     /// The newest event of each key. `None` where the topic does not conflate.
     newest: Option<HashMap<Arc<str>, u64>>,
     batch: Option<Batch>,
@@ -72,7 +75,11 @@ pub(crate) enum Place {
 
 impl Ring {
     /// An empty ring, for the events after `floor`.
-    pub(crate) fn new(floor: Position, conflates: bool) -> Self {
+    pub(crate) fn new(floor: Position, policy: &SlowPolicy) -> Self {
+        Self::with(floor, policy.goes_on(), policy.conflates())
+    }
+
+    fn with(floor: Position, carries: bool, conflates: bool) -> Self {
         Self {
             entries: VecDeque::new(),
             head: 0,
@@ -84,6 +91,7 @@ impl Ring {
             end: 0,
             at_head: 0,
             readers: 0,
+            carries,
             newest: conflates.then(HashMap::new),
             batch: None,
         }
@@ -175,18 +183,21 @@ impl Ring {
         let Some(entry) = self.entries.pop_front() else {
             return;
         };
-        if entry.event.is_superseded() {
+        if self.carries || entry.event.is_superseded() {
             match self.entries.front_mut() {
                 Some(front) => front.readers += entry.readers,
                 None => self.at_head += entry.readers,
             }
+        } else {
+            self.readers -= entry.readers;
+        }
+        if entry.event.is_superseded() {
             return;
         }
         self.live -= 1;
         self.bytes -= entry.event.wire.len();
         self.lost = entry.index + 1;
         self.floor = entry.event.position;
-        self.readers -= entry.readers;
         if let Some(newest) = &mut self.newest
             && let Some(key) = &entry.event.key
             && newest.get(key) == Some(&entry.index)
@@ -239,7 +250,7 @@ impl Ring {
             head: self.head,
             lost: self.head,
             end: self.end,
-            ..Self::new(floor, self.newest.is_some())
+            ..Self::with(floor, self.carries, self.newest.is_some())
         };
     }
 
@@ -320,9 +331,9 @@ impl Ring {
         *self.count(index) += 1;
     }
 
-    /// No longer counts a reader that stands at `index`; one whose place is lost is not counted any more.
+    /// No longer counts a reader that stands at `index`.
     pub(crate) fn leave(&mut self, index: u64) {
-        if index < self.lost {
+        if index < self.lost && !self.carries {
             return;
         }
         self.readers -= 1;

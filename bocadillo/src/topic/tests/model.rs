@@ -108,10 +108,9 @@ impl ModelTopic {
     fn trim(&mut self, rules: &Rules, now: Instant) {
         while !self.kept.is_empty() && self.history_start(rules, now) > 0 {
             let front = &self.kept[0];
-            let is_wanted = self
-                .readers
-                .iter()
-                .any(|(_, next)| *next > self.lost && *next <= front.sequence);
+            let is_wanted = self.readers.iter().any(|(_, next)| {
+                *next <= front.sequence && (*next > self.lost || rules.slow != Slow::Disconnect)
+            });
             if is_wanted && self.total() - front.size <= rules.bound {
                 break;
             }

@@ -1,0 +1,181 @@
+//! Topics that come and go, presence, age.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::StreamExt;
+
+use super::super::hub::Stats;
+use super::super::{Cursor, History, Hub};
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_topics_come_and_go() {
+    let hub = Hub::builder()
+        .history(History::new().age(Duration::from_secs(60)))
+        .memory();
+    for round in 0..3 {
+        for user in 0..10_000 {
+            let topic = hub.topic(format!("users/{user}")).unwrap();
+            topic.publish("x".repeat(100)).await.unwrap();
+            let mut subscription = topic.subscribe(Cursor::start());
+            assert_eq!(
+                subscription.next().await.unwrap().get_data().unwrap().len(),
+                100
+            );
+        }
+        let stats = hub.stats();
+        assert_eq!(
+            (stats.topics, stats.subscribers, stats.events),
+            (10_000, 0, 10_000),
+            "round {round}"
+        );
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        assert_eq!(
+            hub.stats(),
+            Stats::default(),
+            "the history was too old, and nobody listened"
+        );
+        assert!(
+            hub.inner.channels.read().unwrap().capacity() < 100,
+            "the list has shrunk too"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_stays_for_its_handle_its_subscriber_and_its_history() {
+    let hub = Hub::builder()
+        .history(History::none())
+        .topics("kept", |topic| {
+            topic.history(History::new().age(Duration::from_secs(10)))
+        })
+        .memory();
+    let handle = hub.topic("x").unwrap();
+    let clone = handle.clone();
+    drop(handle);
+    assert_eq!(hub.stats().topics, 1);
+    let subscription = clone.subscribe(None::<&str>);
+    drop(clone);
+    assert_eq!(hub.stats().topics, 1);
+    drop(subscription);
+    assert_eq!(hub.stats().topics, 0);
+
+    hub.topic("kept").unwrap().publish("x").await.unwrap();
+    assert_eq!(hub.stats().topics, 1);
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert_eq!(hub.stats().topics, 1);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(hub.stats().topics, 0);
+}
+
+/// A topic that was gone knows what is missing, and whom nothing is missing.
+#[tokio::test(start_paused = true)]
+async fn ids_of_a_topic_that_was_gone_are_understood() {
+    let hub = Hub::builder()
+        .history(History::new().age(Duration::from_secs(10)))
+        .memory();
+    let first = hub.topic("x").unwrap().publish("1").await.unwrap();
+    let second = hub.topic("x").unwrap().publish("2").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(hub.stats().topics, 0);
+    let mut up_to_date = hub.topic("x").unwrap().subscribe(second);
+    let mut behind = hub.topic("x").unwrap().subscribe(first);
+    let third = hub.topic("x").unwrap().publish("3").await.unwrap();
+    assert_eq!(up_to_date.next().await.unwrap().get_data(), Some("3"));
+    assert_eq!(
+        behind.next().await.unwrap().get_data(),
+        Some(r#"{"reason":"evicted"}"#)
+    );
+    let event = behind.next().await.unwrap();
+    assert_eq!(
+        (event.get_data(), event.get_id()),
+        (Some("3"), Some(&third))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_old_is_not_replayed_however_seldom_it_is_swept() {
+    let hub = Hub::builder()
+        .history(History::new().age(Duration::from_secs(60)))
+        .memory();
+    let topic = hub.topic("x").unwrap();
+    topic.publish("old").await.unwrap();
+    tokio::time::advance(Duration::from_millis(59_900)).await;
+    topic.publish("young").await.unwrap();
+    tokio::time::advance(Duration::from_millis(100)).await;
+    let mut subscription = topic.subscribe(Cursor::start());
+    assert_eq!(subscription.next().await.unwrap().get_data(), Some("young"));
+}
+
+#[tokio::test]
+async fn presence_sees_the_first_and_the_last() {
+    let hub = Hub::memory();
+    let topic = hub.topic("x").unwrap();
+    let mut presence = topic.presence();
+    assert!(presence.occupied().now_or_never().is_none());
+    assert!(presence.vacant().now_or_never().is_some());
+    let one = topic.subscribe(None::<&str>);
+    assert!(presence.occupied().now_or_never().is_some());
+    let both = hub.subscribe(["x", "y"], None::<&str>).unwrap();
+    assert_eq!((topic.subscribers(), presence.subscribers()), (2, 2));
+    drop(one);
+    assert!(presence.vacant().now_or_never().is_none());
+    drop(both);
+    assert!(presence.vacant().now_or_never().is_some());
+    assert_eq!(
+        presence.changed().now_or_never(),
+        None,
+        "`vacant` has seen it"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_runs_while_somebody_listens() {
+    let hub = Hub::memory();
+    let topic = hub.topic("x").unwrap();
+    let source = topic.clone();
+    let runs = std::sync::atomic::AtomicUsize::new(0);
+    let running = source.while_subscribed(async || {
+        runs.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        loop {
+            let _ = source.publish("tick").await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let listening = async {
+        for round in 1..4 {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            let before = hub.stats().events;
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            assert_eq!(hub.stats().events, before, "nobody listens");
+            let mut subscription = topic.subscribe(None::<&str>);
+            for _ in 0..5 {
+                assert_eq!(subscription.next().await.unwrap().get_data(), Some("tick"));
+            }
+            assert_eq!(runs.load(std::sync::atomic::Ordering::Relaxed), round);
+        }
+    };
+    tokio::select! {
+        _ = running => unreachable!("it never returns"),
+        () = listening => {}
+    }
+}
+
+#[test]
+fn a_hub_works_without_a_runtime() {
+    let hub = Hub::memory();
+    let topic = hub.topic("x").unwrap();
+    futures_util::future::FutureExt::now_or_never(topic.publish("1"))
+        .unwrap()
+        .unwrap();
+    let mut subscription = topic.subscribe(Cursor::start());
+    assert_eq!(
+        subscription
+            .next()
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+            .get_data(),
+        Some("1")
+    );
+}

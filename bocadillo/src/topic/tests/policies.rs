@@ -1,0 +1,300 @@
+//! Slow clients: what each policy does, and that its bound holds, in bytes.
+
+use std::collections::HashMap;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use super::super::{Cursor, History, Hub, SlowPolicy, Subscription, Topic};
+use crate::event::{EventName, ServerEvent};
+
+const BOUND: usize = 10_000;
+
+fn hub(history: History, policy: SlowPolicy) -> Hub {
+    Hub::builder()
+        .history(history)
+        .slow_clients(policy.within(BOUND))
+        .memory()
+}
+
+fn policies() -> [SlowPolicy; 4] {
+    [
+        SlowPolicy::disconnect(),
+        SlowPolicy::drop_oldest(),
+        SlowPolicy::conflate_by_name(),
+        SlowPolicy::block(Duration::ZERO),
+    ]
+}
+
+/// The next event, if there is one; `Some(None)` at the end.
+fn poll(subscription: &mut Subscription) -> Option<Option<ServerEvent>> {
+    match subscription.poll_event(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(event) => Some(event),
+        Poll::Pending => None,
+    }
+}
+
+fn drain(subscription: &mut Subscription) -> Vec<String> {
+    std::iter::from_fn(|| poll(subscription).flatten())
+        .map(|event| event.get_data().unwrap().to_owned())
+        .collect()
+}
+
+async fn publish(topic: &Topic, numbers: std::ops::Range<usize>, size: usize) {
+    for number in numbers {
+        topic.publish(format!("{number:0size$}")).await.unwrap();
+    }
+}
+
+fn number(data: &str) -> usize {
+    data.parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_costs_its_bound_and_a_hundred_cost_no_more() {
+    for policy in policies() {
+        for clients in [1, 100] {
+            for (history, kept) in [
+                (History::none(), 0),
+                (History::new().bytes(3_000).events(1_000_000), 3_000),
+            ] {
+                let hub = hub(history, policy.clone());
+                let topic = hub.topic("x").unwrap();
+                let slow: Vec<_> = (0..clients)
+                    .map(|_| topic.subscribe(None::<&str>))
+                    .collect();
+                let mut most = 0;
+                for size in (1..2_000).step_by(7) {
+                    topic.publish("x".repeat(size)).await.unwrap();
+                    let bytes = hub.stats().bytes;
+                    most = most.max(bytes);
+                    let event = size + "id: 12345678-285\ndata: \n\n".len();
+                    assert!(
+                        bytes <= BOUND.max(kept) + event,
+                        "{policy:?}: {clients} clients cost {bytes} bytes"
+                    );
+                }
+                assert!(
+                    most > BOUND - 2_000,
+                    "{policy:?}: the bound is made use of, not {most} bytes"
+                );
+                drop(slow);
+                assert!(
+                    hub.stats().bytes <= kept,
+                    "{policy:?}: what only slow clients wanted goes with them"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_is_within_the_bound_loses_nothing_though_there_is_no_history() {
+    for policy in policies() {
+        let topic = hub(History::none(), policy).topic("x").unwrap();
+        let mut subscription = topic.subscribe(None::<&str>);
+        for round in 0..20 {
+            publish(&topic, round * 50..(round + 1) * 50, 100).await;
+            let got: Vec<_> = drain(&mut subscription)
+                .iter()
+                .map(|data| number(data))
+                .collect();
+            assert_eq!(got, (round * 50..(round + 1) * 50).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_larger_than_the_bound_reaches_who_keeps_up() {
+    for policy in policies() {
+        let topic = hub(History::none(), policy).topic("x").unwrap();
+        let mut subscription = topic.subscribe(None::<&str>);
+        for _ in 0..3 {
+            topic.publish("x".repeat(10 * BOUND)).await.unwrap();
+            assert_eq!(drain(&mut subscription).len(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn disconnect_ends_the_stream_and_the_client_resumes() {
+    let topic = hub(History::new().events(1_000), SlowPolicy::disconnect())
+        .topic("x")
+        .unwrap();
+    let mut slow = topic.subscribe(None::<&str>);
+    publish(&topic, 0..10, 10).await;
+    let last = poll(&mut slow).flatten().unwrap().get_id().cloned();
+    // The history has 1,000 events, which are more than the bound.
+    publish(&topic, 10..1_200, 10).await;
+    assert_eq!(poll(&mut slow), Some(None), "the stream ends");
+    assert_eq!(poll(&mut slow), Some(None), "and has ended");
+    let mut again = topic.subscribe(last.clone());
+    let got = drain(&mut again);
+    assert_eq!(got, [r#"{"reason":"evicted"}"#], "too late for that");
+
+    let mut slow = topic.subscribe(None::<&str>);
+    publish(&topic, 1_200..1_201, 10).await;
+    let last = poll(&mut slow).flatten().unwrap().get_id().cloned();
+    publish(&topic, 1_201..2_000, 10).await;
+    drop(slow);
+    let got: Vec<_> = drain(&mut topic.subscribe(last))
+        .iter()
+        .map(|data| number(data))
+        .collect();
+    assert_eq!(got, (1_201..2_000).collect::<Vec<_>>(), "in time");
+}
+
+#[tokio::test]
+async fn drop_oldest_says_exactly_how_many() {
+    let topic = hub(History::none(), SlowPolicy::drop_oldest())
+        .topic("x")
+        .unwrap();
+    let mut slow = topic.subscribe(None::<&str>);
+    let (mut published, mut got, mut dropped) = (0, Vec::new(), 0);
+    for (burst, reads) in [
+        (10, 3),
+        (1_000, 1),
+        (1, 5),
+        (500, 40),
+        (3_000, 0),
+        (10, 10_000),
+        (700, 10_000),
+    ] {
+        publish(&topic, published..published + burst, 90).await;
+        published += burst;
+        for _ in 0..reads {
+            let Some(Some(event)) = poll(&mut slow) else {
+                break;
+            };
+            let data = event.get_data().unwrap();
+            if event.get_name().is_some_and(|name| name == "gap") {
+                let json: serde_json::Value = serde_json::from_str(data).unwrap();
+                let gap = json["dropped"].as_u64().unwrap() as usize;
+                dropped += gap;
+                // What comes next is what comes next after so many.
+                let resumed = topic.subscribe(event.get_id());
+                assert_eq!(
+                    resumed.last_id().as_ref(),
+                    event.get_id(),
+                    "the id of a gap can be gone on from"
+                );
+                got.extend(std::iter::repeat_n(None, gap));
+            } else {
+                got.push(Some(number(data)));
+            }
+        }
+    }
+    assert!(dropped > 3_000, "{dropped}");
+    assert_eq!(got.len(), published);
+    for (at, number) in got.iter().enumerate() {
+        assert!(number.is_none_or(|number| number == at), "{at}: {number:?}");
+    }
+}
+
+#[tokio::test]
+async fn conflate_keeps_the_newest_of_each_key() {
+    let topic = hub(History::new().events(1_000), SlowPolicy::conflate_by_name())
+        .topic("x")
+        .unwrap();
+    let price = |symbol: usize, price: usize| {
+        let name = EventName::try_from(format!("s{symbol}")).unwrap();
+        ServerEvent::data(price.to_string()).name(name)
+    };
+    let (mut fast, mut slow) = (topic.subscribe(None::<&str>), topic.subscribe(None::<&str>));
+    let mut newest = HashMap::new();
+    for number in 0..5_000 {
+        topic
+            .publish(price(number * number % 7, number))
+            .await
+            .unwrap();
+        newest.insert(number * number % 7, number);
+        assert_eq!(
+            drain(&mut fast),
+            [number.to_string()],
+            "who keeps up gets each"
+        );
+    }
+    topic.publish("without a key").await.unwrap();
+    topic.publish("without a key").await.unwrap();
+    let mut expected: Vec<_> = newest.into_values().collect();
+    expected.sort_unstable();
+    let mut expected: Vec<_> = expected.iter().map(usize::to_string).collect();
+    expected.extend(["without a key".to_owned(), "without a key".to_owned()]);
+    assert_eq!(
+        drain(&mut slow),
+        expected,
+        "in the order in which they came"
+    );
+    let mut late = topic.subscribe(Cursor::start());
+    assert_eq!(drain(&mut late), expected, "the history is what is left");
+}
+
+#[tokio::test]
+async fn more_keys_than_fit_are_a_gap() {
+    let topic = hub(History::none(), SlowPolicy::conflate_by_name())
+        .topic("x")
+        .unwrap();
+    let mut slow = topic.subscribe(None::<&str>);
+    for number in 0..1_000 {
+        let name = EventName::try_from(format!("s{}", number % 500)).unwrap();
+        topic
+            .publish(ServerEvent::data(format!("{number:090}")).name(name))
+            .await
+            .unwrap();
+    }
+    let first = poll(&mut slow).flatten().unwrap();
+    let rest = drain(&mut slow);
+    assert_eq!(first.get_name().unwrap(), "gap");
+    let dropped = 1_000 - rest.len();
+    assert_eq!(
+        first.get_data().unwrap(),
+        format!(r#"{{"dropped":{dropped}}}"#)
+    );
+    assert_eq!(number(&rest[0]), dropped);
+    assert!(rest.len() > 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn block_makes_the_publisher_wait_and_nobody_else() {
+    let topic = hub(History::none(), SlowPolicy::block(Duration::from_secs(2)))
+        .topic("x")
+        .unwrap();
+    let (mut slow, mut fast) = (topic.subscribe(None::<&str>), topic.subscribe(None::<&str>));
+    let mut published = 0;
+    let mut publishing = std::pin::pin!(async {
+        loop {
+            publish(&topic, published..published + 1, 100).await;
+            published += 1;
+        }
+    });
+    assert!(
+        publishing.as_mut().now_or_never().is_none(),
+        "it waits for the slow one"
+    );
+    let first = drain(&mut fast).len();
+    assert!(
+        (70..90).contains(&first),
+        "{first}: as many as fit, and the one that the slow one stands at"
+    );
+    assert!(publishing.as_mut().now_or_never().is_none());
+    assert_eq!(drain(&mut fast).len(), 0);
+    for _ in 0..5 {
+        assert!(poll(&mut slow).is_some());
+    }
+    assert!(publishing.as_mut().now_or_never().is_none());
+    assert_eq!(
+        drain(&mut fast).len(),
+        5,
+        "as many as the slow one has read"
+    );
+
+    let started = tokio::time::Instant::now();
+    tokio::select! {
+        _ = publishing.as_mut() => unreachable!("it goes on for ever"),
+        () = tokio::time::sleep(Duration::from_millis(2_100)) => {}
+    }
+    assert!(started.elapsed() >= Duration::from_secs(2));
+    assert_eq!(poll(&mut slow), Some(None), "its time is over");
+    assert!(!drain(&mut fast).is_empty(), "the publisher goes on");
+}
