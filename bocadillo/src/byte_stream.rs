@@ -18,7 +18,9 @@ const LARGE: usize = 4096;
 
 impl Payload for Bytes {
     fn write(self, batch: &mut Batch) {
-        if self.len() < LARGE {
+        if self.is_empty() {
+            batch.empty += 1;
+        } else if self.len() < LARGE {
             batch.own.put_slice(&self);
         } else {
             batch.shared = Some(self);

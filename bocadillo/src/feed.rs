@@ -30,15 +30,30 @@ pub(crate) struct Batch {
     pub(crate) shared: Option<Bytes>,
     /// How the source has ended, if it has.
     pub(crate) end: Option<Result<()>>,
+    /// How many items have written nothing since the batch was begun. They take room as a byte each does: a source of
+    /// nothing else would keep its thread for ever.
+    pub(crate) empty: usize,
 }
 
 impl Batch {
     pub(crate) fn has_room(&self, limit: usize) -> bool {
-        self.own.len() < limit && self.shared.is_none() && self.end.is_none()
+        self.own.len() + self.empty < limit && self.shared.is_none() && self.end.is_none()
     }
 
-    pub(crate) fn has_something(&self) -> bool {
+    fn has_something(&self) -> bool {
         !self.own.is_empty() || self.shared.is_some() || self.end.is_some()
+    }
+
+    /// Ready when there is something to send.
+    pub(crate) fn poll(&self, cx: &Context<'_>, limit: usize) -> Poll<()> {
+        if self.has_something() {
+            return Poll::Ready(());
+        }
+        if !self.has_room(limit) {
+            // The source was not the one to stop, and so wakes nobody.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
     }
 }
 
@@ -54,6 +69,7 @@ pub(crate) trait Source<T: Payload>: Send {
         batch: &mut Batch,
         limit: usize,
     ) -> Poll<()> {
+        batch.empty = 0;
         while batch.has_room(limit) {
             match self.as_mut().poll_item(cx) {
                 Poll::Ready(Some(Ok(item))) => item.write(batch),
@@ -62,11 +78,7 @@ pub(crate) trait Source<T: Payload>: Send {
                 Poll::Pending => break,
             }
         }
-        if batch.has_something() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        batch.poll(cx, limit)
     }
 
     /// Learns that the client has gone; `true` when there is a clean-up to run.

@@ -301,6 +301,12 @@ impl<T, Y> Drop for Handover<'_, T, Y> {
             }
             self.slot.serve_next(&mut state);
             state.wake_foreign();
+            // Whoever is next may have been polled already, and told to wait.
+            if let Some(generator) = &state.generator
+                && self.slot.serving.load(Ordering::Relaxed) < state.next_ticket
+            {
+                generator.wake_by_ref();
+            }
         } else if ticket > serving {
             state.abandoned.push(ticket);
         }
@@ -407,6 +413,7 @@ where
         limit: usize,
     ) -> Poll<()> {
         self.as_mut().start(cx);
+        batch.empty = 0;
         self.slot.begin_batch(std::mem::take(batch), limit);
         let outcome = self.as_mut().resume(cx);
         *batch = self.slot.take_batch();
@@ -415,11 +422,7 @@ where
         } else {
             batch.end = outcome;
         }
-        if batch.has_something() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        batch.poll(cx, limit)
     }
 
     fn disconnect(self: Pin<&mut Self>) -> bool {

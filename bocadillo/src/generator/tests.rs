@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::*;
 use crate::client::Client;
 use crate::event::ServerEvent;
-use crate::private::{event_stream, event_stream_raising};
+use crate::private::{byte_stream, event_stream, event_stream_raising};
 use crate::stream::EventStream;
 
 async fn data(stream: &mut EventStream) -> Option<String> {
@@ -126,6 +126,46 @@ async fn a_yield_dropped_in_the_queue_holds_up_nobody() {
         last.await;
     });
     assert_eq!(all(stream).await, ["first", "last"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_yield_dropped_in_its_turn_wakes_the_one_behind_it() {
+    let stream = event_stream(|y| async move {
+        let mut first = Box::pin(y.send("first"));
+        let mut dropped = Box::pin(y.send("dropped"));
+        let mut last = Box::pin(y.send("last"));
+        assert!(futures_util::poll!(&mut first).is_pending());
+        assert!(futures_util::poll!(&mut dropped).is_pending());
+        assert!(futures_util::poll!(&mut last).is_pending());
+        // Polled in this order: the last has been told to wait when its turn comes.
+        futures_util::join!(last, async {
+            first.await;
+            drop(dropped);
+        });
+    });
+    let begin = Instant::now();
+    // The time-out would poll the stream once more, so that the time alone tells whether it was woken.
+    let events = timeout(Duration::from_secs(1), all(stream)).await;
+    assert_eq!(events.expect("nothing is stuck"), ["first", "last"]);
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_stream_of_empty_chunks_gives_way_to_others() {
+    let mut stream = byte_stream(|y| async move {
+        // An end, so that this test has one too when it fails.
+        for _ in 0..10_000_000 {
+            y.send("").await;
+        }
+    });
+    let mut batch = Batch::default();
+    let others = tokio::spawn(async {});
+    let frame = std::future::poll_fn(|cx| stream.feed.poll_batch(cx, &mut batch, 1000));
+    tokio::select! {
+        biased;
+        () = frame => unreachable!("there is nothing to send"),
+        ended = others => ended.expect("it does nothing"),
+    }
 }
 
 #[tokio::test]
