@@ -37,7 +37,10 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     pub fn run(self) -> Result<()> {
         #[cfg(feature = "log")]
         crate::log::install();
-        let (host, port) = self.address(|name| env::var(name).ok())?;
+        let (host, port) = self.address(|name| {
+            // What is no Unicode is no host or port either, and is refused below rather than passed over.
+            env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+        })?;
         let runtime = runtime::Builder::new_multi_thread()
             .enable_all()
             .build()

@@ -1,6 +1,8 @@
 //! Where an app listens, and who asks.
 
-use std::process::{Command, Stdio};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Child, Command, Stdio};
 
 use bocadillo::{App, Peer, event_stream, generators, route, routes};
 use tokio::net::{UnixListener, UnixStream};
@@ -100,69 +102,74 @@ async fn http_2_serves_many_streams_at_once() {
     }
 }
 
-/// Not a test of its own: what the tests below run in a process of their own, where the environment is theirs alone.
-#[test]
-fn run_as_a_child() {
-    if std::env::var_os(CHILD).is_some() {
-        let ended = app().run();
-        assert!(
-            ended.is_ok(),
-            "refused: {}",
-            ended.expect_err("seen above").chain()
-        );
+/// Set where a test is its own child: a process whose environment nobody else reads.
+const CHILD: &str = "BOCADILLO_TEST_CHILD";
+
+struct Running(Child, Lines);
+
+impl Running {
+    /// Runs the app of [`host_and_port_choose_where_run_listens`] with these variables.
+    fn with<V: AsRef<OsStr>>(variables: &[(&str, V)]) -> Self {
+        let program = std::env::current_exe().expect("a running program has a path");
+        let test = "http::places::host_and_port_choose_where_run_listens";
+        let mut child = Command::new(program)
+            .args(["--exact", test, "--nocapture"])
+            .env(CHILD, "1")
+            .env_remove("HOST")
+            .env_remove("PORT")
+            .env_remove("RUST_LOG")
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program is there");
+        let lines = Lines::read(child.stderr.take().expect("it is piped"));
+        Self(child, lines)
+    }
+
+    #[track_caller]
+    fn check(self, before: &str, expected: &str) {
+        let line = self.1.wait_for(before);
+        assert!(line.contains(expected), "{line}");
+        assert!(!line.contains('\u{1b}'), "a pipe gets no colours: {line}");
     }
 }
 
-const CHILD: &str = "BOCADILLO_TEST_CHILD";
-
-/// The line with `expected` in it of a process that runs the app with these variables.
-async fn run_with(variables: &[(&str, &str)], expected: &str) -> String {
-    let program = std::env::current_exe().expect("a running program has a path");
-    let mut child = Command::new(program)
-        .args(["--exact", "http::places::run_as_a_child", "--nocapture"])
-        .env(CHILD, "1")
-        .env_remove("HOST")
-        .env_remove("PORT")
-        .env_remove("RUST_LOG")
-        .envs(variables.iter().copied())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program is there");
-    let lines = Lines::read(child.stderr.take().expect("it is piped"));
-    let line = lines.line(expected).await;
-    // It may have ended by itself, which is as good.
-    let _ = child.kill();
-    let _ = child.wait();
-    line
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
-#[tokio::test]
-async fn host_and_port_choose_where_run_listens() {
-    let line = run_with(&[("HOST", "127.0.0.2"), ("PORT", "0")], "listening on").await;
-    assert!(line.contains("http://127.0.0.2:"), "{line}");
-    assert!(!line.contains('\u{1b}'), "a pipe gets no colours: {line}");
+#[test]
+fn host_and_port_choose_where_run_listens() {
+    if std::env::var_os(CHILD).is_some() {
+        if let Err(error) = app().run() {
+            eprintln!("refused: {}", error.chain());
+        }
+        return;
+    }
+    let listens = "listening on";
+    Running::with(&[("HOST", "127.0.0.2"), ("PORT", "0")]).check(listens, "http://127.0.0.2:");
     // A port alone means all interfaces.
-    let line = run_with(&[("PORT", "0")], "listening on").await;
-    assert!(line.contains("http://0.0.0.0:"), "{line}");
-    let line = run_with(&[("HOST", "::1"), ("PORT", "0")], "listening on").await;
-    assert!(line.contains("http://[::1]:"), "{line}");
+    Running::with(&[("PORT", "0")]).check(listens, "http://0.0.0.0:");
+    Running::with(&[("HOST", "::1"), ("PORT", "0")]).check(listens, "http://[::1]:");
 }
 
-#[tokio::test]
-async fn a_host_or_port_that_cannot_be_is_named() {
-    let port = [("HOST", "127.0.0.1"), ("PORT", "http")];
-    let line = run_with(&port, "refused: ").await;
-    assert!(
-        line.contains("PORT is `http`; set it to a number from 0 to 65535"),
-        "{line}"
-    );
+#[test]
+fn a_host_or_port_that_cannot_be_is_named() {
+    let refused = "refused: ";
+    let hint = "set it to a number from 0 to 65535";
+    Running::with(&[("HOST", "127.0.0.1"), ("PORT", "http")])
+        .check(refused, &format!("PORT is `http`; {hint}"));
+    // Bytes that are no text are not passed over either.
+    Running::with(&[("PORT", OsStr::from_bytes(b"80\xff"))])
+        .check(refused, &format!("PORT is `80\u{fffd}`; {hint}"));
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let port = taken.local_addr().expect("it is bound").port().to_string();
-    let line = run_with(&[("HOST", "127.0.0.1"), ("PORT", &port)], "refused: ").await;
-    assert!(
-        line.contains(&format!("cannot listen on 127.0.0.1:{port}")),
-        "{line}"
-    );
+    Running::with(&[("HOST", "127.0.0.1"), ("PORT", &port)])
+        .check(refused, &format!("cannot listen on 127.0.0.1:{port}"));
 }
