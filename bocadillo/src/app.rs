@@ -127,8 +127,9 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self.routes.iter().map(Route::info)
     }
 
-    /// Wraps all that has been said so far, and the answers 404 and 405, in a layer of tower's: one of tower-http's, or
-    /// your own. The layer added last sees a request first.
+    /// Wraps the whole app in a layer of tower's: one of tower-http's, or your own. It sees every request, also those to
+    /// routes that are added later, to the fallback, and to what is answered 404 or 405. The layer added last sees a
+    /// request first.
     ///
     /// # Examples
     ///

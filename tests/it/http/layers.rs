@@ -181,3 +181,16 @@ async fn a_drain_ends_streams_behind_layers() {
         assert_eq!(reply.text().await, "");
     }
 }
+
+#[tokio::test]
+async fn a_layer_wraps_routes_that_are_added_later() {
+    let (watch, _reports) = watch();
+    let name = HeaderName::from_static("x-layer");
+    let layer = SetResponseHeaderLayer::overriding(name, HeaderValue::from_static("yes"));
+    let app = App::with_state(watch).layer(layer).routes(routes![text]);
+    let server = Server::start(app).await;
+    for protocol in BOTH {
+        let reply = get(protocol, server.address, "/text").await;
+        assert_eq!(reply.header("x-layer"), Some("yes"));
+    }
+}
