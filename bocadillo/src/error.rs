@@ -73,6 +73,8 @@ pub(crate) enum Kind {
     Topic,
     /// A broker that cannot be reached.
     Unavailable,
+    /// A broker that was lost before it had confirmed something.
+    Unconfirmed,
 }
 
 impl Kind {
@@ -88,6 +90,9 @@ impl Kind {
             Self::TooLong => "an event stream exceeds a limit",
             Self::Topic => "a topic cannot be used in this way",
             Self::Unavailable => "the broker of the topics cannot be reached",
+            Self::Unconfirmed => {
+                "the broker of the topics was lost before it confirmed: what was published may be there or not"
+            }
         }
     }
 }
@@ -223,7 +228,8 @@ impl Error {
         self.kind == Kind::Topic
     }
 
-    /// Whether the broker behind the topics could not be reached. What was to be published is not.
+    /// Whether the broker behind the topics could not be reached. What was to be published is not, unless
+    /// [`is_unconfirmed`](Self::is_unconfirmed) says that nobody knows.
     ///
     /// # Examples
     ///
@@ -241,7 +247,31 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
-        self.kind == Kind::Unavailable
+        matches!(self.kind, Kind::Unavailable | Kind::Unconfirmed)
+    }
+
+    /// Whether the connection to the broker was lost after something was sent and before it was confirmed. It may have been
+    /// published or not; to publish it again may make two of it. [`is_unavailable`](Self::is_unavailable) is true as well.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::EventId;
+    /// use bocadillo::topic::Topic;
+    ///
+    /// /// For events of which two do no harm.
+    /// async fn at_least_once(topic: &Topic, text: &str) -> bocadillo::Result<EventId> {
+    ///     loop {
+    ///         match topic.publish(text.to_owned()).await {
+    ///             Err(error) if error.is_unconfirmed() => {}
+    ///             outcome => return outcome,
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn is_unconfirmed(&self) -> bool {
+        self.kind == Kind::Unconfirmed
     }
 
     /// Whether a [`Decoder`](crate::wire::Decoder) was given a longer line or event than its limits

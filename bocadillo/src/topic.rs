@@ -82,6 +82,8 @@ mod policy;
 mod position;
 mod presence;
 mod reader;
+#[cfg(feature = "redis")]
+mod redis;
 mod registry;
 mod ring;
 mod several;

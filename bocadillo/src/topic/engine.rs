@@ -10,6 +10,7 @@ use std::sync::{Arc, Weak};
 
 use super::channel::{Channel, State};
 use super::encoded::{Draft, Encoded};
+use super::history::History;
 use super::notice::Reason;
 use super::options::TopicOptions;
 use super::position::{Position, Tag};
@@ -39,7 +40,13 @@ pub(crate) trait Broker: fmt::Debug + Send + Sync + 'static {
 
     /// Reads from the broker's history: events after a position (`None`: from the start), oldest first, at least one where there is one,
     /// and about `limit` bytes. While the broker is away it waits: a stream stays open.
-    fn replay(&self, topic: &Arc<str>, after: Option<Position>, limit: usize) -> BoxFuture<Replay>;
+    fn replay(
+        &self,
+        topic: &Arc<str>,
+        options: &Arc<TopicOptions>,
+        after: Option<Position>,
+        limit: usize,
+    ) -> BoxFuture<Replay>;
 }
 
 /// Where the broker has put events.
@@ -82,6 +89,11 @@ impl Feed {
 
     pub(crate) fn following(&self) -> u64 {
         self.following
+    }
+
+    /// How much of the topic is kept. `None` when nobody listens any more.
+    pub(crate) fn history(&self) -> Option<History> {
+        self.with(|channel, _| channel.options().history)
     }
 
     /// Where the topic stands: the broker's epoch, and the newest event that it has or ever had. What comes after it is fed. Once, before

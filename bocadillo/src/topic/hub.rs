@@ -234,6 +234,16 @@ pub struct HubBuilder {
     defaults: TopicOptions,
     overrides: Vec<(String, Override)>,
     names: Names,
+    #[cfg_attr(
+        not(feature = "redis"),
+        allow(dead_code, reason = "read by the features that bring a broker")
+    )]
+    pub(super) wait_for_broker: Duration,
+    #[cfg_attr(
+        not(feature = "redis"),
+        allow(dead_code, reason = "read by the features that bring a broker")
+    )]
+    pub(super) prefix: Option<String>,
 }
 
 type Override = Box<dyn FnOnce(TopicOptions) -> TopicOptions + Send>;
@@ -271,6 +281,20 @@ impl HubBuilder {
     /// The name of the event that says how many events were dropped. `gap` unless you say otherwise.
     pub fn gap_name(mut self, name: impl Into<EventName>) -> Self {
         self.names.gap = name.into();
+        self
+    }
+
+    /// How long a publish waits for a broker that cannot be reached, before it fails. Not at all unless you say otherwise; an attempt to connect
+    /// that is under way is waited for in any case. A memory hub has no use for it.
+    pub fn wait_for_broker(mut self, up_to: Duration) -> Self {
+        self.wait_for_broker = up_to;
+        self
+    }
+
+    /// What the names of all begin with that the hub keeps in a broker, so that several applications can share one. `bocadillo:` in Redis
+    /// unless you say otherwise. A memory hub has no use for it.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = Some(prefix.into());
         self
     }
 

@@ -361,7 +361,12 @@ impl Standing {
                 let Some(broker) = lease.broker() else {
                     return Poll::Ready(None);
                 };
-                replaying.answer = Some(broker.replay(lease.name(), replaying.after, REPLAY));
+                replaying.answer = Some(broker.replay(
+                    lease.name(),
+                    lease.shared_options(),
+                    replaying.after,
+                    REPLAY,
+                ));
                 continue;
             };
             let answer = ready!(answer.as_mut().poll(cx));

@@ -94,7 +94,13 @@ impl Broker for FakeBroker {
         Box::pin(async move { Ok(Published { epoch, positions }) })
     }
 
-    fn replay(&self, _: &Arc<str>, after: Option<Position>, _: usize) -> BoxFuture<Replay> {
+    fn replay(
+        &self,
+        _: &Arc<str>,
+        _: &Arc<TopicOptions>,
+        after: Option<Position>,
+        _: usize,
+    ) -> BoxFuture<Replay> {
         let (answer, answered) = oneshot::channel();
         self.0.lock().unwrap().asked.push((after, answer));
         Box::pin(async move { answered.await.expect("the test answers") })
@@ -486,7 +492,13 @@ fn several_topics_wait_until_all_are_known_and_make_one_reset() {
             unreachable!()
         }
 
-        fn replay(&self, _: &Arc<str>, _: Option<Position>, _: usize) -> BoxFuture<Replay> {
+        fn replay(
+            &self,
+            _: &Arc<str>,
+            _: &Arc<TopicOptions>,
+            _: Option<Position>,
+            _: usize,
+        ) -> BoxFuture<Replay> {
             unreachable!()
         }
     }
