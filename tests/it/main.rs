@@ -9,3 +9,4 @@ mod macros;
 mod parity;
 mod shutdown;
 mod support;
+mod topics_nodes;

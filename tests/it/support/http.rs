@@ -326,6 +326,14 @@ impl Reply {
         frame.into_data().expect("no trailers are sent")
     }
 
+    /// What has come, or else what comes next. `None` once the body has ended, or was cut off.
+    pub(crate) async fn chunk(&mut self) -> Option<String> {
+        if self.unread.is_empty() && !matches!(self.more("more of the body").await, Ok(true)) {
+            return None;
+        }
+        Some(std::mem::take(&mut self.unread))
+    }
+
     async fn more(&mut self, what: &str) -> hyper::Result<bool> {
         let Some(frame) = wait::within(what, self.body.frame()).await else {
             return Ok(false);

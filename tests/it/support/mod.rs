@@ -3,16 +3,19 @@
 mod example;
 pub(crate) mod http;
 mod lines;
+mod redis;
 mod server;
 pub(crate) mod wait;
 mod watch;
 
 pub(crate) use example::Example;
 pub(crate) use lines::Lines;
+pub(crate) use redis::Redis;
 pub(crate) use server::Server;
 pub(crate) use watch::{Watch, watch};
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The folder that cargo builds into.
 pub(crate) fn target() -> PathBuf {
@@ -21,4 +24,14 @@ pub(crate) fn target() -> PathBuf {
         .parent()
         .expect("cargo's scratch folder lies in its build folder")
         .to_owned()
+}
+
+/// A new folder of its own, in cargo's scratch folder.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let folder = format!("{name}-{}-{count}", std::process::id());
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
+    std::fs::create_dir_all(&folder).expect("the build folder can be written");
+    folder
 }

@@ -1,0 +1,149 @@
+//! A `redis-server` of the test's own: on a free port, with its data in a folder of its own.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::{scratch, wait};
+
+#[derive(Debug)]
+pub(crate) struct Redis {
+    port: u16,
+    folder: PathBuf,
+    /// `None` while it is down.
+    child: Option<Child>,
+}
+
+impl Redis {
+    /// Starts a server that keeps all it has confirmed, and waits until it answers.
+    pub(crate) fn start() -> Self {
+        let mut redis = Self {
+            port: 0,
+            folder: scratch("redis"),
+            child: None,
+        };
+        // Another process may take a port that was free a moment ago.
+        wait::until("a redis-server that answers", || {
+            let free = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+            redis.port = free.local_addr().expect("it is bound").port();
+            drop(free);
+            redis.launch().then_some(())
+        });
+        redis
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// Ends it as a crash would: SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself, which is as good.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again, with the data that it had.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        wait::until("redis-server to come back", || self.launch().then_some(()));
+    }
+
+    /// Starts it again, with nothing.
+    pub(crate) fn restart_empty(&mut self) {
+        self.kill();
+        self.restore(&[]);
+        self.restart();
+    }
+
+    /// What it would come back with: the files, by their paths.
+    pub(crate) fn backup(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let files =
+            std::fs::read_dir(self.append_only()).expect("redis-server keeps its data there");
+        let files = files.map(|file| file.expect("the folder can be read").path());
+        files
+            .map(|path| {
+                (
+                    path.clone(),
+                    std::fs::read(path).expect("a file can be read"),
+                )
+            })
+            .collect()
+    }
+
+    /// Puts back what it had, while it is down.
+    pub(crate) fn restore(&self, files: &[(PathBuf, Vec<u8>)]) {
+        assert!(self.child.is_none(), "it is running");
+        // It may never have been there.
+        let _ = std::fs::remove_dir_all(self.append_only());
+        for (path, content) in files {
+            std::fs::create_dir_all(self.append_only()).expect("the folder can be made");
+            std::fs::write(path, content).expect("a file can be written");
+        }
+    }
+
+    fn append_only(&self) -> PathBuf {
+        self.folder.join("appendonlydir")
+    }
+
+    /// Whether it has come up.
+    fn launch(&mut self) -> bool {
+        let child = Command::new("redis-server")
+            .args([
+                "--port",
+                &self.port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+            ])
+            .args(["--appendonly", "yes", "--appendfsync", "always"])
+            .arg("--dir")
+            .arg(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut child = child.unwrap_or_else(|error| {
+            panic!("redis-server does not start ({error}): `cargo xtask test` installs it")
+        });
+        let is_up = wait::until("redis-server to answer or to end", || {
+            if child.try_wait().expect("a child can be asked").is_some() {
+                return Some(false);
+            }
+            self.answers().then_some(true)
+        });
+        self.child = Some(child);
+        is_up
+    }
+
+    /// Whether it takes commands: while it loads its data it does not.
+    fn answers(&self) -> bool {
+        use std::io::{Read, Write};
+        let Ok(mut connection) = TcpStream::connect(self.address()) else {
+            return false;
+        };
+        let mut answer = [0; 5];
+        connection.write_all(b"PING\r\n").is_ok()
+            && connection.read_exact(&mut answer).is_ok()
+            && &answer == b"+PONG"
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.kill();
+        remove(&self.folder);
+    }
+}
+
+fn remove(folder: &Path) {
+    // What is left over lies in the build folder, and harms nobody.
+    let _ = std::fs::remove_dir_all(folder);
+}

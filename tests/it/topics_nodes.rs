@@ -1,0 +1,348 @@
+//! Several nodes over one broker: clients that leave and come back elsewhere, while the broker is killed and comes back, end up with
+//! every event once, in order. The same soak for every broker that keeps its data.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bocadillo::topic::{Cursor, History, Hub, HubBuilder, SlowPolicy};
+use bocadillo::{App, EventStream, LastEventId, State, route, routes};
+use futures_util::StreamExt;
+use http::Method;
+
+use crate::support::http::{Connection, Protocol, Reply, empty};
+use crate::support::{Server, wait};
+
+/// A broker as a process of the test's own.
+pub(crate) trait Broker {
+    /// A hub with connections of its own, as each node has one.
+    fn hub(&self, options: HubBuilder) -> Hub;
+
+    /// Ends it as a crash would: SIGKILL. Blocks.
+    fn kill(&mut self);
+
+    /// Starts it again at the same address with the data that it had, and waits until it answers. Blocks.
+    fn restart(&mut self);
+}
+
+/// How much of it there is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    pub(crate) nodes: usize,
+    pub(crate) clients: usize,
+    pub(crate) events: usize,
+    pub(crate) kills: usize,
+}
+
+impl Scale {
+    pub(crate) const WHOLE: Self = Self {
+        nodes: 3,
+        clients: 100,
+        events: 20_000,
+        kills: 2,
+    };
+}
+
+const TOPIC: &str = "soak/all of it";
+const END: &str = "end";
+
+/// An event as a client got it: its id and its data.
+type Got = (String, String);
+
+/// Runs all of it, and fails unless each client has got every event once, in order.
+pub(crate) async fn soak(mut broker: impl Broker + Send + 'static, scale: Scale) {
+    let start = Instant::now();
+    let mut nodes = Vec::new();
+    for _ in 0..scale.nodes {
+        nodes.push(node(&broker).await);
+    }
+    let addresses: Arc<[_]> = nodes.iter().map(|(_, server)| server.address).collect();
+    let returns = Arc::new(AtomicUsize::new(0));
+    let clients: Vec<_> = (0..scale.clients)
+        .map(|number| {
+            let client = Client {
+                addresses: Arc::clone(&addresses),
+                random: fastrand::Rng::with_seed(number as u64),
+                returns: Arc::clone(&returns),
+                got: Vec::new(),
+            };
+            tokio::spawn(client.run())
+        })
+        .collect();
+
+    let progress = Arc::new(AtomicUsize::new(0));
+    let has_failed = Arc::new(AtomicBool::new(false));
+    let publisher = Publisher {
+        hubs: nodes.iter().map(|(hub, _)| hub.clone()).collect(),
+        progress: Arc::clone(&progress),
+        has_failed: Arc::clone(&has_failed),
+        confirmed: Vec::new(),
+    };
+    let publisher = tokio::spawn(publisher.run(scale.events));
+    let killer = tokio::task::spawn_blocking(move || {
+        for kill in 1..=scale.kills {
+            let point = scale.events * kill / (scale.kills + 1);
+            wait::until("the publisher to go on", || {
+                (progress.load(Ordering::Relaxed) >= point).then_some(())
+            });
+            has_failed.store(false, Ordering::Relaxed);
+            broker.kill();
+            wait::until("a publish that fails", || {
+                has_failed.load(Ordering::Relaxed).then_some(())
+            });
+            broker.restart();
+        }
+        broker
+    });
+
+    let confirmed = wait::within("all events to be published", publisher)
+        .await
+        .expect("no panic");
+    let broker = wait::within("the broker to be back", killer)
+        .await
+        .expect("no panic");
+    let published = start.elapsed();
+    let all = whole_history(&broker).await;
+    let mut rest = all.iter();
+    for event in &confirmed {
+        assert!(
+            rest.any(|other| other == event),
+            "{event:?} was confirmed and is lost, or out of order"
+        );
+    }
+    for (number, client) in clients.into_iter().enumerate() {
+        let got = wait::within("a client to get the last event", client)
+            .await
+            .expect("no panic");
+        assert_same(number, &got, &all);
+    }
+    let returns = returns.load(Ordering::Relaxed);
+    assert!(
+        returns >= scale.clients,
+        "clients came back {returns} times only"
+    );
+    println!(
+        "{} events for {} clients, who came back {returns} times: published within {published:.1?}, all over after {:.1?}",
+        all.len(),
+        scale.clients,
+        start.elapsed()
+    );
+    for (_, server) in nodes {
+        server.stop().await;
+    }
+}
+
+fn options() -> HubBuilder {
+    Hub::builder()
+        .history(History::new().events(100_000).bytes(64 << 20))
+        .slow_clients(SlowPolicy::disconnect())
+}
+
+/// One node: a hub and a server of its own.
+async fn node(broker: &impl Broker) -> (Hub, Server) {
+    #[route("/events")]
+    async fn events(State(hub): State<Hub>, last: LastEventId) -> EventStream {
+        let topic = hub.topic(TOPIC).expect("the name is one");
+        topic.subscribe(Cursor::from(last).or_start()).into()
+    }
+
+    let hub = broker.hub(options());
+    let app = App::with_state(hub.clone())
+        .routes(routes![events])
+        .keep_alive(Duration::from_millis(200));
+    (hub, Server::start(app).await)
+}
+
+/// What a node sees that starts when all is over.
+async fn whole_history(broker: &impl Broker) -> Vec<Got> {
+    let hub = broker.hub(options());
+    let mut events = hub
+        .topic(TOPIC)
+        .expect("the name is one")
+        .subscribe(Cursor::start());
+    let mut all = Vec::new();
+    loop {
+        let event = wait::within("an event of the history", events.next()).await;
+        let event = event.expect("the stream goes on");
+        assert_eq!(
+            event.get_name(),
+            None,
+            "nothing but what was published: {event:?}"
+        );
+        let id = event
+            .get_id()
+            .expect("events of topics have ids")
+            .to_string();
+        let data = event.get_data().expect("they have data").to_owned();
+        let is_end = data == END;
+        all.push((id, data));
+        if is_end {
+            return all;
+        }
+    }
+}
+
+/// Publishes one after the other, on another node each time, singly and in batches, and again what was not confirmed.
+struct Publisher {
+    hubs: Vec<Hub>,
+    progress: Arc<AtomicUsize>,
+    has_failed: Arc<AtomicBool>,
+    confirmed: Vec<Got>,
+}
+
+impl Publisher {
+    async fn run(mut self, events: usize) -> Vec<Got> {
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut next = 0;
+        while next < events {
+            let batch = random.usize(1..=40).min(events - next);
+            self.publish(next..next + batch).await;
+            next += batch;
+            self.progress.store(next, Ordering::Relaxed);
+        }
+        let end = self.hubs[0]
+            .topic(TOPIC)
+            .expect("the name is one")
+            .publish(END)
+            .await;
+        self.confirmed.push((
+            end.expect("the broker is there").to_string(),
+            END.to_owned(),
+        ));
+        self.confirmed
+    }
+
+    async fn publish(&mut self, numbers: std::ops::Range<usize>) {
+        let start = Instant::now();
+        for attempt in 0.. {
+            // What was not confirmed may be there nevertheless: each attempt is an event of its own.
+            let batch: Vec<_> = numbers
+                .clone()
+                .map(|number| format!("{number}, attempt {attempt}"))
+                .collect();
+            let hub = &self.hubs[(numbers.start + attempt) % self.hubs.len()];
+            let topic = hub.topic(TOPIC).expect("the name is one");
+            let published = if let [one] = &batch[..] {
+                topic.publish(one.clone()).await.map(|id| vec![id])
+            } else {
+                topic.publish_all(batch.clone()).await
+            };
+            match published {
+                Ok(ids) => {
+                    let ids = ids.iter().map(ToString::to_string);
+                    self.confirmed.extend(ids.zip(batch));
+                    return;
+                }
+                Err(error) => {
+                    assert!(error.is_unavailable(), "{error:?}");
+                    assert!(
+                        start.elapsed() < wait::LONG,
+                        "the broker does not come back: {error:?}"
+                    );
+                    self.has_failed.store(true, Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+        }
+    }
+}
+
+/// Comes, stays for a while, leaves, and comes back on another node with the last id that it was sent.
+struct Client {
+    addresses: Arc<[std::net::SocketAddr]>,
+    random: fastrand::Rng,
+    returns: Arc<AtomicUsize>,
+    got: Vec<Got>,
+}
+
+impl Client {
+    async fn run(mut self) -> Vec<Got> {
+        let mut node = self.random.usize(..self.addresses.len());
+        loop {
+            let mut reply = self.connect(node).await;
+            let stay = Duration::from_millis(self.random.u64(50..1_500));
+            let stayed = tokio::time::timeout(stay, self.read(&mut reply)).await;
+            match stayed {
+                Ok(()) => return self.got,
+                Err(_) => self.returns.fetch_add(1, Ordering::Relaxed),
+            };
+            drop(reply);
+            node =
+                (node + 1 + self.random.usize(..self.addresses.len() - 1)) % self.addresses.len();
+        }
+    }
+
+    async fn connect(&self, node: usize) -> Reply {
+        let last = self.got.last().map(|(id, _)| id.as_str());
+        let headers: Vec<_> = last.map(|id| ("last-event-id", id)).into_iter().collect();
+        let mut connection = Connection::open(Protocol::Http1, self.addresses[node]).await;
+        let reply = connection
+            .send(Method::GET, "/events", &headers, empty())
+            .await;
+        assert_eq!(reply.status, 200);
+        reply
+    }
+
+    /// Reads up to the last event of all. An event that is not whole when the client leaves it has not got.
+    async fn read(&mut self, reply: &mut Reply) {
+        let mut text = String::new();
+        loop {
+            text.push_str(&reply.chunk().await.expect("the stream stays open"));
+            let whole = text.rfind("\n\n").map_or(0, |at| at + 2);
+            for event in text[..whole].split_terminator("\n\n") {
+                let (mut id, mut data) = (None, None);
+                // Keep-alive comments come between the events.
+                for line in event.lines().filter(|line| !line.starts_with(':')) {
+                    match line.split_once(": ") {
+                        Some(("id", value)) => id = Some(value.to_owned()),
+                        Some(("data", value)) => data = Some(value.to_owned()),
+                        _ => panic!("neither a reset nor a gap is due here: {event:?}"),
+                    }
+                }
+                self.got.push((id.expect("an id"), data.expect("data")));
+            }
+            text.drain(..whole);
+            if self.got.last().is_some_and(|(_, data)| data == END) {
+                return;
+            }
+        }
+    }
+}
+
+#[track_caller]
+fn assert_same(client: usize, got: &[Got], all: &[Got]) {
+    let differs = got.iter().zip(all).position(|(got, all)| got != all);
+    let at = differs.unwrap_or(got.len().min(all.len()));
+    assert!(
+        got == all,
+        "client {client} got {} of {} events; from the {at}. on {:?} instead of {:?}",
+        got.len(),
+        all.len(),
+        &got[at..got.len().min(at + 3)],
+        &all[at..all.len().min(at + 3)],
+    );
+}
+
+mod redis {
+    use super::*;
+    use crate::support::Redis;
+
+    impl Broker for Redis {
+        fn hub(&self, options: HubBuilder) -> Hub {
+            options.redis(self.url()).expect("the URL is one")
+        }
+
+        fn kill(&mut self) {
+            Redis::kill(self);
+        }
+
+        fn restart(&mut self) {
+            Redis::restart(self);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn clients_lose_nothing_on_redis_over_nodes_and_crashes() {
+        soak(Redis::start(), Scale::WHOLE).await;
+    }
+}
