@@ -11,6 +11,8 @@ use crate::support::http::{PREFACE, Protocol, Raw, get};
 use crate::support::{Server, wait};
 
 const TIMEOUT: Duration = Duration::from_millis(500);
+/// Far more than a cut takes, and less than hyper's own time-out of 30 seconds.
+const SOON: Duration = Duration::from_secs(20);
 
 generators!(
     #[route("/feed")]
@@ -78,7 +80,7 @@ async fn a_client_that_is_slow_with_its_head_is_cut() {
     for time in times {
         // At once would be wrong too. The two looks at the head, for the protocol and at the request, may take the
         // time-out each.
-        assert!(time >= TIMEOUT && time < wait::LONG / 2, "{time:?}");
+        assert!(time >= TIMEOUT && time < SOON, "{time:?}");
     }
     // Others are served meanwhile and afterwards, for longer than the time-out.
     let reply = get(Protocol::Http1, server.address, "/feed").await;
@@ -95,7 +97,8 @@ async fn a_connection_that_asks_for_nothing_more_is_cut() {
     }
     let begin = Instant::now();
     assert_eq!(raw.rest().await, "");
-    assert!(begin.elapsed() >= TIMEOUT / 2, "{:?}", begin.elapsed());
+    let time = begin.elapsed();
+    assert!(time >= TIMEOUT / 2 && time < SOON, "{time:?}");
 }
 
 #[tokio::test]
