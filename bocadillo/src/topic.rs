@@ -76,6 +76,8 @@ mod engine;
 mod history;
 mod hub;
 mod memory;
+#[cfg(feature = "nats")]
+mod nats;
 mod notice;
 mod options;
 mod policy;
@@ -94,6 +96,8 @@ mod waiting;
 pub use cursor::Cursor;
 pub use history::History;
 pub use hub::{Hub, HubBuilder, Stats};
+#[cfg(feature = "nats")]
+pub use nats::Nats;
 pub use options::TopicOptions;
 pub use policy::SlowPolicy;
 pub use presence::Presence;

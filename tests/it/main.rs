@@ -9,4 +9,5 @@ mod macros;
 mod parity;
 mod shutdown;
 mod support;
+mod topics_nats;
 mod topics_nodes;

@@ -346,3 +346,27 @@ mod redis {
         soak(Redis::start(), Scale::WHOLE).await;
     }
 }
+
+mod nats {
+    use super::*;
+    use crate::support::Nats;
+
+    impl Broker for Nats {
+        fn hub(&self, options: HubBuilder) -> Hub {
+            options.nats(self.url()).expect("the URL is one")
+        }
+
+        fn kill(&mut self) {
+            Nats::kill(self);
+        }
+
+        fn restart(&mut self) {
+            Nats::restart(self);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn clients_lose_nothing_on_nats_over_nodes_and_crashes() {
+        soak(Nats::start(), Scale::WHOLE).await;
+    }
+}

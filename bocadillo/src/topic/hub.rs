@@ -235,12 +235,12 @@ pub struct HubBuilder {
     overrides: Vec<(String, Override)>,
     names: Names,
     #[cfg_attr(
-        not(feature = "redis"),
+        not(any(feature = "nats", feature = "redis")),
         allow(dead_code, reason = "read by the features that bring a broker")
     )]
     pub(super) wait_for_broker: Duration,
     #[cfg_attr(
-        not(feature = "redis"),
+        not(any(feature = "nats", feature = "redis")),
         allow(dead_code, reason = "read by the features that bring a broker")
     )]
     pub(super) prefix: Option<String>,
@@ -311,6 +311,20 @@ impl HubBuilder {
     )]
     pub(super) fn broker(self, broker: Arc<dyn Broker>) -> Hub {
         self.build(Engine::Broker(broker))
+    }
+
+    /// The histories of all topics that there may be.
+    #[cfg(feature = "nats")]
+    pub(super) fn histories(&mut self) -> Vec<History> {
+        let mut histories = vec![self.defaults.history];
+        for (_, options) in &mut self.overrides {
+            let settle = std::mem::replace(options, Box::new(|options| options));
+            let settled = settle(self.defaults.clone());
+            histories.push(settled.history);
+            // `build` finds it as it is now.
+            *options = Box::new(|_| settled);
+        }
+        histories
     }
 
     fn build(self, engine: Engine) -> Hub {

@@ -3,6 +3,7 @@
 mod example;
 pub(crate) mod http;
 mod lines;
+mod nats;
 mod redis;
 mod server;
 pub(crate) mod wait;
@@ -10,6 +11,7 @@ mod watch;
 
 pub(crate) use example::Example;
 pub(crate) use lines::Lines;
+pub(crate) use nats::Nats;
 pub(crate) use redis::Redis;
 pub(crate) use server::Server;
 pub(crate) use watch::{Watch, watch};

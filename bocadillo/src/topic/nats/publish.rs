@@ -1,0 +1,153 @@
+//! Publishing: events are published once JetStream says that it has them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::header::NATS_MESSAGE_ID;
+use async_nats::jetstream::context::PublishErrorKind;
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use super::link::{self, Link, Session, State};
+use super::record;
+use super::subjects::Subjects;
+use crate::error::{Error, Kind, Result};
+use crate::topic::encoded::Draft;
+use crate::topic::engine::Published;
+
+/// What a topic has beyond its own history goes after so long.
+const TRIM_AFTER: Duration = Duration::from_millis(500);
+/// Between attempts where nothing happens meanwhile.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Publishes them all, or none; where the broker is away, waits for it up to `wait`.
+///
+/// `kept` is how many messages the topic is to have. `id` lets JetStream know a message that it has already when an attempt that was not confirmed is made again. Without one there is one attempt.
+pub(super) async fn publish(
+    link: Arc<Link>,
+    subjects: Subjects,
+    drafts: Vec<Draft>,
+    id: Option<String>,
+    kept: u64,
+) -> Result<Published> {
+    let events = drafts.len();
+    let (mut headers, payload) = record::write(&drafts);
+    drop(drafts);
+    if let Some(id) = id {
+        headers.insert(NATS_MESSAGE_ID, id);
+    }
+    let mut states = link.states();
+    let deadline = Instant::now() + link.settings.wait;
+    loop {
+        let session = available(&mut states, deadline).await?;
+        record::write_epoch(&mut headers, session.epoch);
+        let error = match attempt(
+            &link,
+            &session,
+            &mut states,
+            &subjects,
+            headers.clone(),
+            payload.clone(),
+        )
+        .await
+        {
+            Ok(sequence) => {
+                link.observe(&session, sequence);
+                if kept < session.max_messages {
+                    trim(&link, session.clone(), subjects, kept);
+                }
+                return Ok(Published {
+                    epoch: session.epoch,
+                    positions: record::positions(sequence, events).collect(),
+                });
+            }
+            Err(error) => error,
+        };
+        if !error.is_unavailable() || Instant::now() >= deadline {
+            return Err(error);
+        }
+        let _ = tokio::time::timeout(AGAIN, link::over(&mut states, &session)).await;
+    }
+}
+
+/// Lets go of what a topic has beyond its own history, where the stream keeps more for others. Once for what is published within a moment.
+fn trim(link: &Arc<Link>, session: Arc<Session>, subjects: Subjects, kept: u64) {
+    if !link.trimming().insert(subjects.events.clone()) {
+        return;
+    }
+    let link = Arc::clone(link);
+    tokio::spawn(async move {
+        tokio::time::sleep(TRIM_AFTER).await;
+        link.trimming().remove(&subjects.events);
+        if let Err(error) = session
+            .stream
+            .purge()
+            .filter(&*subjects.events)
+            .keep(kept)
+            .await
+        {
+            // The next publish brings it on again.
+            tracing::debug!(%error, "a topic is not trimmed");
+        }
+    });
+}
+
+/// Waits for the broker up to the deadline, and for the first attempt to reach it at all.
+async fn available(states: &mut watch::Receiver<State>, deadline: Instant) -> Result<Arc<Session>> {
+    let has_begun = states
+        .wait_for(|state| !matches!(state, State::Starting))
+        .await
+        .map(|state| state.clone());
+    if let Ok(State::Up(session)) = has_begun {
+        return Ok(session);
+    }
+    if let Ok(Some(session)) = timeout_at(deadline, link::up(states)).await {
+        return Ok(session);
+    }
+    let why = match &*states.borrow() {
+        State::Down(why) => format!("NATS: {why}"),
+        State::Starting | State::Up(_) => "NATS did not answer in time".to_owned(),
+    };
+    Err(Error::new(Kind::Unavailable, why))
+}
+
+async fn attempt(
+    link: &Link,
+    session: &Session,
+    states: &mut watch::Receiver<State>,
+    subjects: &Subjects,
+    headers: HeaderMap,
+    payload: Bytes,
+) -> Result<u64> {
+    let published = async {
+        let confirmation = session
+            .context
+            .publish_with_headers(subjects.events.clone(), headers, payload)
+            .await?;
+        confirmation.await
+    };
+    let error = tokio::select! {
+        biased;
+        published = published => match published {
+            Ok(confirmation) => return Ok(confirmation.sequence),
+            Err(error) => error,
+        },
+        () = link::over(states, session) => {
+            return Err(Error::new(Kind::Unconfirmed, "the connection to NATS was lost before it had confirmed"));
+        }
+    };
+    let kind = match error.kind() {
+        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => Kind::Unconfirmed,
+        PublishErrorKind::StreamNotFound => {
+            link.doubt();
+            Kind::Unavailable
+        }
+        _ => Kind::Topic,
+    };
+    Err(Error::new(
+        kind,
+        format!("NATS: {}", link::with_sources(&error)),
+    ))
+}

@@ -1,0 +1,195 @@
+//! What a stream holds: events as messages, and back. The stored format stands in the docs of [`Nats`](super::Nats).
+
+use std::sync::Arc;
+
+use async_nats::header::{NATS_LAST_SEQUENCE, NATS_SEQUENCE};
+use async_nats::{HeaderMap, HeaderName, Message};
+use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::error::{Error, Kind, Result};
+use crate::topic::encoded::Draft;
+use crate::topic::position::Position;
+
+const KEYS: &str = "Bocadillo-Keys";
+/// The epoch of the stream that a publisher meant.
+const EPOCH: &str = "Bocadillo-Epoch";
+
+/// What neither a token of a subject nor a header may have, and `%` and `,`, which mean something here.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'/')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b'=')
+    .remove(b'+')
+    .remove(b'~');
+
+/// The token of a topic's subject.
+pub(super) fn token(topic: &str) -> String {
+    utf8_percent_encode(topic, ESCAPED).to_string()
+}
+
+/// One message for all of them: JetStream keeps it or does not.
+pub(super) fn write(drafts: &[Draft]) -> (HeaderMap, Bytes) {
+    let payload: Vec<u8> = drafts
+        .iter()
+        .flat_map(|draft| draft.payload())
+        .copied()
+        .collect();
+    let mut headers = HeaderMap::new();
+    if drafts.iter().any(|draft| draft.key.is_some()) {
+        let keys = drafts.iter().map(|draft| match &draft.key {
+            None => String::new(),
+            Some(key) => format!("={}", utf8_percent_encode(key, ESCAPED)),
+        });
+        headers.insert(KEYS, keys.collect::<Vec<_>>().join(","));
+    }
+    (headers, payload.into())
+}
+
+/// Where the events of a message stand: the last where the message does, those before it between that and the message before.
+pub(super) fn positions(sequence: u64, events: usize) -> impl Iterator<Item = Position> {
+    let before = sequence.saturating_sub(1);
+    (1..events as u64)
+        .map(move |minor| Position::new(before, minor))
+        .chain((events > 0).then_some(Position::new(sequence, 0)))
+}
+
+/// The message that an event's position is in.
+pub(super) fn sequence(position: Position) -> Option<u64> {
+    if position.minor == 0 {
+        Some(position.major)
+    } else {
+        position.major.checked_add(1)
+    }
+}
+
+/// Where the stream has a message that it repeats, and the one before it in the same topic.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) sequence: u64,
+    /// Zero where there was none any more.
+    pub(super) previous: u64,
+}
+
+/// `None` for what the stream has not written.
+pub(super) fn place(message: &Message) -> Option<Place> {
+    let headers = message.headers.as_ref()?;
+    let number = |name: HeaderName| headers.get(name)?.as_str().parse().ok();
+    Some(Place {
+        sequence: number(NATS_SEQUENCE)?,
+        previous: number(NATS_LAST_SEQUENCE)?,
+    })
+}
+
+pub(super) fn write_epoch(headers: &mut HeaderMap, epoch: u64) {
+    headers.insert(EPOCH, format!("{epoch:016x}"));
+}
+
+/// Whether a message was meant for this life of the stream. Other programs do not say.
+pub(super) fn is_of(headers: Option<&HeaderMap>, epoch: u64) -> bool {
+    let meant = headers.and_then(|headers| headers.get(EPOCH));
+    meant.is_none_or(|meant| u64::from_str_radix(meant.as_str(), 16) == Ok(epoch))
+}
+
+/// The events of a message, whoever wrote it.
+///
+/// # Errors
+///
+/// When it is not what [`write`] writes, wholly.
+pub(super) fn read(
+    sequence: u64,
+    headers: Option<&HeaderMap>,
+    payload: &[u8],
+) -> Result<Vec<(Position, Draft)>> {
+    let foreign = || Error::new(Kind::Topic, "the message is not a series of encoded events");
+    let text = std::str::from_utf8(payload).map_err(|_| foreign())?;
+    let keys = headers
+        .and_then(|headers| headers.get(KEYS))
+        .map(|keys| keys.as_str());
+    let mut keys = keys.into_iter().flat_map(|keys| keys.split(','));
+    // An event has no blank line within it.
+    let drafts = text.split_inclusive("\n\n").map(|event| {
+        let key = match keys.next().and_then(|key| key.strip_prefix('=')) {
+            None => None,
+            Some(key) => Some(Arc::from(
+                percent_decode_str(key)
+                    .decode_utf8()
+                    .map_err(|_| foreign())?,
+            )),
+        };
+        Draft::from_payload(event.as_bytes(), key)
+    });
+    let drafts: Vec<_> = drafts.collect::<Result<_>>()?;
+    if drafts.is_empty() {
+        return Err(foreign());
+    }
+    Ok(positions(sequence, drafts.len()).zip(drafts).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::ServerEvent;
+    use crate::topic::SlowPolicy;
+
+    proptest! {
+        #[test]
+        fn what_is_stored_reads_back(events in prop::collection::vec((any::<String>(), prop::option::of(any::<String>())), 1..5), at in 1..u64::MAX) {
+            let drafts: Vec<_> = events
+                .iter()
+                .map(|(data, key)| {
+                    let mut draft = Draft::new(&ServerEvent::data(data.clone()), &SlowPolicy::disconnect()).unwrap();
+                    draft.key = key.as_deref().map(Arc::from);
+                    draft
+                })
+                .collect();
+            let (headers, payload) = write(&drafts);
+            let back = read(at, Some(&headers), &payload).unwrap();
+            prop_assert_eq!(back.len(), drafts.len());
+            for ((position, back), draft) in back.iter().zip(&drafts) {
+                prop_assert_eq!(back.payload(), draft.payload());
+                prop_assert_eq!(&back.key, &draft.key);
+                prop_assert_eq!(sequence(*position), Some(at));
+            }
+            prop_assert!(back.is_sorted_by(|(a, _), (b, _)| a < b));
+            prop_assert!(headers.get(KEYS).is_none_or(|keys| keys.as_str().bytes().all(|byte| byte.is_ascii_graphic())));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_a_panic(payload: Vec<u8>, keys: String, at: u64) {
+            let mut headers = HeaderMap::new();
+            if let Ok(keys) = keys.parse::<async_nats::HeaderValue>() {
+                headers.insert(KEYS, keys);
+            }
+            let _ = read(at, Some(&headers), &payload);
+        }
+
+        #[test]
+        fn a_topic_is_one_token(topic in "[^\\p{Cc}]{1,60}") {
+            let token = token(&topic);
+            prop_assert!(token.bytes().all(|byte| byte.is_ascii_graphic() && !b".*>".contains(&byte)));
+            prop_assert_eq!(percent_decode_str(&token).decode_utf8().unwrap(), topic);
+        }
+    }
+
+    #[test]
+    fn another_programs_message_is_refused() {
+        for payload in [
+            "",
+            "hello",
+            "{\"a\":1}",
+            "data: x\n\nrest",
+            "data: x\n\n\n\n",
+            "id: 7\ndata: x\n\n",
+        ] {
+            assert!(read(1, None, payload.as_bytes()).is_err(), "{payload:?}");
+        }
+        assert!(read(1, None, b"data: \xff\n\n").is_err());
+        assert_eq!(read(1, None, b"data: x\n\ndata: y\n\n").unwrap().len(), 2);
+    }
+}

@@ -1,0 +1,206 @@
+//! A `nats-server` of the test's own: on free ports, with JetStream's data in a folder of its own.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::{scratch, wait};
+
+#[derive(Debug)]
+pub(crate) struct Nats {
+    port: u16,
+    monitor: u16,
+    folder: PathBuf,
+    /// `None` while it is down.
+    child: Option<Child>,
+}
+
+impl Nats {
+    /// Starts a server, and waits until it answers.
+    pub(crate) fn start() -> Self {
+        let mut nats = Self {
+            port: 0,
+            monitor: 0,
+            folder: scratch("nats"),
+            child: None,
+        };
+        // Another process may take a port that was free a moment ago.
+        wait::until("a nats-server that answers", || {
+            let free =
+                [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("there is a free port"));
+            let ports = free
+                .each_ref()
+                .map(|free| free.local_addr().expect("it is bound").port());
+            [nats.port, nats.monitor] = ports;
+            drop(free);
+            nats.launch().then_some(())
+        });
+        nats
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// Ends it as a crash would: SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself, which is as good.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again, with the data that it had.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        wait::until("nats-server to come back", || self.launch().then_some(()));
+    }
+
+    /// Starts it again, with nothing.
+    pub(crate) fn restart_empty(&mut self) {
+        self.kill();
+        std::fs::remove_dir_all(&self.folder).expect("the folder is there");
+        self.restart();
+    }
+
+    /// Copies what it has now, killed for the moment, for [`restart_with`](Self::restart_with).
+    pub(crate) fn backup(&mut self) -> PathBuf {
+        self.kill();
+        let copy = scratch("nats-backup");
+        copy_all(&self.folder, &copy);
+        self.restart();
+        copy
+    }
+
+    /// Starts it again with older data.
+    pub(crate) fn restart_with(&mut self, backup: &Path) {
+        self.kill();
+        std::fs::remove_dir_all(&self.folder).expect("the folder is there");
+        std::fs::create_dir_all(&self.folder).expect("the folder can be made");
+        copy_all(backup, &self.folder);
+        remove(backup);
+        self.restart();
+    }
+
+    /// Publishes as a program does that is not ours. Each of the headers is a line.
+    pub(crate) fn publish(&self, subject: &str, headers: &str, payload: &str) {
+        let mut connection = TcpStream::connect(self.address()).expect("it listens");
+        connection
+            .set_read_timeout(Some(wait::LONG))
+            .expect("a socket has timeouts");
+        let head = format!("NATS/1.0\r\n{headers}\r\n");
+        let (head, size) = (&head, head.len() + payload.len());
+        let commands = format!(
+            "CONNECT {{\"verbose\":false,\"headers\":true}}\r\nHPUB {subject} {} {size}\r\n{head}{payload}\r\nPING\r\n",
+            head.len()
+        );
+        connection.write_all(commands.as_bytes()).expect("it reads");
+        let mut answer = Vec::new();
+        let mut piece = [0; 1024];
+        while !answer.windows(6).any(|six| six == b"PONG\r\n") {
+            let read = connection.read(&mut piece).expect("it answers");
+            assert!(read > 0, "it hung up: {}", answer.escape_ascii());
+            answer.extend_from_slice(&piece[..read]);
+        }
+    }
+
+    /// How many connections it has, and how many subscriptions those have, by its own account.
+    pub(crate) fn connections(&self) -> (u64, u64) {
+        let body = self.ask("/connz");
+        let all = body["connections"].as_array().expect("a list");
+        (
+            all.len() as u64,
+            all.iter()
+                .filter_map(|one| one["subscriptions"].as_u64())
+                .sum(),
+        )
+    }
+
+    /// How many messages its streams hold.
+    pub(crate) fn messages(&self) -> u64 {
+        self.ask("/jsz")["messages"].as_u64().expect("a number")
+    }
+
+    fn ask(&self, path: &str) -> serde_json::Value {
+        let mut connection = TcpStream::connect(("127.0.0.1", self.monitor)).expect("it listens");
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        connection.write_all(request.as_bytes()).expect("it reads");
+        let mut reply = String::new();
+        connection.read_to_string(&mut reply).expect("it answers");
+        let body = reply.split_once("\r\n\r\n").expect("a reply has a head").1;
+        serde_json::from_str(body).expect("it is JSON")
+    }
+
+    /// Whether it has come up.
+    fn launch(&mut self) -> bool {
+        let child = Command::new("nats-server")
+            .args(["--addr", "127.0.0.1", "--port", &self.port.to_string()])
+            .args([
+                "--http_port",
+                &self.monitor.to_string(),
+                "--jetstream",
+                "--store_dir",
+            ])
+            .arg(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut child = child.unwrap_or_else(|error| {
+            panic!("nats-server does not start ({error}): `cargo xtask test` installs it")
+        });
+        let is_up = wait::until("nats-server to answer or to end", || {
+            if child.try_wait().expect("a child can be asked").is_some() {
+                return Some(false);
+            }
+            self.answers().then_some(true)
+        });
+        self.child = Some(child);
+        is_up
+    }
+
+    /// Whether it takes clients, which it does once it has read its data.
+    fn answers(&self) -> bool {
+        let Ok(mut connection) = TcpStream::connect(self.address()) else {
+            return false;
+        };
+        let mut greeting = [0; 5];
+        connection
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .is_ok()
+            && connection.read_exact(&mut greeting).is_ok()
+            && &greeting == b"INFO "
+    }
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        self.kill();
+        remove(&self.folder);
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).expect("the folder can be read") {
+        let entry = entry.expect("the folder can be read");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("it has one").is_dir() {
+            std::fs::create_dir_all(&target).expect("the folder can be made");
+            copy_all(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("a file can be copied");
+        }
+    }
+}
+
+fn remove(folder: &Path) {
+    // What is left over lies in the build folder, and harms nobody.
+    let _ = std::fs::remove_dir_all(folder);
+}
