@@ -74,6 +74,19 @@ pub(crate) struct Limits {
 
 impl App {
     /// An app without state.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, route, routes};
+    ///
+    /// #[route("/hello")]
+    /// async fn hello() -> &'static str { "hello" }
+    ///
+    /// # fn main() {
+    /// let app = App::new().routes(routes![hello]);
+    /// # }
+    /// ```
     pub fn new() -> Self {
         Self::with_state(())
     }
@@ -117,12 +130,48 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     }
 
     /// Adds routes, as [`routes!`](crate::routes) makes them.
+    ///
+    /// It may be called several times, by each module of a program for its own. Two routes that would answer the same
+    /// requests are found by [`into_service`](Self::into_service), and so by whatever serves the app.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, route, routes};
+    ///
+    /// #[route("/hello")]
+    /// async fn hello() -> &'static str { "hello" }
+    ///
+    /// #[route("/hello", methods = [POST])]
+    /// async fn greet(name: String) -> String { format!("hello, {name}") }
+    ///
+    /// # fn main() {
+    /// let app = App::new().routes(routes![hello]).routes(routes![greet]);
+    /// # }
+    /// ```
     pub fn routes(mut self, routes: impl IntoIterator<Item = Route<S>>) -> Self {
         self.routes.extend(routes);
         self
     }
 
     /// What the routes say of themselves, in the order in which they were added.
+    ///
+    /// For a page that lists them, say, or a description of the API.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, route, routes};
+    ///
+    /// #[route("/hello")]
+    /// async fn hello() -> &'static str { "hello" }
+    ///
+    /// # fn main() {
+    /// let app = App::new().routes(routes![hello]);
+    /// let patterns: Vec<_> = app.route_infos().map(|info| info.pattern).collect();
+    /// assert_eq!(patterns, ["/hello"]);
+    /// # }
+    /// ```
     pub fn route_infos(&self) -> impl Iterator<Item = &'static RouteInfo> + '_ {
         self.routes.iter().map(Route::info)
     }
@@ -186,40 +235,104 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// The interval of silence after which each stream sends a comment line; 15 seconds if nothing is said.
-    /// A stream's own setting goes before the app's, here and below.
+    /// The interval of silence after which each event stream sends a comment line; 15 seconds if nothing is said.
+    ///
+    /// It keeps proxies from closing an idle connection, and shows by its failing that the client has gone. A stream's
+    /// [own setting](crate::EventStream::keep_alive) goes before the app's.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::App;
+    ///
+    ///
+    /// let app = App::new().keep_alive(Duration::from_secs(5));
+    /// ```
     pub fn keep_alive(mut self, interval: Duration) -> Self {
         self.options.keep_alive = Some(Some(interval));
         self
     }
 
-    /// Sends no keep-alive comments.
+    /// Sends no keep-alive comments, but for the streams that ask for them.
+    ///
+    /// A client that vanished without a word (its power, its network) is then found at the next event only.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let app = bocadillo::App::new().no_keep_alive();
+    /// ```
     pub fn no_keep_alive(mut self) -> Self {
         self.options.keep_alive = Some(None);
         self
     }
 
-    /// How long clients are told, at the start of each stream, to wait before they reconnect. Nothing by default: a
-    /// browser then waits for a few seconds.
+    /// How long clients are told, at the start of each event stream, to wait before they reconnect; sent in whole
+    /// milliseconds (WHATWG HTML, section 9.2.6).
+    ///
+    /// Nothing by default: a browser then waits for a few seconds. A stream's
+    /// [own setting](crate::EventStream::retry) goes before the app's.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::App;
+    ///
+    ///
+    /// let app = App::new().retry(Duration::from_millis(500));
+    /// ```
     pub fn retry(mut self, delay: Duration) -> Self {
         self.options.retry = Some(delay);
         self
     }
 
-    /// How long a clean-up after the client's leaving may take; 30 seconds if nothing is said.
+    /// How long the clean-up of a stream with `raise_on_disconnect` may take, counted from its client's leaving; 30
+    /// seconds if nothing is said.
+    ///
+    /// One that takes longer is dropped where it stands, with a warning in the log. A stream's
+    /// [own setting](crate::EventStream::clean_up_deadline) goes before the app's; at a shutdown the
+    /// [`shutdown_timeout`](Self::shutdown_timeout) is a second limit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::App;
+    ///
+    ///
+    /// let app = App::new().clean_up_deadline(Duration::from_secs(5));
+    /// ```
     pub fn clean_up_deadline(mut self, deadline: Duration) -> Self {
         self.options.clean_up_deadline = Some(deadline);
         self
     }
 
-    /// Ends each stream after this time, less up to a tenth at random.
+    /// Ends each event stream after this time, less up to a tenth at random, so that streams that began together do
+    /// not end together; without a limit if nothing is said.
+    ///
+    /// The client reconnects by itself, and is authorised anew. A stream's
+    /// [own setting](crate::EventStream::max_lifetime) goes before the app's.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::App;
+    ///
+    ///
+    /// let app = App::new().max_lifetime(Duration::from_secs(60 * 60));
+    /// ```
     pub fn max_lifetime(mut self, lifetime: Duration) -> Self {
         self.options.max_lifetime = Some(lifetime);
         self
     }
 
-    /// What clients see last when a stream ends with an error: nothing if nothing is said. The error is logged in any
-    /// case.
+    /// What clients see last when an event stream ends with an error: nothing if nothing is said.
+    ///
+    /// The error is logged in any case; what of it is for a client to know, only the app can say. A stream's
+    /// [own setting](crate::EventStream::on_error) goes before the app's.
     ///
     /// # Examples
     ///
@@ -238,12 +351,28 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     }
 
     /// The host that [`run`](Self::run) listens on, unless `HOST` in the environment says otherwise.
+    ///
+    /// A name or an address: `localhost`, `0.0.0.0` for all interfaces, `::1`. 127.0.0.1 if nothing is said.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let app = bocadillo::App::new().host("0.0.0.0").port(3000);
+    /// ```
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.listen_on.0 = Some(host.into());
         self
     }
 
     /// The port that [`run`](Self::run) listens on, unless `PORT` in the environment says otherwise; 0 is any free one.
+    ///
+    /// 8000 if nothing is said.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let app = bocadillo::App::new().port(0);
+    /// ```
     pub fn port(mut self, port: u16) -> Self {
         self.listen_on.1 = Some(port);
         self
@@ -251,12 +380,38 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
 
     /// How long a client may take to send the head of a request, from the connection's start or from the last
     /// response's end; 10 seconds if nothing is said.
+    ///
+    /// A connection on which it takes longer is closed. In HTTP/2, whose clients may be idle between requests, it is the
+    /// time for the connection's first bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::App;
+    ///
+    ///
+    /// let app = App::new().header_timeout(Duration::from_secs(3));
+    /// ```
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.limits.header_timeout = timeout;
         self
     }
 
     /// How long a shutdown waits for requests under way and for clean-ups; 20 seconds if nothing is said.
+    ///
+    /// Keep it below what the platform grants between SIGTERM and SIGKILL (30 seconds on Kubernetes, 10 with Docker). No
+    /// stream is waited for: they end at once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::App;
+    ///
+    ///
+    /// let app = App::new().shutdown_timeout(Duration::from_secs(8));
+    /// ```
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.limits.shutdown_timeout = timeout;
         self
@@ -267,6 +422,25 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// # Errors
     ///
     /// When two routes answer the same requests; both places are named.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, route, routes};
+    ///
+    /// #[route("/rooms/{room}")]
+    /// async fn by_number(room: u32) -> String { room.to_string() }
+    ///
+    /// #[route("/rooms/{name}")]
+    /// async fn by_name(name: String) -> String { name }
+    ///
+    /// # fn main() {
+    /// assert!(App::new().routes(routes![by_number]).into_service().is_ok());
+    ///
+    /// let error = App::new().routes(routes![by_number, by_name]).into_service().unwrap_err();
+    /// assert!(error.is_route());
+    /// # }
+    /// ```
     pub fn into_service(self) -> Result<AppService> {
         let context = Arc::new(Context::new(self.options));
         let router = Router::new(&self.routes)?;

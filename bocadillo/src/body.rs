@@ -26,6 +26,17 @@ const KEPT: usize = 1024;
 /// The body of a response that this crate serves.
 ///
 /// An event stream keeps a type of its own here as far as no layer has wrapped it; everything else is axum's.
+///
+/// It is what [`AppService`](crate::AppService) answers with: an [`http_body::Body`] whose errors are those of a stream.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::Body;
+///
+/// let body = Body::from(axum_core::body::Body::from("hello"));
+/// assert_eq!(http_body::Body::size_hint(&body).exact(), Some(5));
+/// ```
 #[derive(Debug)]
 pub struct Body(Kind);
 
@@ -41,12 +52,30 @@ impl Body {
     }
 
     /// A body of no bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use http_body::Body as _;
+    ///
+    /// assert_eq!(bocadillo::Body::empty().size_hint().exact(), Some(0));
+    /// ```
     #[must_use]
     pub fn empty() -> Self {
         axum_core::body::Body::empty().into()
     }
 
     /// As the type that axum and its layers know.
+    ///
+    /// For an answer of the app that goes on to a service of axum's.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::Body;
+    ///
+    /// let body: axum_core::body::Body = Body::empty().into_axum();
+    /// ```
     pub fn into_axum(self) -> axum_core::body::Body {
         match self.0 {
             Kind::Events(body) => axum_core::body::Body::new(body),

@@ -31,6 +31,29 @@ impl Payload for Bytes {
 /// What `yield` takes in a `#[stream]` function: bytes or text.
 ///
 /// A `Result` of these is a chunk as well; its `Err` ends the stream.
+///
+/// Implement it for types of your own.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{IntoChunk, Result};
+/// use bytes::Bytes;
+///
+/// /// A line of NDJSON.
+/// struct Line<T>(T);
+///
+/// impl<T: serde::Serialize> IntoChunk for Line<T> {
+///     fn into_chunk(self) -> Result<Bytes> {
+///         // A `Result` is a chunk as well.
+///         let line = serde_json::to_string(&self.0).map(|json| json + "\n");
+///         line.into_chunk()
+///     }
+/// }
+///
+/// assert_eq!(Line([1, 2]).into_chunk()?, "[1,2]\n");
+/// # Ok::<(), bocadillo::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be a chunk of a stream",
     label = "expected text or bytes",
@@ -42,6 +65,16 @@ pub trait IntoChunk {
     /// # Errors
     ///
     /// When the value is an error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::IntoChunk;
+    ///
+    /// assert_eq!("one\n".into_chunk()?, "one\n");
+    /// assert!(Err::<String, _>("the disk is gone").into_chunk().unwrap_err().is_stream());
+    /// # Ok::<(), bocadillo::Error>(())
+    /// ```
     fn into_chunk(self) -> Result<Bytes>;
 }
 
@@ -129,7 +162,7 @@ impl ByteStream {
     ///
     /// ```
     /// use bocadillo::{generators, stream};
-    /// use http::HeaderValue;
+    /// use bocadillo::http::HeaderValue;
     ///
     /// generators!(
     ///     #[stream]
@@ -147,12 +180,40 @@ impl ByteStream {
 
     /// How long the clean-up of `raise_on_disconnect` may take, as in
     /// [`EventStream::clean_up_deadline`](crate::EventStream::clean_up_deadline).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use bocadillo::{generators, stream};
+    /// # generators!(
+    /// #     #[stream]
+    /// #     async fn numbers() { for n in 0.. { yield n.to_string(); } }
+    /// # );
+    ///
+    /// let numbers = numbers().clean_up_deadline(Duration::from_secs(5));
+    /// ```
     pub fn clean_up_deadline(mut self, deadline: Duration) -> Self {
         self.feed.options.clean_up_deadline = Some(deadline);
         self
     }
 
     /// Lets `client` know when this stream is over, as in [`EventStream::bind`](crate::EventStream::bind).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use bocadillo::{generators, stream};
+    /// # generators!(
+    /// #     #[stream]
+    /// #     async fn numbers() { for n in 0.. { yield n.to_string(); } }
+    /// # );
+    ///
+    /// let client = bocadillo::Client::new();
+    /// let numbers = numbers().bind(client.clone());
+    /// drop(numbers);
+    /// assert!(client.is_disconnected());
+    /// ```
     pub fn bind(mut self, client: Client) -> Self {
         self.feed.clients.push(client);
         self

@@ -57,11 +57,40 @@ impl Client {
     /// # Cancel safety
     ///
     /// Safe to use in `tokio::select!`: nothing is lost when it is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use bocadillo::{Client, EventStream};
+    ///
+    /// let client = Client::new();
+    /// let events = EventStream::new(futures_util::stream::pending::<String>()).bind(client.clone());
+    /// drop(events);
+    /// client.disconnected().await;
+    /// # }
+    /// ```
     pub async fn disconnected(&self) {
         self.gone.cancelled().await;
     }
 
     /// Whether the stream is over.
+    ///
+    /// For work that cannot be dropped at an `.await`, such as a loop on a blocking thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::Client;
+    ///
+    /// fn sum_for(client: &Client, numbers: &[u64]) -> Option<u64> {
+    ///     numbers.chunks(1000).try_fold(0, |sum, some| {
+    ///         (!client.is_disconnected()).then(|| sum + some.iter().sum::<u64>())
+    ///     })
+    /// }
+    ///
+    /// assert_eq!(sum_for(&Client::new(), &[1, 2, 3]), Some(6));
+    /// ```
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
         self.gone.is_cancelled()

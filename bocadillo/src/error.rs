@@ -147,18 +147,69 @@ impl Error {
     }
 
     /// Whether a generator panicked.
+    ///
+    /// Its stream breaks off, so that the client reconnects. The source is the panic's message, where it is text.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use bocadillo::{event_stream, generators};
+    /// use futures_util::StreamExt;
+    ///
+    /// generators!(
+    ///     #[event_stream]
+    ///     async fn broken() {
+    ///         yield "one";
+    ///         panic!("out of order");
+    ///     }
+    /// );
+    ///
+    /// let mut events = broken();
+    /// assert!(events.next().await.expect("an event").is_ok());
+    /// assert!(events.next().await.expect("an error").unwrap_err().is_panic());
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_panic(&self) -> bool {
         self.kind == Kind::Panic
     }
 
     /// Whether the routes of an app conflict, or one of them cannot be served. The source names them and their places.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, route, routes};
+    ///
+    /// #[route("/")]
+    /// async fn index() -> &'static str { "hello" }
+    ///
+    /// # fn main() {
+    /// let error = App::new().routes(routes![index, index]).into_service().unwrap_err();
+    /// assert!(error.is_route());
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_route(&self) -> bool {
         self.kind == Kind::Route
     }
 
     /// Whether a server could not start to listen.
+    ///
+    /// The address may be taken, or not one of this machine; `HOST` or `PORT` may be unreadable.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bocadillo::App;
+    ///
+    /// match App::new().run() {
+    ///     Err(error) if error.is_listen() => eprintln!("{}; is it running already?", error.chain()),
+    ///     other => other?,
+    /// }
+    /// # Ok::<(), bocadillo::Error>(())
+    /// ```
     #[must_use]
     pub fn is_listen(&self) -> bool {
         self.kind == Kind::Listen

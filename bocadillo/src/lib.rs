@@ -1,5 +1,21 @@
 #![doc = include_str!("../README.md")]
 //!
+//! # Where to look
+//!
+//! | for | there is |
+//! |---|---|
+//! | a stream of events | [`#[event_stream]`](macro@event_stream) in [`generators!`]; [`yield_!`](yield_) without it; [`EventStream`] for any `Stream`; [`inline`] within a handler |
+//! | a stream of bytes or text | [`#[stream]`](macro@stream), [`ByteStream`], [`IntoChunk`] |
+//! | an event | [`server_event!`], [`ServerEvent`] with [`EventName`] and [`EventId`]; [`IntoEvent`] for types of your own |
+//! | the client's leaving | `raise_on_disconnect` with [`ClientDisconnect`], [`Client`] |
+//! | a path and its arguments | [`#[route]`](macro@route); [`State`], [`Query`], [`Json`], [`LastEventId`], [`Peer`], and any [`FromRequestParts`] |
+//! | an answer that is no stream | [`Problem`], [`Html`], [`Json`], [`StopReconnecting`], and any [`IntoResponse`] |
+//! | the app | [`App`] with [`routes!`]; [`AppService`] as a `tower::Service`; [`Listener`] for connections of another kind |
+//! | one event to many clients, resumed without loss | [`topic`] |
+//! | the format itself, encoded and decoded | [`wire`] |
+//! | tests of your own | `testing`, with the feature of that name |
+//! | what goes wrong | [`Error`]; [`Error::chain`] for the whole of it on one line |
+//!
 //! # Features
 //!
 //! | feature | by default | what it adds |
@@ -69,6 +85,25 @@ pub use macros::{event_stream, generators, route, routes, server_event, stream, 
 /// async-stream's macros, for a stream that is written inside a handler: `EventStream::new(stream!({ … yield … }))`.
 ///
 /// They stand in a module of their own because `stream` is the name of the attribute [`macro@stream`] as well.
+///
+/// An `await` works in them, and so does `?` in `try_stream!`. `yield` has no value there, and nested `async` blocks and
+/// other macros cannot hold it: for these write an [`#[event_stream]`](macro@event_stream).
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{EventStream, inline::stream, route};
+///
+/// #[route("/squares/{up_to}")]
+/// async fn squares(up_to: u64) -> EventStream {
+///     EventStream::new(stream!({
+///         for n in 1..=up_to {
+///             yield (n * n).to_string();
+///         }
+///     }))
+/// }
+/// # fn main() {}
+/// ```
 pub mod inline {
     #[doc(no_inline)]
     pub use async_stream::{stream, try_stream};

@@ -16,8 +16,7 @@ use serde_json::{Map, Value};
 /// # Examples
 ///
 /// ```
-/// use bocadillo::Problem;
-/// use http::StatusCode;
+/// use bocadillo::{Problem, StatusCode};
 ///
 /// let problem = Problem::new(StatusCode::FORBIDDEN).detail("this sensor is not yours");
 /// assert_eq!(problem.to_string(), "403 Forbidden: this sensor is not yours");
@@ -32,6 +31,16 @@ pub struct Problem {
 
 impl Problem {
     /// A problem with this status, whose reason phrase becomes its `title`.
+    ///
+    /// Without more it says what the status says (RFC 9457, section 4.2.1: of the type `about:blank`).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{Problem, StatusCode};
+    ///
+    /// assert_eq!(Problem::new(StatusCode::NOT_FOUND).to_string(), "404 Not Found");
+    /// ```
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
         Self {
@@ -43,6 +52,17 @@ impl Problem {
     }
 
     /// Says what is wrong with this one request, and what to do instead.
+    ///
+    /// It becomes the member `detail` (RFC 9457, section 3.1.4): for the reader of this answer, not for a debugger.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{Problem, StatusCode};
+    ///
+    /// let problem = Problem::new(StatusCode::CONFLICT).detail("the job has ended: start another one");
+    /// assert_eq!(problem.to_string(), "409 Conflict: the job has ended: start another one");
+    /// ```
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = Some(detail.into());
@@ -55,8 +75,7 @@ impl Problem {
     /// # Examples
     ///
     /// ```
-    /// use bocadillo::Problem;
-    /// use http::StatusCode;
+    /// use bocadillo::{Problem, StatusCode};
     ///
     /// let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS).with("limit", 5);
     /// ```
@@ -74,8 +93,8 @@ impl Problem {
     /// # Examples
     ///
     /// ```
-    /// use bocadillo::Problem;
-    /// use http::{HeaderValue, StatusCode, header};
+    /// use bocadillo::{Problem, StatusCode};
+    /// use bocadillo::http::{HeaderValue, header};
     ///
     /// let problem = Problem::new(StatusCode::UNAUTHORIZED)
     ///     .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -87,6 +106,14 @@ impl Problem {
     }
 
     /// The status of the answer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{Problem, StatusCode};
+    ///
+    /// assert_eq!(Problem::from(StatusCode::GONE).status(), 410);
+    /// ```
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status

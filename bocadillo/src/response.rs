@@ -62,8 +62,7 @@ impl IntoResponse for ByteStream {
 /// # Examples
 ///
 /// ```
-/// use bocadillo::{EventStream, StopReconnecting, event_stream, generators, route};
-/// use axum_core::response::{IntoResponse, Response};
+/// use bocadillo::{IntoResponse, Response, StopReconnecting, event_stream, generators, route};
 ///
 /// generators!(
 ///     #[event_stream]

@@ -43,6 +43,22 @@ pub struct RouteInfo {
 }
 
 /// One argument of a route's function.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{App, LastEventId, route, routes};
+///
+/// #[route("/rooms/{room}")]
+/// async fn room(room: u32, last: LastEventId) -> String { format!("{room} from {last:?}") }
+///
+/// # fn main() {
+/// let app = App::new().routes(routes![room]);
+/// let [room, last] = app.route_infos().next().expect("there is one").arguments else { panic!() };
+/// assert_eq!((room.name, room.ty, room.in_path), ("room", "u32", true));
+/// assert_eq!((last.name, last.ty, last.in_path), ("last", "LastEventId", false));
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RouteArgument {
@@ -107,6 +123,27 @@ pub(crate) type Handler<S> =
     fn(RouteRequest<S>) -> Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>;
 
 /// A function with `#[route]`, in an app whose state is `S`. Made by [`routes!`](crate::routes).
+///
+/// For a module that hands its routes on, whatever the app's state is.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{App, Route, route, routes};
+///
+/// mod greetings {
+///     use super::*;
+///
+///     #[route("/hello")]
+///     async fn hello() -> &'static str { "hello" }
+///
+///     pub fn routes() -> impl IntoIterator<Item = Route<()>> { routes![hello] }
+/// }
+///
+/// # fn main() {
+/// let app = App::new().routes(greetings::routes());
+/// # }
+/// ```
 pub struct Route<S> {
     pub(crate) info: &'static RouteInfo,
     pub(crate) handler: Handler<S>,
@@ -114,6 +151,20 @@ pub struct Route<S> {
 
 impl<S> Route<S> {
     /// What the route says of itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{Route, route, routes};
+    ///
+    /// #[route("/hello")]
+    /// async fn hello() -> &'static str { "hello" }
+    ///
+    /// # fn main() {
+    /// let [hello]: [Route<()>; 1] = routes![hello];
+    /// assert_eq!(hello.info().pattern, "/hello");
+    /// # }
+    /// ```
     #[must_use]
     pub fn info(&self) -> &'static RouteInfo {
         self.info

@@ -34,6 +34,19 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// # Panics
     ///
     /// When called from within a runtime: use [`serve`](Self::serve) there.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bocadillo::{App, route, routes};
+    ///
+    /// #[route("/hello")]
+    /// async fn hello() -> &'static str { "hello" }
+    ///
+    /// fn main() -> bocadillo::Result<()> {
+    ///     App::new().routes(routes![hello]).run()
+    /// }
+    /// ```
     pub fn run(self) -> Result<()> {
         #[cfg(feature = "log")]
         crate::log::install();

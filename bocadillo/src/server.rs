@@ -82,6 +82,10 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// bocadillo::App::new().serve(listener).await?;
     /// # Ok(()) }
     /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the accept loop and cuts all connections.
     pub async fn serve(self, listener: impl Listener) -> Result<()> {
         let mut signals = Signals::listen()?;
         let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
@@ -114,6 +118,23 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// # Cancel safety
     ///
     /// Dropping the future stops the accept loop and cuts all connections.
+    ///
+    /// For a test, or for a program that decides by itself when it ends.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    /// let serving = tokio::spawn(bocadillo::App::new().serve_until(listener, async {
+    ///     stopped.await.ok();
+    /// }));
+    ///
+    /// stop.send(()).expect("it is served");
+    /// serving.await??;
+    /// # Ok(()) }
+    /// ```
     pub async fn serve_until(
         self,
         listener: impl Listener,

@@ -83,6 +83,9 @@ impl EventStream {
     /// Sends a comment line whenever the stream has been silent for `interval`; 15 seconds unless the app says
     /// otherwise.
     ///
+    /// It keeps proxies from closing an idle connection, as the standard advises (WHATWG HTML, section 9.2.7), and shows
+    /// by its failing that the client has gone.
+    ///
     /// # Examples
     ///
     /// ```
@@ -98,12 +101,28 @@ impl EventStream {
     /// Sends no keep-alive comments.
     ///
     /// A client that vanished without a word (its power, its network) is then found at the next event only.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let events = bocadillo::EventStream::new(futures_util::stream::iter(["one"]));
+    /// let events = events.no_keep_alive();
+    /// ```
     pub fn no_keep_alive(mut self) -> Self {
         self.feed.options.keep_alive = Some(None);
         self
     }
 
-    /// Tells the client, at the start, how long to wait before it reconnects; sent in whole milliseconds.
+    /// Tells the client, at the start, how long to wait before it reconnects; sent in whole milliseconds (WHATWG HTML,
+    /// section 9.2.6).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # let events = bocadillo::EventStream::new(futures_util::stream::iter(["one"]));
+    /// let events = events.retry(Duration::from_millis(500));
+    /// ```
     pub fn retry(mut self, delay: Duration) -> Self {
         self.feed.options.retry = Some(delay);
         self
@@ -111,6 +130,14 @@ impl EventStream {
 
     /// How long the clean-up of `raise_on_disconnect` may take, counted from the client's leaving; 30 seconds unless
     /// the app says otherwise. A clean-up that takes longer is dropped where it stands, with a warning in the log.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # let events = bocadillo::EventStream::new(futures_util::stream::iter(["one"]));
+    /// let events = events.clean_up_deadline(Duration::from_secs(5));
+    /// ```
     pub fn clean_up_deadline(mut self, deadline: Duration) -> Self {
         self.feed.options.clean_up_deadline = Some(deadline);
         self
@@ -118,6 +145,14 @@ impl EventStream {
 
     /// Ends the stream after this time, less up to a tenth at random, so that streams that began together do not end
     /// together. The client reconnects. For credentials that expire, and to spread clients over the nodes anew.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # let events = bocadillo::EventStream::new(futures_util::stream::iter(["one"]));
+    /// let events = events.max_lifetime(Duration::from_secs(60 * 60));
+    /// ```
     pub fn max_lifetime(mut self, lifetime: Duration) -> Self {
         self.feed.options.max_lifetime = Some(lifetime);
         self

@@ -51,6 +51,18 @@ use crate::wire::{Decoded, Decoder, Message};
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// A client of one app.
+///
+/// It is cheap to clone, and clones ask the same app: its state lives on between requests.
+///
+/// # Examples
+///
+/// ```
+#[doc = include_str!("testing/example.in")]
+/// let (one, two) = (client.clone(), client);
+/// assert_eq!(one.get("/count").send().await.status(), 200);
+/// assert_eq!(two.get("/elsewhere").send().await.status(), 404);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct TestClient {
     service: AppService,
@@ -78,17 +90,57 @@ impl TestClient {
     }
 
     /// A client of a service that is there already.
+    ///
+    /// It shares with that service what a clone of the service does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// let service = App::new().routes(routes![shout]).into_service()?;
+    /// let client = TestClient::of(service.clone());
+    /// assert_eq!(client.post("/shout").body("hey").send().await.text().await, "HEY");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn of(service: AppService) -> Self {
         Self { service }
     }
 
     /// Begins a `GET` request.
+    ///
+    /// `path` may hold a query.
+    ///
+    /// # Panics
+    ///
+    /// When `path` is no URI.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// assert_eq!(client.get("/count?from=3").send().await.status(), 200);
+    /// # Ok(()) }
+    /// ```
     pub fn get(&self, path: &str) -> TestRequest {
         self.request(Method::GET, path)
     }
 
     /// Begins a `POST` request.
+    ///
+    /// `path` may hold a query.
+    ///
+    /// # Panics
+    ///
+    /// When `path` is no URI.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// assert_eq!(client.post("/shout").body("hey").send().await.text().await, "HEY");
+    /// # Ok(()) }
+    /// ```
     pub fn post(&self, path: &str) -> TestRequest {
         self.request(Method::POST, path)
     }
@@ -98,6 +150,19 @@ impl TestClient {
     /// # Panics
     ///
     /// When `path` is no URI: it is the test's own mistake.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// use bocadillo::http::Method;
+    ///
+    /// let answer = client.request(Method::PUT, "/shout").body("hey").send().await;
+    /// assert_eq!(answer.text().await, "HEY");
+    /// let answer = client.request(Method::DELETE, "/shout").send().await;
+    /// assert_eq!(answer.header("allow"), Some("GET, HEAD, POST, PUT"));
+    /// # Ok(()) }
+    /// ```
     #[track_caller]
     pub fn request(&self, method: Method, path: &str) -> TestRequest {
         let uri = path
@@ -153,6 +218,15 @@ struct Asked {
 }
 
 /// A request that is being put together.
+///
+/// # Examples
+///
+/// ```
+#[doc = include_str!("testing/example.in")]
+/// let request = client.post("/double").header("accept", "application/json").json(&21);
+/// assert_eq!(request.send().await.json::<u32>().await, 42);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is sent"]
 pub struct TestRequest {
@@ -194,6 +268,15 @@ impl TestRequest {
     /// # Panics
     ///
     /// When `id` cannot be a header's value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// let mut stream = client.get("/count").last_event_id("1").send().await;
+    /// assert_eq!(stream.next_event().await.expect("2 is missing yet").data, "2");
+    /// # Ok(()) }
+    /// ```
     #[track_caller]
     pub fn last_event_id(mut self, id: &str) -> Self {
         let id = id
@@ -204,6 +287,16 @@ impl TestRequest {
     }
 
     /// Sets the body.
+    ///
+    /// Without it the body is empty. No `Content-Type` comes with it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// assert_eq!(client.post("/shout").body("hey").send().await.text().await, "HEY");
+    /// # Ok(()) }
+    /// ```
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.asked.body = body.into();
         self
@@ -214,6 +307,14 @@ impl TestRequest {
     /// # Panics
     ///
     /// When `value` does not serialise.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// assert_eq!(client.post("/double").json(&21).send().await.json::<u32>().await, 42);
+    /// # Ok(()) }
+    /// ```
     #[track_caller]
     pub fn json(self, value: &impl Serialize) -> Self {
         let body = serde_json::to_vec(value)
@@ -222,12 +323,39 @@ impl TestRequest {
     }
 
     /// Sends the request, and waits for the head of the response.
+    ///
+    /// A stream is not read yet: its function does not start before it is.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future is the client's leaving before the answer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// let answer = client.get("/count").send().await;
+    /// assert_eq!(answer.header("content-type"), Some("text/event-stream"));
+    /// # Ok(()) }
+    /// ```
     pub async fn send(self) -> TestResponse {
         self.client.send(self.asked).await
     }
 }
 
 /// A response, of which the body is still to come. Dropping it is the client's leaving.
+///
+/// Nothing is read ahead: what is not asked for is not polled.
+///
+/// # Examples
+///
+/// ```
+#[doc = include_str!("testing/example.in")]
+/// let mut stream = client.get("/count").send().await;
+/// assert_eq!(stream.next_event().await.expect("the first").data, "0");
+/// drop(stream);
+/// # Ok(()) }
+/// ```
 pub struct TestResponse {
     status: StatusCode,
     headers: HeaderMap,
@@ -241,30 +369,85 @@ pub struct TestResponse {
 
 impl TestResponse {
     /// The status.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// assert_eq!(client.get("/count").send().await.status(), 200);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
     /// The headers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// let answer = client.get("/count").send().await;
+    /// assert_eq!(answer.headers()["cache-control"], "no-cache");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
     /// One header as text, if it is there.
+    ///
+    /// `None` for one that is not text, too.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// let answer = client.get("/count").send().await;
+    /// assert_eq!(answer.header("X-Accel-Buffering"), Some("no"));
+    /// assert_eq!(answer.header("etag"), None);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
     /// The time that the stream last told its client to wait until a reconnect.
+    ///
+    /// `None` until it has said so; it counts once it has been read.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// let mut stream = client.get("/count").send().await;
+    /// assert_eq!(stream.retry(), None);
+    /// stream.next_event().await;
+    /// assert_eq!(stream.retry(), Some(Duration::from_secs(3)));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn retry(&self) -> Option<Duration> {
         self.retry
     }
 
     /// The id that the client would send if it reconnected now.
+    ///
+    /// Empty when there is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// let mut stream = client.get("/count").send().await;
+    /// assert_eq!(stream.last_event_id(), "");
+    /// stream.next_event().await;
+    /// assert_eq!(stream.last_event_id(), "0");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn last_event_id(&self) -> &str {
         self.decoder.last_event_id()
@@ -279,6 +462,19 @@ impl TestResponse {
     /// # Cancel safety
     ///
     /// No event is lost when the future is dropped, by a `tokio::time::timeout` for example.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// let mut stream = client.get("/count").send().await;
+    /// let mut all = Vec::new();
+    /// while let Some(event) = stream.next_event().await {
+    ///     all.push(event.data);
+    /// }
+    /// assert_eq!(all, ["0", "1", "2"]);
+    /// # Ok(()) }
+    /// ```
     pub async fn next_event(&mut self) -> Option<Message> {
         loop {
             match self.next().await {
@@ -299,6 +495,18 @@ impl TestResponse {
     /// # Cancel safety
     ///
     /// As [`next_event`](Self::next_event).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// use bocadillo::wire::Decoded;
+    ///
+    /// let mut stream = client.get("/count").send().await;
+    /// let first = stream.next().await.expect("something comes")?;
+    /// assert_eq!(first, Decoded::Retry(Duration::from_secs(3)));
+    /// # Ok(()) }
+    /// ```
     pub async fn next(&mut self) -> Option<Result<Decoded, axum_core::Error>> {
         loop {
             let mut unread = &*self.chunk;
@@ -327,6 +535,23 @@ impl TestResponse {
     /// # Errors
     ///
     /// When the body breaks off.
+    ///
+    /// These bytes do not go through the decoder: after [`next`](Self::next) has read a part of a frame, the rest of that
+    /// frame is not among them.
+    ///
+    /// # Cancel safety
+    ///
+    /// No byte is lost when the future is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// let mut stream = client.get("/count").last_event_id("1").send().await;
+    /// assert_eq!(stream.chunk().await.expect("a frame")?, "retry: 3000\n");
+    /// assert_eq!(stream.chunk().await.expect("a frame")?, "id: 2\ndata: 2\n\n");
+    /// # Ok(()) }
+    /// ```
     pub async fn chunk(&mut self) -> Option<Result<Bytes, axum_core::Error>> {
         loop {
             match self.body.frame().await? {
@@ -345,6 +570,21 @@ impl TestResponse {
     /// # Errors
     ///
     /// When the body breaks off.
+    ///
+    /// An endless stream never gets there.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future is the client's leaving.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// let answer = client.post("/shout").body("hey").send().await;
+    /// assert_eq!(answer.bytes().await?, "HEY");
+    /// # Ok(()) }
+    /// ```
     pub async fn bytes(mut self) -> Result<Bytes, axum_core::Error> {
         let mut all = BytesMut::from(&*self.chunk);
         while let Some(chunk) = self.chunk().await {
@@ -358,6 +598,18 @@ impl TestResponse {
     /// # Panics
     ///
     /// When the body breaks off or is not UTF-8.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future is the client's leaving.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// assert_eq!(client.post("/shout").body("hey").send().await.text().await, "HEY");
+    /// # Ok(()) }
+    /// ```
     pub async fn text(self) -> String {
         let bytes = self
             .bytes()
@@ -372,6 +624,18 @@ impl TestResponse {
     /// # Panics
     ///
     /// When the body breaks off or is not JSON of this type.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future is the client's leaving.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// assert_eq!(client.post("/double").json(&4).send().await.json::<u32>().await, 8);
+    /// # Ok(()) }
+    /// ```
     pub async fn json<T: DeserializeOwned>(self) -> T {
         let text = self.text().await;
         serde_json::from_str(&text)
@@ -379,9 +643,35 @@ impl TestResponse {
     }
 
     /// Leaves, as a client does that closes its connection.
+    ///
+    /// The same as to drop it, said aloud. A clean-up goes on by itself: wait for what it does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// let mut stream = client.get("/count").send().await;
+    /// stream.next_event().await;
+    /// stream.leave();
+    /// # Ok(()) }
+    /// ```
     pub fn leave(self) {}
 
     /// Leaves, and comes back with the same request and the id of the last event seen.
+    ///
+    /// The old stream is over before the new request is sent. It is what an `EventSource` does by itself (WHATWG HTML,
+    /// section 9.2.3), but for the wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("testing/example.in")]
+    /// let mut stream = client.get("/count").send().await;
+    /// assert_eq!(stream.next_event().await.expect("the first").data, "0");
+    /// let mut stream = stream.reconnect().await;
+    /// assert_eq!(stream.next_event().await.expect("the second").data, "1");
+    /// # Ok(()) }
+    /// ```
     pub async fn reconnect(self) -> Self {
         let Self {
             mut asked,
