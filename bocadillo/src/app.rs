@@ -239,6 +239,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     ///
     /// It keeps proxies from closing an idle connection, and shows by its failing that the client has gone. A stream's
     /// [own setting](crate::EventStream::keep_alive) goes before the app's.
+    /// Zero is as [`no_keep_alive`](Self::no_keep_alive).
     ///
     /// # Examples
     ///

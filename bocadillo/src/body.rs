@@ -121,36 +121,40 @@ impl HttpBody for Body {
 
 /// What only one of the two kinds of streams does.
 pub(crate) trait Framing: Payload {
-    /// Whether the stream carries comments and a `retry` of ours.
-    const COMMENTS: bool;
-    /// How a drain ends the stream: a client of events comes back for the rest, a client of bytes must not take a
-    /// part for the whole.
+    /// Whether the stream carries comments and a `retry` of ours, and may end early: a client of events comes back for
+    /// the rest, a client of bytes must not take a part for the whole.
+    const EVENTS: bool;
+    /// How a drain ends the stream.
     fn drained() -> End;
-    fn last(error: &Error, feed: &Feed<Self>, out: &mut BytesMut);
+    /// How an error ends the stream, after what it adds to `out`.
+    fn failed(error: Error, feed: &Feed<Self>, out: &mut BytesMut) -> End;
 }
 
 impl Framing for ServerEvent {
-    const COMMENTS: bool = true;
+    const EVENTS: bool = true;
 
     fn drained() -> End {
         End::InOrder
     }
 
-    fn last(error: &Error, feed: &Feed<Self>, out: &mut BytesMut) {
-        if let Some(event) = feed.options.on_error.as_ref().and_then(|show| show(error)) {
+    fn failed(error: Error, feed: &Feed<Self>, out: &mut BytesMut) -> End {
+        if let Some(event) = feed.options.on_error.as_ref().and_then(|show| show(&error)) {
             wire::encode(&event, out);
         }
+        End::InOrder
     }
 }
 
 impl Framing for Bytes {
-    const COMMENTS: bool = false;
+    const EVENTS: bool = false;
 
     fn drained() -> End {
         End::Broken(Error::draining())
     }
 
-    fn last(_: &Error, _: &Feed<Self>, _: &mut BytesMut) {}
+    fn failed(error: Error, _: &Feed<Self>, _: &mut BytesMut) -> End {
+        End::Broken(error)
+    }
 }
 
 pin_project_lite::pin_project! {
@@ -205,13 +209,13 @@ impl<T: Framing> StreamBody<T> {
             feed.clean_ups = Some(context.clean_ups.clone());
         }
         let mut batch = Batch::default();
-        if T::COMMENTS
+        if T::EVENTS
             && let Some(delay) = feed.options.retry
         {
             wire::encode(&ServerEvent::retry_only(delay), &mut batch.own);
         }
         Self {
-            keep_alive: feed.options.keep_alive().filter(|_| T::COMMENTS),
+            keep_alive: feed.options.keep_alive().filter(|_| T::EVENTS),
             feed,
             batch,
             end: None,
@@ -240,8 +244,7 @@ impl<T: Framing> StreamBody<T> {
                 Some(Ok(())) => *this.end = Some(End::InOrder),
                 Some(Err(error)) if error.is_panic() => *this.end = Some(End::Broken(error)),
                 Some(Err(error)) => {
-                    T::last(&error, this.feed, &mut this.batch.own);
-                    *this.end = Some(End::InOrder);
+                    *this.end = Some(T::failed(error, this.feed, &mut this.batch.own));
                 }
             }
         }
@@ -311,6 +314,7 @@ impl<T: Framing> HttpBody for StreamBody<T> {
                 .feed
                 .options
                 .max_lifetime
+                .filter(|_| T::EVENTS)
                 .and_then(|lifetime| now.checked_add(jittered(lifetime)));
         }
         if self.end.is_none()

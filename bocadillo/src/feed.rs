@@ -125,7 +125,10 @@ impl Options {
     }
 
     pub(crate) fn keep_alive(&self) -> Option<Duration> {
-        self.keep_alive.unwrap_or(Some(KEEP_ALIVE))
+        // Comments at every moment would be what nobody means by an interval of zero.
+        self.keep_alive
+            .unwrap_or(Some(KEEP_ALIVE))
+            .filter(|interval| !interval.is_zero())
     }
 
     pub(crate) fn clean_up_deadline(&self) -> Duration {

@@ -182,7 +182,8 @@ pub use bocadillo_macros::event_stream;
 /// [`#[event_stream]`](macro@crate::event_stream) for anything that is no event stream, such as NDJSON.
 ///
 /// The function becomes one that returns a [`ByteStream`](crate::ByteStream). What is yielded is
-/// [`IntoChunk`](crate::IntoChunk); all else is as there, the disconnect included.
+/// [`IntoChunk`](crate::IntoChunk); all else is as there, the disconnect included, but for the ends: an `Err` breaks the
+/// response off, as a shutdown does, so that the client does not take a part for the whole.
 ///
 /// # Options
 ///

@@ -111,13 +111,15 @@ async fn a_keep_alive_is_as_the_stream_says_and_can_be_off() {
     assert_eq!(frame(&mut short).await.as_deref(), Some(": keep-alive\n"));
     assert_eq!(start.elapsed(), Duration::from_secs(1));
 
-    let (_sender, stream) = channel();
-    let mut off = body(stream.no_keep_alive());
-    assert!(
-        timeout(Duration::from_secs(3600), frame(&mut off))
-            .await
-            .is_err()
-    );
+    let off: [fn(EventStream) -> EventStream; 2] = [EventStream::no_keep_alive, |stream| {
+        stream.keep_alive(Duration::ZERO)
+    }];
+    for off in off {
+        let (_sender, stream) = channel();
+        let mut body = body(off(stream));
+        let frame = timeout(Duration::from_secs(3600), frame(&mut body));
+        assert!(frame.await.is_err());
+    }
 }
 
 #[tokio::test]
@@ -237,6 +239,28 @@ async fn a_drain_ends_events_in_order_and_breaks_bytes() {
         Ok(Err(crate::ClientDisconnect)),
         "the drain has waited for the clean-up"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_break_off_with_an_error_and_outlive_the_lifetime_of_events() {
+    let options = Options {
+        max_lifetime: Some(Duration::from_secs(1)),
+        ..Options::default()
+    };
+    let stream = Arc::new(Context::new(options)).scope(async {
+        let bytes = byte_stream(|y| async move {
+            y.send("one").await;
+            sleep(Duration::from_secs(5)).await;
+            y.send("two").await;
+            Err::<(), _>("the disk is gone")
+        });
+        Box::pin(StreamBody::new(bytes.feed))
+    });
+    let mut body = stream.await;
+    assert_eq!(frame(&mut body).await.as_deref(), Some("one"));
+    assert_eq!(frame(&mut body).await.as_deref(), Some("two"));
+    assert!(body.frame().await.expect("not the end").is_err());
+    assert!(body.frame().await.is_none());
 }
 
 #[tokio::test]
