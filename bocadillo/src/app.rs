@@ -18,13 +18,13 @@ use tower_layer::Layer;
 
 use crate::body::Body;
 use crate::context::Context;
-use crate::endpoint::RouteRequest;
+use crate::endpoint::{Route, RouteRequest};
 use crate::error::{BoxError, Error, Result};
 use crate::event::ServerEvent;
 use crate::feed::Options;
 use crate::problem::Problem;
 use crate::response::Asked;
-use crate::route::{Route, RouteInfo};
+use crate::route::RouteInfo;
 use crate::router::{Found, Router};
 
 type Layered = BoxCloneSyncService<

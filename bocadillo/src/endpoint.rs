@@ -2,8 +2,9 @@
 //!
 //! The traits stand between generated code and those of axum so that a wrong argument is told in our words.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::future::Future;
+use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use http::{StatusCode, request};
 
 use crate::body::Body;
 use crate::problem::Problem;
-use crate::route::{Route, RouteInfo};
+use crate::route::RouteInfo;
 
 /// What can be a path parameter.
 #[diagnostic::on_unimplemented(
@@ -113,6 +114,73 @@ pub trait Endpoint<S: 'static, M>: 'static {
                 Box::pin(async { answer.await.unwrap_or_else(|refused| refused) })
             },
         }
+    }
+}
+
+pub(crate) type Handler<S> =
+    fn(RouteRequest<S>) -> Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>;
+
+/// A function with `#[route]`, in an app whose state is `S`. Made by [`routes!`](crate::routes).
+///
+/// For a module that hands its routes on, whatever the app's state is.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{App, Route, route, routes};
+///
+/// mod greetings {
+///     use super::*;
+///
+///     #[route("/hello")]
+///     async fn hello() -> &'static str { "hello" }
+///
+///     pub fn routes() -> impl IntoIterator<Item = Route<()>> { routes![hello] }
+/// }
+///
+/// # fn main() {
+/// let app = App::new().routes(greetings::routes());
+/// # }
+/// ```
+pub struct Route<S> {
+    pub(crate) info: &'static RouteInfo,
+    pub(crate) handler: Handler<S>,
+}
+
+impl<S> Route<S> {
+    /// What the route says of itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{Route, route, routes};
+    ///
+    /// #[route("/hello")]
+    /// async fn hello() -> &'static str { "hello" }
+    ///
+    /// # fn main() {
+    /// let [hello]: [Route<()>; 1] = routes![hello];
+    /// assert_eq!(hello.info().pattern, "/hello");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn info(&self) -> &'static RouteInfo {
+        self.info
+    }
+}
+
+// Not derived: that would ask the same of `S`.
+impl<S> Clone for Route<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Route<S> {}
+
+impl<S> fmt::Debug for Route<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Route").field(&self.info).finish()
     }
 }
 

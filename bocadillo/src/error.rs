@@ -7,8 +7,6 @@ use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::fmt;
 
-use crate::event::FieldError;
-
 /// A boxed error of any kind, as generators and extractors hand them over.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -216,7 +214,7 @@ impl Error {
     }
 
     /// Whether an event's name, id or another field held what cannot stand on the wire. The source
-    /// is a [`FieldError`].
+    /// is a [`FieldError`](crate::FieldError).
     ///
     /// # Examples
     ///
@@ -377,12 +375,6 @@ pub(crate) fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl fmt::Displa
     }
 
     Chain(error)
-}
-
-impl From<FieldError> for Error {
-    fn from(error: FieldError) -> Self {
-        Self::new(Kind::Field, error)
-    }
 }
 
 /// So that what cannot fail can stand where a conversion may: a number as an id, say.

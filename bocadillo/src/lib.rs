@@ -68,6 +68,7 @@ pub use app::{App, AppService};
 pub use body::Body;
 pub use byte_stream::{ByteStream, IntoChunk};
 pub use client::Client;
+pub use endpoint::Route;
 pub use error::{Error, Result};
 pub use event::{EventId, EventName, FieldError, IntoEvent, ServerEvent};
 pub use extract::{Json, LastEventId, Query, State};
@@ -76,7 +77,7 @@ pub use html::Html;
 pub use listener::Listener;
 pub use problem::Problem;
 pub use response::StopReconnecting;
-pub use route::{Route, RouteArgument, RouteInfo};
+pub use route::{RouteArgument, RouteInfo};
 pub use server::Peer;
 pub use stream::EventStream;
 

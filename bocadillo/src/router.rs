@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use http::Method;
 
-use crate::endpoint::PathParameters;
+use crate::endpoint::{PathParameters, Route};
 use crate::error::{Error, Result};
-use crate::route::{Route, RouteInfo};
+use crate::route::RouteInfo;
 
 /// Where the requests of an app go.
 pub(crate) struct Router<S> {
