@@ -33,6 +33,7 @@ type Layered = BoxCloneSyncService<
     Infallible,
 >;
 type Wrap = Box<dyn FnOnce(Layered) -> Layered + Send>;
+type Tasks = Vec<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
 /// Routes with their state and layers, to be run, served, or called as a [`tower::Service`].
 ///
@@ -59,6 +60,8 @@ pub struct App<S = ()> {
     routes: Vec<Route<S>>,
     layers: Vec<Wrap>,
     fallback: Option<Layered>,
+    /// What runs beside the server.
+    pub(crate) background: Tasks,
     options: Options,
     pub(crate) limits: Limits,
     /// Host and port for `run`.
@@ -123,6 +126,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
             routes: Vec::new(),
             layers: Vec::new(),
             fallback: None,
+            background: Vec::new(),
             options: Options::default(),
             limits,
             listen_on: (None, None),
@@ -235,6 +239,33 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
+    /// Runs `task` beside the server, for as long as the app is served: what publishes to a topic, say. It is dropped
+    /// once the server has been drained. One that ends, or panics, ends nothing else.
+    ///
+    /// An app that is made a service runs none: spawn it yourself there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::App;
+    /// use bocadillo::topic::Hub;
+    ///
+    /// let ticks = Hub::memory().topic("ticks")?;
+    /// let app = App::with_state(ticks.clone()).background(async move {
+    ///     while ticks.publish("tick").await.is_ok() {
+    ///         tokio::time::sleep(Duration::from_secs(1)).await;
+    ///     }
+    /// });
+    /// # Ok::<(), bocadillo::Error>(())
+    /// ```
+    pub fn background(mut self, task: impl Future + Send + 'static) -> Self {
+        self.background.push(Box::pin(async move {
+            task.await;
+        }));
+        self
+    }
+
     /// The interval of silence after which each event stream sends a comment line; 15 seconds if nothing is said.
     ///
     /// It keeps proxies from closing an idle connection, and shows by its failing that the client has gone. A stream's
@@ -246,7 +277,6 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// ```
     /// use std::time::Duration;
     /// use bocadillo::App;
-    ///
     ///
     /// let app = App::new().keep_alive(Duration::from_secs(5));
     /// ```

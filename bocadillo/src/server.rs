@@ -144,7 +144,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     }
 
     async fn serve_with<L: Listener>(
-        self,
+        mut self,
         mut listener: L,
         stop: impl Future<Output = ()>,
         hurry: impl Future<Output = ()>,
@@ -152,9 +152,11 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         let address = listener.address().map_err(Error::listen)?;
         let infos: Vec<_> = self.route_infos().collect();
         let limits = self.limits;
+        let background = std::mem::take(&mut self.background);
         let server = Arc::new(Server::new(self.into_service()?, limits));
         tracing::info!("listening on {address}");
         infos.iter().for_each(|info| tracing::info!("{info}"));
+        let _background: JoinSet<()> = background.into_iter().collect();
 
         let mut connections = JoinSet::new();
         let mut stop = pin!(stop);

@@ -1,5 +1,6 @@
 //! The framework from outside: real sockets, real clients, the examples as processes, pages in a browser.
 
+mod background;
 mod beside_axum;
 mod browser;
 mod disconnect;

@@ -1,0 +1,34 @@
+//! What runs beside the server.
+
+use bocadillo::App;
+use tokio::sync::oneshot;
+
+use crate::support::http::{Protocol, get};
+use crate::support::{Server, wait};
+
+#[tokio::test]
+async fn a_task_runs_while_the_app_is_served_and_is_dropped_with_it() {
+    let (begun, begins) = oneshot::channel();
+    let (held, drop_of_the_task) = oneshot::channel::<()>();
+    let app = App::new().background(async move {
+        let _held = held;
+        let _ = begun.send(());
+        std::future::pending::<()>().await;
+    });
+    let server = Server::start(app).await;
+    wait::within("the task's start", begins)
+        .await
+        .expect("it runs");
+    server.stop().await;
+    let dropped = wait::within("the task's end", drop_of_the_task).await;
+    assert!(dropped.is_err(), "it was dropped in the middle");
+}
+
+#[tokio::test]
+async fn a_task_that_panics_ends_nothing_else() {
+    let app = App::new().background(async { panic!("on purpose") });
+    let server = Server::start(app).await;
+    let reply = get(Protocol::Http1, server.address, "/nowhere").await;
+    assert_eq!(reply.status, 404);
+    server.stop().await;
+}
