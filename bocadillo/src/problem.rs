@@ -1,12 +1,15 @@
 //! Errors as `application/problem+json` (RFC 9457).
 
 use std::borrow::Cow;
+use std::error::Error as _;
 use std::fmt;
 
 use axum_core::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+use crate::error::Error;
 
 /// An error answer: a status, and a body of `application/problem+json` (RFC 9457).
 ///
@@ -126,6 +129,42 @@ impl From<StatusCode> for Problem {
     }
 }
 
+/// What an error means for the client, so that `?` serves in a handler. 503 where a broker cannot be reached, with
+/// `Retry-After` unless it [may have got](Error::is_unconfirmed) what was published; 400 with the reason where a topic
+/// cannot be used as asked. Anything else is the app's own matter: 500, with the error in the log alone.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::topic::Hub;
+/// use bocadillo::{EventStream, Problem, State, route};
+///
+/// #[route("/rooms/{room}")]
+/// async fn room(room: String, State(hub): State<Hub>) -> Result<EventStream, Problem> {
+///     Ok(hub.topic(format!("rooms/{room}"))?.subscribe(None::<&str>).into())
+/// }
+/// # fn main() {}
+/// ```
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        if error.is_unconfirmed() {
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE)
+                .detail("the broker was lost before it had confirmed; look whether it is there, then try again");
+        }
+        if error.is_unavailable() {
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE)
+                .detail("the broker cannot be reached at the moment; try again")
+                .header(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if error.is_topic() {
+            let reason = error.source().map(ToString::to_string);
+            return Self::new(StatusCode::BAD_REQUEST).detail(reason.unwrap_or_default());
+        }
+        tracing::error!(error = %error.chain(), "a handler failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.status)?;
@@ -160,5 +199,37 @@ impl IntoResponse for Problem {
             headers.append(name, value);
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[track_caller]
+    fn check(error: Error, expected: &str) {
+        assert_eq!(Problem::from(error).to_string(), expected);
+    }
+
+    #[test]
+    fn an_error_says_to_the_client_what_is_the_clients_to_know() {
+        check(
+            Error::new(Kind::Unavailable, "connection refused by 10.0.0.7"),
+            "503 Service Unavailable: the broker cannot be reached at the moment; try again",
+        );
+        check(
+            Error::new(Kind::Unconfirmed, "connection reset by 10.0.0.7"),
+            "503 Service Unavailable: the broker was lost before it had confirmed; \
+             look whether it is there, then try again",
+        );
+        check(
+            Error::new(Kind::Topic, "the name of a topic is empty"),
+            "400 Bad Request: the name of a topic is empty",
+        );
+        check(
+            Error::new(Kind::Json, "a secret"),
+            "500 Internal Server Error",
+        );
     }
 }
