@@ -1,5 +1,6 @@
 //! Pages in a real Chromium.
 
+mod chat;
 mod driver;
 mod harness;
 

@@ -1,9 +1,12 @@
 //! Each example as a user starts it, met by a client as a user has it.
 
+pub(crate) mod chat;
 mod completions;
 mod in_axum;
 mod machine_feed;
 mod ndjson;
+mod notifications;
+mod prices;
 mod temperature_feed;
 mod view_then_stream;
 

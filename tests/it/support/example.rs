@@ -61,6 +61,25 @@ impl Example {
         }
     }
 
+    /// What an example says that does not take its arguments. It has to fail by itself.
+    #[track_caller]
+    pub(crate) fn refuses(name: &str, arguments: &[&str]) -> String {
+        let mut child = Command::new(program(name))
+            .args(arguments)
+            .env("HOST", "127.0.0.1")
+            .env("PORT", "0")
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the example starts");
+        let stderr = Lines::read(child.stderr.take().expect("it is piped"));
+        let status = wait::until(&format!("the end of {name}, with {arguments:?}"), || {
+            child.try_wait().expect("a child can be asked")
+        });
+        assert!(!status.success(), "{name} takes {arguments:?}");
+        wait::until("the reason", || (!stderr.so_far().is_empty()).then_some(()));
+        stderr.so_far().join("\n")
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }

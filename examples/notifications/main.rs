@@ -1,0 +1,147 @@
+//! Notifications: each user has a topic that nobody else may read, and who was away gets what was missed.
+//!
+//! ```text
+//! curl -N localhost:8000/users/ada                                             401
+//! curl -N localhost:8000/users/ada -H 'Authorization: Bearer secret-of-bo'     403
+//! curl -N localhost:8000/users/ada -H 'Authorization: Bearer secret-of-ada'    the stream
+//! curl localhost:8000/users/ada -H 'Authorization: Bearer secret-of-bo' --json '{"text": "Lunch?"}'
+//! ```
+
+use std::time::Duration;
+
+use bocadillo::http::HeaderMap;
+use bocadillo::http::header::{AUTHORIZATION, COOKIE, HeaderValue, SET_COOKIE, WWW_AUTHENTICATE};
+use bocadillo::http::request::Parts;
+use bocadillo::topic::{Cursor, History, Hub};
+use bocadillo::{
+    App, EventStream, FromRequestParts, Html, IntoResponse, Json, LastEventId, Problem, Query,
+    State, StatusCode, route, routes, server_event,
+};
+use serde::{Deserialize, Serialize};
+
+/// All of the last week that the page has not seen yet, then what comes. Who asks is checked anew every hour.
+#[route("/users/{id}")]
+async fn notifications(
+    id: String,
+    user: User,
+    LastEventId(last): LastEventId,
+    Query(After { after }): Query<After>,
+    State(hub): State<Hub>,
+) -> Result<EventStream, Problem> {
+    if user.id != id {
+        let detail = format!("these notifications are not {}'s to read", user.id);
+        return Err(Problem::new(StatusCode::FORBIDDEN).detail(detail));
+    }
+    let cursor = last.map_or(Cursor::from(after), Cursor::from);
+    let events = hub
+        .topic(format!("users/{id}"))?
+        .subscribe(cursor.or_start());
+    Ok(EventStream::from(events).max_lifetime(Duration::from_hours(1)))
+}
+
+#[route("/users/{id}", methods = [POST])]
+async fn notify(
+    id: String,
+    user: User,
+    State(hub): State<Hub>,
+    Json(notification): Json<Notification>,
+) -> Result<(StatusCode, Json<Notified>), Problem> {
+    if !USERS.iter().any(|user| user.id == id) {
+        let detail = format!("there is no user `{id}`");
+        return Err(Problem::new(StatusCode::NOT_FOUND).detail(detail));
+    }
+    let event = server_event!(json = {"from": user.id, "text": notification.text});
+    let id = hub.topic(format!("users/{id}"))?.publish(event).await?;
+    Ok((StatusCode::CREATED, Json(Notified { id: id.to_string() })))
+}
+
+/// A page's `EventSource` sends no headers of its choice, but cookies.
+#[route("/login", methods = [POST])]
+async fn login(Json(Login { secret }): Json<Login>) -> Result<impl IntoResponse, Problem> {
+    let user = User::with(&secret)?;
+    let cookie = format!("secret={}; Path=/; HttpOnly; SameSite=Strict", user.secret);
+    Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]))
+}
+
+#[route("/")]
+async fn page() -> Html<&'static str> {
+    Html(include_str!("index.html"))
+}
+
+/// Who asks. The secrets stand in for sessions of yours.
+#[derive(Clone, Copy)]
+struct User {
+    id: &'static str,
+    secret: &'static str,
+}
+
+const USERS: [User; 2] = [
+    User {
+        id: "ada",
+        secret: "secret-of-ada",
+    },
+    User {
+        id: "bo",
+        secret: "secret-of-bo",
+    },
+];
+
+impl User {
+    fn with(secret: &str) -> Result<Self, Problem> {
+        let unknown = || {
+            Problem::new(StatusCode::UNAUTHORIZED)
+                .detail("say who you are: `Authorization: Bearer secret-of-ada`, or `POST /login`")
+                .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+        };
+        let user = USERS.iter().find(|user| user.secret == secret);
+        user.copied().ok_or_else(unknown)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for User {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Self::with(secret(&parts.headers).unwrap_or_default())
+    }
+}
+
+/// The secret that a request comes with: as a bearer token, or as the cookie that `login` has set.
+fn secret(headers: &HeaderMap) -> Option<&str> {
+    if let Some(value) = headers.get(AUTHORIZATION) {
+        return value.to_str().ok()?.strip_prefix("Bearer ");
+    }
+    let cookies = headers.get(COOKIE)?.to_str().ok()?;
+    cookies
+        .split("; ")
+        .find_map(|cookie| cookie.strip_prefix("secret="))
+}
+
+#[derive(Deserialize)]
+struct After {
+    /// For a page that opens a new stream by itself: an `EventSource` sends its last id only when it reconnects.
+    after: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Notification {
+    text: String,
+}
+
+#[derive(Serialize)]
+struct Notified {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Login {
+    secret: String,
+}
+
+fn main() -> bocadillo::Result<()> {
+    let week = History::new().age(Duration::from_hours(7 * 24));
+    let hub = Hub::builder().history(week).memory();
+    App::with_state(hub)
+        .routes(routes![page, login, notifications, notify])
+        .run()
+}

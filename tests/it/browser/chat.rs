@@ -1,0 +1,153 @@
+//! The chat's page: through a restart of its server, and of the broker, it loses nothing and shows nothing twice.
+
+use serde_json::{Value, json};
+
+use super::Browser;
+use crate::examples::chat::{post, say};
+use crate::support::Example;
+
+fn open(browser: &Browser, example: &Example) {
+    browser.open(&example.url("/#lobby"));
+    wait_for_state(browser, "live");
+}
+
+#[track_caller]
+fn wait_for_state(browser: &Browser, state: &str) {
+    browser.wait_until(&format!(
+        "document.querySelector('#state').textContent === '{state}'"
+    ));
+}
+
+/// What was said, as the page shows it from top to bottom.
+const SHOWN: &str =
+    "[...document.querySelectorAll('.message')].map((m) => m.lastChild.textContent)";
+
+#[track_caller]
+fn wait_for(browser: &Browser, texts: &[&str]) {
+    let texts = json!(texts).to_string();
+    browser.wait_until(&format!(
+        "JSON.stringify({SHOWN}) === {}",
+        Value::from(texts)
+    ));
+}
+
+/// Writes into the page's own form.
+fn write(browser: &Browser, text: &str) {
+    browser.eval_with(
+        "document.querySelector('#from').value = 'bo';
+         document.querySelector('#text').value = arguments[0];
+         document.querySelector('button').click()",
+        &[text.into()],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_shows_what_was_said_and_says_what_is_written() {
+    let example = Example::start("chat");
+    say(&example, "lobby", "one").await;
+    let browser = Browser::start();
+    open(&browser, &example);
+    write(&browser, "two & <b>bold</b>");
+    wait_for(&browser, &["one", "two & <b>bold</b>"]);
+    let mine = browser.eval("return document.querySelector('.mine b').textContent");
+    assert_eq!(mine, "bo");
+
+    // What the server refuses stays in the form, with the reason.
+    browser.eval("document.querySelector('#text').removeAttribute('maxlength')");
+    write(&browser, &"x".repeat(2_001));
+    browser.wait_until(
+        "document.querySelector('#problem').textContent.includes('1 to 2000 characters')",
+    );
+    browser.wait_until("document.querySelector('#text').value.length === 2001");
+
+    // Another room is another topic.
+    browser.eval("location.hash = 'cellar'");
+    wait_for_state(&browser, "live");
+    wait_for(&browser, &[]);
+    say(&example, "cellar", "down here").await;
+    wait_for(&browser, &["down here"]);
+    browser.eval("location.hash = 'lobby'");
+    wait_for(&browser, &["one", "two & <b>bold</b>"]);
+}
+
+/// A memory hub ends with its server. The page keeps what it has, says what has happened, and goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_goes_on_after_its_server_has_come_back_empty() {
+    let example = Example::start("chat");
+    let port = example.address.port();
+    let browser = Browser::start();
+    open(&browser, &example);
+    say(&example, "lobby", "one").await;
+    say(&example, "lobby", "two").await;
+    wait_for(&browser, &["one", "two"]);
+
+    example.kill();
+    wait_for_state(&browser, "reconnecting");
+    write(&browser, "into the void");
+    browser.wait_until("document.querySelector('#problem').textContent.startsWith('Not sent')");
+    browser.wait_until("document.querySelector('#text').value === 'into the void'");
+
+    let example = Example::start_on("chat", port);
+    say(&example, "lobby", "three").await;
+    wait_for_state(&browser, "live");
+    wait_for(&browser, &["one", "two", "three"]);
+    browser.wait_until("document.querySelectorAll('.note').length === 1");
+    browser.wait_until("document.querySelectorAll('.earlier').length === 2");
+    browser.eval("document.querySelector('button').click()");
+    wait_for(&browser, &["one", "two", "three", "into the void"]);
+}
+
+/// Such as the 502 of a proxy: the page opens a new stream, and says in its URL where it has got to.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_goes_on_after_an_answer_that_ends_an_event_source() {
+    let example = Example::start("chat");
+    let browser = Browser::start();
+    open(&browser, &example);
+    say(&example, "lobby", "one").await;
+    wait_for(&browser, &["one"]);
+    browser.eval(
+        "const Real = EventSource;
+         window.urls = [];
+         window.EventSource = function (url) {
+             urls.push(url);
+             return new Real(urls.length === 1 ? '/no-such-stream' : url);
+         };
+         window.EventSource.CLOSED = Real.CLOSED;
+         source.close();
+         connect()",
+    );
+    wait_for_state(&browser, "reconnecting");
+    say(&example, "lobby", "two").await;
+    wait_for_state(&browser, "live");
+    wait_for(&browser, &["one", "two"]);
+    browser.wait_until("urls.length === 2 && urls[1].endsWith('?after=' + [...seen][0])");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_says_where_messages_are_missing() {
+    let example = Example::start("chat");
+    let browser = Browser::start();
+    open(&browser, &example);
+    say(&example, "lobby", "one").await;
+    wait_for(&browser, &["one"]);
+    browser.eval(
+        "source.dispatchEvent(new MessageEvent('gap', { data: '{\"dropped\":17}', lastEventId: last }));
+         source.dispatchEvent(new MessageEvent('reset', { data: '{\"reason\":\"evicted\"}', lastEventId: last }))",
+    );
+    let notes =
+        browser.eval("return [...document.querySelectorAll('.note')].map((n) => n.textContent)");
+    assert_eq!(
+        notes,
+        json!([
+            "17 messages are missing here",
+            "some messages are missing here"
+        ])
+    );
+    assert_eq!(
+        post(&example, "lobby", &json!({"from": "ada", "text": "two"}))
+            .await
+            .status,
+        201
+    );
+    wait_for(&browser, &["one", "two"]);
+}

@@ -1,0 +1,170 @@
+//! The program; its page is in `browser/chat.rs`.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::check;
+use crate::support::Example;
+use crate::support::http::{Connection, Protocol, Reply, full};
+
+/// Says something in a room, and gives the id that it has got there.
+pub(crate) async fn say(example: &Example, room: &str, text: &str) -> String {
+    let answer = post(example, room, &json!({"from": "ada", "text": text})).await;
+    check(&answer, 201, "application/json");
+    let id = answer.json().await["id"].clone();
+    id.as_str().expect("an id is text").to_owned()
+}
+
+pub(crate) async fn post(example: &Example, room: &str, message: &Value) -> Reply {
+    send(example, room, &message.to_string()).await
+}
+
+async fn send(example: &Example, room: &str, body: &str) -> Reply {
+    let mut connection = Connection::open(Protocol::Http1, example.address).await;
+    let json = [("content-type", "application/json")];
+    let body = full(body.to_owned());
+    connection
+        .send(Method::POST, &format!("/rooms/{room}"), &json, body)
+        .await
+}
+
+async fn enter(example: &Example, path: &str, last: &str) -> Reply {
+    let mut connection = Connection::open(Protocol::Http1, example.address).await;
+    let last = [("last-event-id", last)];
+    let headers = if last[0].1.is_empty() { &[][..] } else { &last };
+    let body = crate::support::http::empty();
+    let reply = connection.send(Method::GET, path, headers, body).await;
+    check(&reply, 200, "text/event-stream");
+    reply
+}
+
+fn message(id: &str, text: &str) -> String {
+    format!("id: {id}\ndata: {{\"from\":\"ada\",\"text\":\"{text}\"}}\n\n")
+}
+
+#[tokio::test]
+async fn who_enters_gets_what_was_said_and_then_what_is_being_said() {
+    let example = Example::start("chat");
+    let one = say(&example, "lobby", "one").await;
+    let two = say(&example, "lobby", "two").await;
+    say(&example, "cellar", "elsewhere").await;
+
+    let mut lobby = enter(&example, "/rooms/lobby", "").await;
+    assert_eq!(lobby.until("\n\n").await, message(&one, "one"));
+    assert_eq!(lobby.until("\n\n").await, message(&two, "two"));
+    let three = say(&example, "lobby", "three").await;
+    assert_eq!(lobby.until("\n\n").await, message(&three, "three"));
+}
+
+#[tokio::test]
+async fn who_comes_back_gets_what_was_missed_and_no_more() {
+    let example = Example::start("chat");
+    let one = say(&example, "lobby", "one").await;
+    let two = say(&example, "lobby", "two").await;
+    let three = say(&example, "lobby", "three").await;
+    // An `EventSource` that reconnects, then a page that opens a new one, then both at once.
+    for (path, last, next) in [
+        ("/rooms/lobby".to_owned(), &*one, (&two, "two")),
+        (format!("/rooms/lobby?after={two}"), "", (&three, "three")),
+        (format!("/rooms/lobby?after={two}"), &one, (&two, "two")),
+    ] {
+        let mut lobby = enter(&example, &path, last).await;
+        assert_eq!(lobby.until("\n\n").await, message(next.0, next.1), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn who_comes_back_to_a_new_server_is_told_so() {
+    let example = Example::start("chat");
+    let port = example.address.port();
+    let old = say(&example, "lobby", "before").await;
+    example.kill();
+
+    let example = Example::start_on("chat", port);
+    let new = say(&example, "lobby", "after").await;
+    let mut lobby = enter(&example, "/rooms/lobby", &old).await;
+    let reset = lobby.until("\n\n").await;
+    assert!(
+        reset.contains("event: reset\ndata: {\"reason\":\"epoch\"}\n"),
+        "{reset}"
+    );
+    assert_eq!(lobby.until("\n\n").await, message(&new, "after"));
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_with_what_is_wrong() {
+    let example = Example::start("chat");
+    let length = "`text` takes 1 to 2000 characters, and not spaces alone";
+    let name = "`from` takes 1 to 40 characters, and not spaces alone";
+    let room = "a room is called by 1 to 40 letters, digits, `-` and `_`";
+    let long = "é".repeat(2_001);
+    let unfit = json!({"from": "ada"}).to_string();
+    for (at, body, status, detail) in [
+        (
+            "lobby",
+            json!({"from": "ada", "text": ""}).to_string(),
+            422,
+            length,
+        ),
+        (
+            "lobby",
+            json!({"from": "ada", "text": " \n"}).to_string(),
+            422,
+            length,
+        ),
+        (
+            "lobby",
+            json!({"from": "ada", "text": long}).to_string(),
+            422,
+            length,
+        ),
+        (
+            "lobby",
+            json!({"from": "", "text": "hi"}).to_string(),
+            422,
+            name,
+        ),
+        ("lobby", unfit, 422, "missing field `text`"),
+        ("lobby", "{\"from\": ".to_owned(), 400, "JSON is malformed"),
+        (
+            "lo%20bby",
+            json!({"from": "ada", "text": "hi"}).to_string(),
+            400,
+            room,
+        ),
+        (
+            &"x".repeat(41),
+            json!({"from": "ada", "text": "hi"}).to_string(),
+            400,
+            room,
+        ),
+        ("lobby", " ".repeat(3 << 20), 413, "length limit"),
+    ] {
+        let refusal = send(&example, at, &body).await;
+        check(&refusal, status, "application/problem+json");
+        let problem = refusal.json().await;
+        let said = problem["detail"].as_str().unwrap_or_default();
+        assert!(said.contains(detail), "{said:?} instead of {detail:?}");
+    }
+    let mut lobby = enter(&example, "/rooms/lobby", "").await;
+    let first = say(&example, "lobby", "fine").await;
+    assert_eq!(lobby.until("\n\n").await, message(&first, "fine"));
+}
+
+#[test]
+fn a_hub_that_cannot_be_is_named() {
+    for (arguments, expected) in [
+        (
+            &["--hub", "mysql://127.0.0.1"][..],
+            "no hub is at `mysql://127.0.0.1`",
+        ),
+        (&["--hub"], "usage: chat [--hub redis://"),
+        (
+            &["--hup", "redis://127.0.0.1"],
+            "usage: chat [--hub redis://",
+        ),
+    ] {
+        let said = Example::refuses("chat", arguments);
+        assert!(said.contains(expected), "{said}");
+    }
+}
