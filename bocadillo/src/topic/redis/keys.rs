@@ -49,8 +49,7 @@ pub(super) fn lifetime(history: &History) -> Option<u64> {
     Some(
         u64::try_from(age.as_millis())
             .unwrap_or(u64::MAX / 4)
-            .min(u64::MAX / 4)
-            .max(GRACE),
+            .clamp(GRACE, u64::MAX / 4),
     )
 }
 
