@@ -12,3 +12,4 @@ mod shutdown;
 mod support;
 mod topics_nats;
 mod topics_nodes;
+mod topics_redis;

@@ -327,6 +327,10 @@ impl Shared {
         after: Option<Position>,
         limit: usize,
     ) -> Replay {
+        if after == Some(keys::LAST) {
+            // Nothing can come behind it, and Redis does not even take the question.
+            return Replay::Unknown;
+        }
         let mut state = self.state.subscribe();
         let (mut from, mut is_known) = (after, false);
         loop {
@@ -367,6 +371,11 @@ impl Shared {
                 }
                 // Another epoch has begun: the ring will say so.
                 Ok(None) => drop(state.changed().await),
+                // Redis will not, for a reason of its own: that is no reason to hang up on everybody else.
+                Err(error) if session::is_refusal(&error) => {
+                    tracing::warn!(topic, "Redis refuses to replay a topic, trying on: {error}");
+                    tokio::time::sleep(session::LONGEST_PAUSE).await;
+                }
                 Err(error) => {
                     tracing::debug!(topic, "a replay has to wait: {error}");
                     link.is_broken.notify_one();
@@ -432,9 +441,7 @@ impl Link {
                 self.is_broken.notify_one();
                 Error::new(Kind::Unavailable, error)
             }
-            redis::ErrorKind::Server(_) | redis::ErrorKind::Extension => {
-                Error::new(Kind::Topic, error)
-            }
+            _ if session::is_refusal(&error) => Error::new(Kind::Topic, error),
             _ => {
                 self.is_broken.notify_one();
                 Error::new(Kind::Unconfirmed, error)

@@ -1,5 +1,6 @@
 //! A `redis-server` of the test's own: on a free port, with its data in a folder of its own.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -38,6 +39,20 @@ impl Redis {
 
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// Runs a command, as it is typed into `redis-cli`, and gives the answer as Redis writes it.
+    pub(crate) fn command(&self, command: &str) -> String {
+        let mut connection = TcpStream::connect(self.address()).expect("redis-server listens");
+        write!(connection, "{command}\r\nQUIT\r\n").expect("it reads");
+        let mut answer = String::new();
+        connection
+            .read_to_string(&mut answer)
+            .expect("it answers in text");
+        answer
+            .strip_suffix("+OK\r\n")
+            .expect("it says goodbye")
+            .to_owned()
     }
 
     /// Ends it as a crash would: SIGKILL.
@@ -125,7 +140,6 @@ impl Redis {
 
     /// Whether it takes commands: while it loads its data it does not.
     fn answers(&self) -> bool {
-        use std::io::{Read, Write};
         let Ok(mut connection) = TcpStream::connect(self.address()) else {
             return false;
         };

@@ -11,6 +11,9 @@ const GRACE: u64 = 10_000;
 /// How many bytes of events are kept for that at most.
 const SLACK: usize = 16 << 20;
 
+/// The last id that Redis can give.
+pub(super) const LAST: Position = Position::new(u64::MAX, u64::MAX);
+
 #[derive(Debug)]
 pub(super) struct Keys {
     topics: String,

@@ -16,7 +16,7 @@ use super::{Link, Shared, State, candidate, keys, reply, script};
 
 /// Between attempts to connect, at first; it grows to `LONGEST_PAUSE`.
 pub(super) const PAUSE: Duration = Duration::from_millis(25);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long connecting may take, and the answer to a command.
 const CONNECTING: Duration = Duration::from_secs(2);
@@ -39,6 +39,12 @@ pub(super) fn unexpected() -> RedisError {
         "Redis answered what cannot be, or another program has written into this one's keys",
     )
         .into()
+}
+
+/// Whether Redis has answered, though not as it should: the connection is as good as before.
+pub(super) fn is_refusal(error: &RedisError) -> bool {
+    use ErrorKind::{Extension, Server, UnexpectedReturnType};
+    matches!(error.kind(), Server(_) | Extension | UnexpectedReturnType)
 }
 
 /// Connects, and connects again, for as long as the hub is there.
@@ -229,10 +235,12 @@ impl Session {
         let answer = match answer {
             Ok(answer) => answer,
             // A key has become something else: that one will be found and set aside.
-            Err(error) if matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
+            Err(error) if is_refusal(&error) => {
                 tracing::warn!("Redis refuses to be read: {error}");
                 tokio::time::sleep(LONGEST_PAUSE).await;
                 followed.unsettle();
+                // Where it refuses everything, this ends the session.
+                self.ask(shared, followed, Vec::new()).await?;
                 return Ok(0);
             }
             Err(error) => return Err(error),
