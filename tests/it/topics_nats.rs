@@ -339,6 +339,31 @@ async fn nats_that_comes_back_empty_gives_each_client_one_reset() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_deleted_under_the_nodes_gives_each_client_one_reset_on_nats() {
+    let nats = Nats::start();
+    let nodes = [(); 2].map(|()| hub(&nats));
+    let mut clients = nodes
+        .each_ref()
+        .map(|node| topic(node).subscribe(Cursor::live()));
+    for events in &mut clients {
+        is_known(events).await;
+    }
+    publish(&topic(&nodes[0]), "0").await;
+    for events in &mut clients {
+        assert_eq!(next(events).await, "0");
+    }
+    // The second word is where the answer would go.
+    nats.publish("$JS.API.STREAM.DELETE.bocadillo answer", "", "");
+    for data in ["1", "2", "3", "marker"] {
+        publish(&topic(&nodes[0]), data).await;
+    }
+    for events in &mut clients {
+        assert_eq!(next(events).await, r#"reset {"reason":"epoch"}"#);
+        assert_eq!(up_to_marker(events).await, numbers(1..4));
+    }
+}
+
+#[tokio::test]
 async fn nats_that_has_lost_its_last_events_gives_each_client_one_reset() {
     let mut nats = Nats::start();
     let nodes = [(); 2].map(|()| hub(&nats));

@@ -170,7 +170,8 @@ impl Hub {
     /// | `Bocadillo-Epoch` | the epoch in which it was meant to be published; may be left out |
     /// | `Nats-Msg-Id` | where [`HubBuilder::wait_for_broker`] was given |
     ///
-    /// A message of another program that is not of this form is passed over with a warning. The epoch is made of the stream's time of
+    /// A message of another program that is not of this form is passed over with a warning. To `bocadillo.live.` nobody but the
+    /// stream may publish. The epoch is made of the stream's time of
     /// creation and of a number in its description.
     ///
     /// # Examples

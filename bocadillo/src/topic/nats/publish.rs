@@ -43,6 +43,7 @@ pub(super) async fn publish(
     loop {
         let session = available(&mut states, deadline).await?;
         record::write_epoch(&mut headers, session.epoch);
+        let before = link.newest(&session);
         let error = match attempt(
             &link,
             &session,
@@ -54,6 +55,10 @@ pub(super) async fn publish(
         .await
         {
             Ok(sequence) => {
+                if sequence <= before {
+                    // Sequences rise, unless it is another stream, or the message was there already.
+                    link.doubt();
+                }
                 link.observe(&session, sequence);
                 if kept < session.max_messages {
                     trim(&link, session.clone(), subjects, kept);

@@ -1,0 +1,242 @@
+//! The stream behind the connection: how it is to be, and where it stands.
+
+use std::collections::HashMap;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::jetstream::context::{CreateStreamErrorKind, RequestErrorKind};
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::stream::{
+    Config, DiscardPolicy, Republish, RetentionPolicy, StorageType,
+};
+use async_nats::jetstream::{Context, ErrorCode};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::super::life::Life;
+use super::super::settings::Settings;
+use super::{Link, Session, over};
+use crate::error::BoxError;
+
+/// What JetStream tells of a stream. Not async-nats' own type, whose fields depend on features that others may have on.
+#[derive(Debug, Deserialize)]
+pub(in super::super) struct Info {
+    created: String,
+    config: Config,
+    pub(in super::super) state: Counts,
+}
+
+#[derive(Debug, Deserialize)]
+pub(in super::super) struct Counts {
+    pub(in super::super) first_seq: u64,
+    pub(in super::super) last_seq: u64,
+    #[serde(default)]
+    pub(in super::super) subjects: HashMap<String, u64>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    /// Those who had asked by then are answered.
+    covers: u64,
+    session: u64,
+    last: u64,
+}
+
+impl Link {
+    /// Looks at the stream; makes it where there is none.
+    pub(super) async fn establish(
+        &self,
+        client: &Client,
+        context: &Context,
+        last: Option<&Session>,
+        whole_until: Instant,
+    ) -> Result<Session, BoxError> {
+        let config = self.config();
+        let mut info = match self.info_of(context, None).await? {
+            Some(info) => info,
+            None => {
+                if let Err(error) = context.create_stream(&config).await
+                    // Another node was faster, with other limits.
+                    && !matches!(error.kind(), CreateStreamErrorKind::JetStream(ref error) if error.error_code() == ErrorCode::STREAM_NAME_EXIST)
+                {
+                    return Err(error.into());
+                }
+                self.info_of(context, None)
+                    .await?
+                    .ok_or("the stream is gone again")?
+            }
+        };
+        if info.config.subjects != config.subjects || info.config.republish != config.republish {
+            return Err(format!(
+                "the stream `{}` is there already, and is not one for topics: delete it, or choose another name by `HubBuilder::prefix`",
+                self.settings.stream
+            )
+            .into());
+        }
+        let newest = last.map_or(0, |session| self.newest(session));
+        let mut life = Life::read(info.config.description.as_deref());
+        let is_shorter = last.is_some_and(|last| last.epoch == life.epoch(&info.created))
+            && info.state.last_seq < newest;
+        // The last node that starts decides, so that a deployment with other limits has them.
+        let has_other_limits = last.is_none() && limits(&info.config) != limits(&config);
+        if is_shorter || has_other_limits {
+            if is_shorter {
+                tracing::warn!(
+                    "the stream of the topics has lost its last events: clients start over"
+                );
+                life = life.next(info.state.last_seq);
+            }
+            let limits = if has_other_limits {
+                config.clone()
+            } else {
+                info.config.clone()
+            };
+            context
+                .update_stream(Config {
+                    description: Some(life.write()),
+                    ..limits
+                })
+                .await?;
+            info = self
+                .info_of(context, None)
+                .await?
+                .ok_or("the stream is gone")?;
+            life = Life::read(info.config.description.as_deref());
+        }
+        let epoch = life.epoch(&info.created);
+        {
+            let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+            *newest = (
+                epoch,
+                info.state
+                    .last_seq
+                    .max(if newest.0 == epoch { newest.1 } else { 0 }),
+            );
+        }
+        Ok(Session {
+            number: last.map_or(1, |last| last.number + 1),
+            epoch,
+            start: life.start(),
+            whole_until,
+            context: context.clone(),
+            stream: context.get_stream_no_info(&self.settings.stream).await?,
+            client: client.clone(),
+            max_messages: u64::try_from(info.config.max_messages_per_subject).unwrap_or(u64::MAX),
+            max_age: Some(info.config.max_age).filter(|age| !age.is_zero()),
+            max_bytes: u64::try_from(info.config.max_bytes).ok(),
+        })
+    }
+
+    fn config(&self) -> Config {
+        let Settings {
+            stream,
+            max_messages,
+            max_age,
+            max_bytes,
+            replicas,
+            ..
+        } = &self.settings;
+        let window = Duration::from_secs(120);
+        Config {
+            name: stream.clone(),
+            description: Some(Life::default().write()),
+            subjects: vec![format!("{stream}.events.*")],
+            republish: Some(Republish {
+                source: format!("{stream}.events.*"),
+                destination: format!("{stream}.live.{{{{wildcard(1)}}}}"),
+                headers_only: false,
+            }),
+            retention: RetentionPolicy::Limits,
+            storage: StorageType::File,
+            discard: DiscardPolicy::Old,
+            max_messages: -1,
+            max_messages_per_subject: i64::try_from(*max_messages).unwrap_or(i64::MAX),
+            max_age: max_age.unwrap_or_default(),
+            max_bytes: max_bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+            max_consumers: -1,
+            max_message_size: -1,
+            num_replicas: *replicas,
+            duplicate_window: max_age.map_or(window, |age| age.min(window)),
+            ..Config::default()
+        }
+    }
+
+    async fn info_of(
+        &self,
+        context: &Context,
+        subject: Option<&str>,
+    ) -> Result<Option<Info>, BoxError> {
+        let request = subject.map_or_else(
+            || json!({}),
+            |subject| json!({ "subjects_filter": subject }),
+        );
+        match context.request(format!("STREAM.INFO.{}", self.settings.stream), &request).await {
+            Ok(Response::Ok(info)) => Ok(Some(info)),
+            Ok(Response::Err { error }) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+            Ok(Response::Err { error }) => Err(error.into()),
+            Err(error) if error.kind() == RequestErrorKind::NoResponders => {
+                Err("the NATS server has JetStream off: start it with `-js`, or switch it on for the account".into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Where the stream stands, and how many messages of a subject it keeps.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be found out, or when it is not the session's stream any more; then the link looks at it again.
+    pub(in super::super) async fn info(
+        &self,
+        session: &Session,
+        subject: Option<&str>,
+    ) -> Result<Info, BoxError> {
+        let mut states = self.states();
+        let info = tokio::select! {
+            info = self.info_of(&session.context, subject) => info?,
+            () = over(&mut states, session) => return Err("the connection is lost".into()),
+        };
+        match info {
+            Some(info)
+                if Life::read(info.config.description.as_deref()).epoch(&info.created)
+                    == session.epoch =>
+            {
+                self.observe(session, info.state.last_seq);
+                Ok(info)
+            }
+            _ => {
+                self.doubt();
+                Err("the stream is not the one that it was".into())
+            }
+        }
+    }
+
+    /// The last sequence that the stream has had by now. Those who ask at once share an answer, which is of after they asked.
+    pub(in super::super) async fn last(&self, session: &Session) -> Result<u64, BoxError> {
+        let ticket = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut standing = self.standing.lock().await;
+        if standing.covers < ticket || standing.session != session.number {
+            let covers = self.asked.load(Ordering::Acquire);
+            let info = self.info(session, None).await?;
+            *standing = Standing {
+                covers,
+                session: session.number,
+                last: info.state.last_seq,
+            };
+        }
+        Ok(standing.last)
+    }
+}
+
+/// What nodes may have different opinions of.
+fn limits(config: &Config) -> (i64, Duration, i64, usize) {
+    (
+        config.max_messages_per_subject,
+        config.max_age,
+        config.max_bytes,
+        config.num_replicas,
+    )
+}
