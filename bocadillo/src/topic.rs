@@ -37,22 +37,35 @@
 //! - `gap`, with `{"dropped":17}`: so many events were dropped here, because the client did not keep up.
 //!
 //! After a `reset` the stream goes on as for a client that comes without an id: with new events, or, after
-//! [`Cursor::or_start`], with the whole history.
+//! [`Cursor::or_start`], with the whole history. With that, and with a [`Cursor`] as an argument of the handler, this is
+//! all that a page needs:
 //!
 //! ```js
-//! const events = new EventSource("/rooms/7");
-//! const load = async () => show(await (await fetch("/rooms/7/state")).json());
-//!
-//! events.addEventListener("open", () => { if (!loaded) { loaded = true; load(); } });
-//! events.addEventListener("reset", load);                      // start over
-//! events.addEventListener("gap", load);                        // or: note that something is missing
-//! events.addEventListener("message", (event) => apply(JSON.parse(event.data)));
-//! let loaded = false;
-//! // Reconnecting, and sending back the last id, is what EventSource does by itself.
+//! let last = '';  // where the page has got to
+//! function connect() {
+//!   const events = new EventSource(`/rooms/7?lastEventId=${encodeURIComponent(last)}`);
+//!   const on = (name, take) => events.addEventListener(name, (event) => {
+//!     last = event.lastEventId;
+//!     take(JSON.parse(event.data));
+//!   });
+//!   on('message', append);
+//!   on('reset', clear);  // what is sent next is all that there is
+//!   on('gap', ({ dropped }) => note(`${dropped} messages are missing here`));
+//!   events.onerror = () => { if (events.readyState === EventSource.CLOSED) setTimeout(connect, 3_000) };
+//! }
+//! connect();
 //! ```
 //!
-//! A client that has got no event yet has no id, and what is published while it is away for the first time it
-//! does not get, unless it begins with the history, or with an event of yours that has [`Subscription::last_id`].
+//! The browser reconnects by itself, with the last id, after a lost connection. It gives up after an answer that is no
+//! stream, such as the 502 of a proxy: hence the last id in the URL.
+//!
+//! A page that shows a state, of which the topic has the changes, loads that state when it gets a `reset` or a `gap`. What
+//! it loads then is at least as new as the `reset`, so that a change may come that it has already: give the state and
+//! each change a version, or make changes that may be applied twice.
+//!
+//! A client that has got no event yet has no id. If it does not begin with the history, what is published while it
+//! is away for the first time passes it by, unless you send it an event of yours first, with the id of
+//! [`Subscription::last_id`].
 //!
 //! # What is held in memory
 //!

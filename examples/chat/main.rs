@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use bocadillo::topic::{Cursor, History, Hub, Topic};
 use bocadillo::{
-    App, EventStream, Html, Json, LastEventId, Problem, Query, ServerEvent, State, StatusCode,
-    route, routes,
+    App, EventStream, Html, Json, Problem, ServerEvent, State, StatusCode, route, routes,
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,11 +20,9 @@ use serde::{Deserialize, Serialize};
 #[route("/rooms/{room}")]
 async fn listen(
     room: Room,
-    LastEventId(last): LastEventId,
-    Query(After { after }): Query<After>,
+    cursor: Cursor,
     State(hub): State<Hub>,
 ) -> Result<EventStream, Problem> {
-    let cursor = last.map_or(Cursor::from(after), Cursor::from);
     Ok(room.topic(&hub)?.subscribe(cursor.or_start()).into())
 }
 
@@ -70,13 +67,6 @@ impl Message {
 #[derive(Serialize)]
 struct Said {
     id: String,
-}
-
-/// Where a page has got to that opens a new stream by itself: an `EventSource` sends its last id only when it
-/// reconnects.
-#[derive(Deserialize)]
-struct After {
-    after: Option<String>,
 }
 
 struct Room(String);

@@ -14,8 +14,8 @@ use bocadillo::http::header::{AUTHORIZATION, COOKIE, HeaderValue, SET_COOKIE, WW
 use bocadillo::http::request::Parts;
 use bocadillo::topic::{Cursor, History, Hub};
 use bocadillo::{
-    App, EventStream, FromRequestParts, Html, IntoResponse, Json, LastEventId, Problem, Query,
-    State, StatusCode, route, routes, server_event,
+    App, EventStream, FromRequestParts, Html, IntoResponse, Json, Problem, State, StatusCode,
+    route, routes, server_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -24,15 +24,13 @@ use serde::{Deserialize, Serialize};
 async fn notifications(
     id: String,
     user: User,
-    LastEventId(last): LastEventId,
-    Query(After { after }): Query<After>,
+    cursor: Cursor,
     State(hub): State<Hub>,
 ) -> Result<EventStream, Problem> {
     if user.id != id {
         let detail = format!("these notifications are not {}'s to read", user.id);
         return Err(Problem::new(StatusCode::FORBIDDEN).detail(detail));
     }
-    let cursor = last.map_or(Cursor::from(after), Cursor::from);
     let events = hub
         .topic(format!("users/{id}"))?
         .subscribe(cursor.or_start());
@@ -115,12 +113,6 @@ fn secret(headers: &HeaderMap) -> Option<&str> {
     cookies
         .split("; ")
         .find_map(|cookie| cookie.strip_prefix("secret="))
-}
-
-#[derive(Deserialize)]
-struct After {
-    /// For a page that opens a new stream by itself: an `EventSource` sends its last id only when it reconnects.
-    after: Option<String>,
 }
 
 #[derive(Deserialize)]

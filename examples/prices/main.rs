@@ -6,8 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bocadillo::topic::{Cursor, Hub, SlowPolicy, Topic};
 use bocadillo::{
-    App, EventStream, Html, LastEventId, Query, ServerEvent, State, event_stream, generators,
-    route, routes,
+    App, EventStream, Html, Query, ServerEvent, State, event_stream, generators, route, routes,
 };
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -27,8 +26,8 @@ struct Price {
 
 /// The newest price of each symbol, then each change; to a reader that does not keep up, the newest ones.
 #[route("/prices")]
-async fn prices(last: LastEventId, State(prices): State<Topic>) -> EventStream {
-    prices.subscribe(Cursor::from(last).or_start()).into()
+async fn prices(cursor: Cursor, State(prices): State<Topic>) -> EventStream {
+    prices.subscribe(cursor.or_start()).into()
 }
 
 generators!(
@@ -37,10 +36,10 @@ generators!(
     #[event_stream]
     async fn slow_prices(
         Query(Slow { pause }): Query<Slow>,
-        last: LastEventId,
+        cursor: Cursor,
         State(prices): State<Topic>,
     ) {
-        let prices = prices.subscribe(Cursor::from(last).or_start());
+        let prices = prices.subscribe(cursor.or_start());
         let mut looks = prices.ready_chunks(SYMBOLS.len());
         while let Some(look) = looks.next().await {
             for price in look {

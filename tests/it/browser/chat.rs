@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::Browser;
-use crate::examples::chat::{post, say};
-use crate::support::Example;
+use crate::examples::chat::{post, say, say_until_taken};
+use crate::support::{Example, Nats, Redis};
+use crate::topics_nodes::Broker;
 
 fn open(browser: &Browser, example: &Example) {
     browser.open(&example.url("/#lobby"));
@@ -97,6 +98,55 @@ async fn the_page_goes_on_after_its_server_has_come_back_empty() {
     wait_for(&browser, &["one", "two", "three", "into the void"]);
 }
 
+/// With a broker nothing is lost: not what is said while the page's server is away, nor what was said before the broker
+/// was killed; and what cannot be said meanwhile stays in the form.
+async fn the_page_loses_nothing(url: &str, broker: &mut impl Broker) {
+    let chat = |port| Example::start_with("chat", port, &["--hub", url]);
+    let (server, other) = (chat(0), chat(0));
+    let port = server.address.port();
+    let browser = Browser::start();
+    open(&browser, &server);
+    say(&server, "lobby", "one").await;
+    wait_for(&browser, &["one"]);
+
+    server.kill();
+    wait_for_state(&browser, "reconnecting");
+    say(&other, "lobby", "two").await;
+    say(&other, "lobby", "three").await;
+    let server = chat(port);
+    wait_for_state(&browser, "live");
+    wait_for(&browser, &["one", "two", "three"]);
+
+    tokio::task::block_in_place(|| broker.kill());
+    write(&browser, "four");
+    browser.wait_until(
+        "document.querySelector('#problem').textContent.startsWith('Not sent: the broker')",
+    );
+    wait_for_state(&browser, "live");
+    tokio::task::block_in_place(|| broker.restart());
+    say_until_taken(&other, "lobby", "meanwhile").await;
+    say_until_taken(&server, "lobby", "here too").await;
+    browser.eval("document.querySelector('button').click()");
+    wait_for(
+        &browser,
+        &["one", "two", "three", "meanwhile", "here too", "four"],
+    );
+    let notes = browser.eval("return document.querySelectorAll('.note, .earlier').length");
+    assert_eq!(notes, 0, "the page was told that something is missing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_loses_nothing_through_restarts_of_its_server_and_of_redis() {
+    let mut redis = Redis::start();
+    the_page_loses_nothing(&redis.url(), &mut redis).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_loses_nothing_through_restarts_of_its_server_and_of_nats() {
+    let mut nats = Nats::start();
+    the_page_loses_nothing(&nats.url(), &mut nats).await;
+}
+
 /// Such as the 502 of a proxy: the page opens a new stream, and says in its URL where it has got to.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_goes_on_after_an_answer_that_ends_an_event_source() {
@@ -120,7 +170,7 @@ async fn the_page_goes_on_after_an_answer_that_ends_an_event_source() {
     say(&example, "lobby", "two").await;
     wait_for_state(&browser, "live");
     wait_for(&browser, &["one", "two"]);
-    browser.wait_until("urls.length === 2 && urls[1].endsWith('?after=' + [...seen][0])");
+    browser.wait_until("urls.length === 2 && urls[1].endsWith('?lastEventId=' + [...seen][0])");
 }
 
 #[tokio::test(flavor = "multi_thread")]

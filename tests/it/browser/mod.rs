@@ -1,6 +1,7 @@
 //! Pages in a real Chromium.
 
 mod chat;
+mod contract;
 mod driver;
 mod harness;
 

@@ -1,11 +1,13 @@
 //! The program; its page is in `browser/chat.rs`.
 
+use std::time::Duration;
+
 use http::Method;
 use serde_json::{Value, json};
 
 use super::check;
-use crate::support::Example;
-use crate::support::http::{Connection, Protocol, Reply, full};
+use crate::support::http::{Connection, Protocol, Reply, empty, full};
+use crate::support::{Example, Nats, Redis, wait};
 
 /// Says something in a room, and gives the id that it has got there.
 pub(crate) async fn say(example: &Example, room: &str, text: &str) -> String {
@@ -13,6 +15,23 @@ pub(crate) async fn say(example: &Example, room: &str, text: &str) -> String {
     check(&answer, 201, "application/json");
     let id = answer.json().await["id"].clone();
     id.as_str().expect("an id is text").to_owned()
+}
+
+/// As [`say`], again until the node has found its broker.
+pub(crate) async fn say_until_taken(example: &Example, room: &str, text: &str) -> String {
+    let message = json!({"from": "ada", "text": text});
+    let taken = async {
+        loop {
+            let answer = post(example, room, &message).await;
+            if answer.status == 201 {
+                return answer.json().await["id"].as_str().map(str::to_owned);
+            }
+            check(&answer, 503, "application/problem+json");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let id = wait::within("the broker to be found", taken).await;
+    id.expect("an id is text")
 }
 
 pub(crate) async fn post(example: &Example, room: &str, message: &Value) -> Reply {
@@ -30,10 +49,9 @@ async fn send(example: &Example, room: &str, body: &str) -> Reply {
 
 async fn enter(example: &Example, path: &str, last: &str) -> Reply {
     let mut connection = Connection::open(Protocol::Http1, example.address).await;
+    // An empty header is none.
     let last = [("last-event-id", last)];
-    let headers = if last[0].1.is_empty() { &[][..] } else { &last };
-    let body = crate::support::http::empty();
-    let reply = connection.send(Method::GET, path, headers, body).await;
+    let reply = connection.send(Method::GET, path, &last, empty()).await;
     check(&reply, 200, "text/event-stream");
     reply
 }
@@ -65,8 +83,16 @@ async fn who_comes_back_gets_what_was_missed_and_no_more() {
     // An `EventSource` that reconnects, then a page that opens a new one, then both at once.
     for (path, last, next) in [
         ("/rooms/lobby".to_owned(), &*one, (&two, "two")),
-        (format!("/rooms/lobby?after={two}"), "", (&three, "three")),
-        (format!("/rooms/lobby?after={two}"), &one, (&two, "two")),
+        (
+            format!("/rooms/lobby?lastEventId={two}"),
+            "",
+            (&three, "three"),
+        ),
+        (
+            format!("/rooms/lobby?lastEventId={two}"),
+            &one,
+            (&two, "two"),
+        ),
     ] {
         let mut lobby = enter(&example, &path, last).await;
         assert_eq!(lobby.until("\n\n").await, message(next.0, next.1), "{path}");
@@ -149,6 +175,57 @@ async fn bad_input_is_refused_with_what_is_wrong() {
     let mut lobby = enter(&example, "/rooms/lobby", "").await;
     let first = say(&example, "lobby", "fine").await;
     assert_eq!(lobby.until("\n\n").await, message(&first, "fine"));
+}
+
+/// Three processes over one broker: what is said at one is heard at each, and who comes back at another has missed
+/// nothing.
+async fn three_nodes_share_their_rooms(hub: &str) {
+    let nodes = [(); 3].map(|()| Example::start_with("chat", 0, &["--hub", hub]));
+    let mut listeners = Vec::new();
+    for node in &nodes {
+        listeners.push(enter(node, "/rooms/lobby", "").await);
+    }
+    let mut last = String::new();
+    for (node, text) in nodes.iter().zip(["one", "two", "three"]) {
+        last = say(node, "lobby", text).await;
+        for listener in &mut listeners {
+            assert_eq!(listener.until("\n\n").await, message(&last, text));
+        }
+    }
+    drop(listeners);
+    let next = say(&nodes[0], "lobby", "four").await;
+    for node in &nodes {
+        let mut listener = enter(node, "/rooms/lobby", &last).await;
+        assert_eq!(listener.until("\n\n").await, message(&next, "four"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_nodes_share_their_rooms_over_redis() {
+    three_nodes_share_their_rooms(&Redis::start().url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_nodes_share_their_rooms_over_nats() {
+    three_nodes_share_their_rooms(&Nats::start().url()).await;
+}
+
+/// A message that no broker has confirmed is refused, not lost in silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_broker_it_takes_no_messages() {
+    let mut redis = Redis::start();
+    let example = Example::start_with("chat", 0, &["--hub", &redis.url()]);
+    let one = say(&example, "lobby", "one").await;
+    let mut lobby = enter(&example, "/rooms/lobby", "").await;
+    assert_eq!(lobby.until("\n\n").await, message(&one, "one"));
+
+    redis.kill();
+    let refusal = post(&example, "lobby", &json!({"from": "ada", "text": "two"})).await;
+    check(&refusal, 503, "application/problem+json");
+
+    redis.restart();
+    let three = say_until_taken(&example, "lobby", "three").await;
+    assert_eq!(lobby.until("\n\n").await, message(&three, "three"));
 }
 
 #[test]

@@ -97,7 +97,7 @@ async fn a_missed_notification_arrives_after_the_reconnect() {
     let event = format!("id: {second}\ndata: {{\"from\":\"bo\",\"text\":\"two\"}}\n\n");
     let mut stream = ask(&example, "/users/ada", &[ADA, ("last-event-id", &first)]).await;
     assert_eq!(stream.until("\n\n").await, event);
-    let mut stream = ask(&example, &format!("/users/ada?after={first}"), &[ADA]).await;
+    let mut stream = ask(&example, &format!("/users/ada?lastEventId={first}"), &[ADA]).await;
     assert_eq!(stream.until("\n\n").await, event);
 }
 

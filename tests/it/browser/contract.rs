@@ -1,0 +1,85 @@
+//! The lines of JavaScript that the documentation of topics gives, in a browser as they stand there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bocadillo::topic::{Cursor, Hub};
+use bocadillo::{App, EventStream, Html, Problem, State, StatusCode, route, routes, server_event};
+use serde_json::json;
+
+use super::Browser;
+use crate::support::Server;
+
+/// What the documentation leaves to the reader, on a page that begins with an id that is none.
+const AROUND: &str = "
+const shown = ['old'], Real = EventSource;
+let connections = 0;
+window.EventSource = class extends Real { constructor(url) { super(url); connections += 1 } };
+const append = ({ text }) => shown.push(text);
+const clear = () => { shown.length = 0 };
+const note = (text) => shown.push(text);
+";
+
+fn lines() -> String {
+    let docs = include_str!("../../../bocadillo/src/topic.rs").lines();
+    let code = docs.skip_while(|line| *line != "//! ```js").skip(1);
+    let code = code.take_while(|line| *line != "//! ```");
+    let code = code.map(|line| line.trim_start_matches("//!"));
+    code.collect::<Vec<_>>().join("\n")
+}
+
+#[derive(Clone)]
+struct Shop {
+    hub: Hub,
+    is_closed: Arc<AtomicBool>,
+}
+
+#[route("/rooms/{room}")]
+async fn room(
+    room: String,
+    cursor: Cursor,
+    State(shop): State<Shop>,
+) -> Result<EventStream, Problem> {
+    if shop.is_closed.swap(false, Ordering::SeqCst) {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE));
+    }
+    let room = shop.hub.topic(format!("rooms/{room}"))?;
+    Ok(room.subscribe(cursor.or_start()).into())
+}
+
+#[route("/")]
+async fn page() -> Html<String> {
+    let lines = lines();
+    Html(format!(
+        "<script>{AROUND}{lines}\nlast = 'nonsense';\n</script>"
+    ))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_goes_on_by_the_ten_lines() {
+    assert!((5..=13).contains(&lines().lines().count()), "{}", lines());
+    let shop = Shop {
+        hub: Hub::memory(),
+        is_closed: Arc::new(AtomicBool::new(true)),
+    };
+    let topic = shop.hub.topic("rooms/7").expect("a name");
+    let say = async |text: &str| {
+        let said = topic.publish(server_event!(json = {"text": text})).await;
+        said.expect("it is published");
+    };
+    say("one").await;
+    let server = Server::start(App::with_state(shop).routes(routes![room, page])).await;
+
+    // The first answer ends the `EventSource`; the next one has an id in its URL that is none.
+    let browser = Browser::start();
+    browser.open(&format!("http://{}/", server.address));
+    let shown = |texts: &[&str]| {
+        let texts = json!(json!(texts).to_string());
+        browser.wait_until(&format!("JSON.stringify(shown) === {texts}"));
+    };
+    shown(&["one"]);
+    say("two").await;
+    shown(&["one", "two"]);
+    let count = browser.eval("return connections");
+    assert_eq!(count, 2);
+}
