@@ -11,6 +11,7 @@ mod parity;
 mod readme;
 mod shutdown;
 mod support;
+mod topics;
 mod topics_nats;
 mod topics_nodes;
 mod topics_redis;

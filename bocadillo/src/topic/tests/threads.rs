@@ -11,7 +11,8 @@ use super::super::{Cursor, History, Hub};
 const PUBLISHERS: u64 = 4;
 const EVENTS: u64 = 3_000;
 
-/// Publishers at the same time, clients that leave and come back at the same time: each client gets each event once, in order.
+/// Publishers at the same time, clients that leave and come back at the same time: each client gets each event once, in
+/// order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn clients_that_leave_and_come_back_get_each_event_once_in_order() {
     let hub = Hub::builder()
@@ -115,7 +116,8 @@ async fn what_is_published_together_arrives_together() {
     reader.await.unwrap();
 }
 
-/// Topics that appear and go at the same time on all threads: none is there twice, no event goes into one that nobody hears.
+/// Topics that appear and go at the same time on all threads: none is there twice, no event goes into one that nobody
+/// hears.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn topics_that_come_and_go_at_once_are_never_split() {
     let hub = Hub::builder().history(History::none()).memory();
