@@ -4,7 +4,7 @@
 //! [`Session`]. Whoever follows a topic then goes on from where it stood.
 
 use std::collections::HashSet;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub(super) struct Link {
     state: watch::Sender<State>,
     /// Somebody has seen what a sound session does not have.
     doubt: Notify,
+    /// How many connections were lost.
+    losses: AtomicU64,
     pub(super) reads: Semaphore,
     /// The highest sequence that was seen, and the epoch that it is of.
     newest: Mutex<(u64, u64)>,
@@ -62,6 +64,8 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) number: u64,
+    /// Changes with each connection; several sessions may share one.
+    connection: u64,
     /// Another one in each life of the stream, the same on all nodes.
     pub(super) epoch: u64,
     /// The sequence behind which the epoch begins.
@@ -93,6 +97,7 @@ impl Link {
             settings,
             state: watch::Sender::new(State::Starting),
             doubt: Notify::new(),
+            losses: AtomicU64::new(0),
             reads: Semaphore::new(READS),
             newest: Mutex::default(),
             asked: AtomicU64::new(0),
@@ -207,7 +212,10 @@ impl Link {
     fn note(&self, event: &Event) {
         match event {
             Event::Connected => tracing::debug!("connected to NATS"),
-            Event::Disconnected => self.fall("the connection is lost"),
+            Event::Disconnected => {
+                self.losses.fetch_add(1, Ordering::AcqRel);
+                self.fall("the connection is lost");
+            }
             Event::SlowConsumer(_) => tracing::warn!(
                 "NATS delivers faster than this node reads: what was dropped is read again"
             ),
@@ -265,6 +273,14 @@ pub(super) async fn up(states: &mut watch::Receiver<State>) -> Option<Arc<Sessio
 pub(super) async fn over(states: &mut watch::Receiver<State>, session: &Session) {
     let over = |state: &State| !matches!(state, State::Up(other) if other.number == session.number);
     if states.wait_for(over).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Waits for the loss of the connection that this session is on.
+pub(super) async fn cut(states: &mut watch::Receiver<State>, session: &Session) {
+    let is_cut = |state: &State| !matches!(state, State::Up(other) if other.connection == session.connection);
+    if states.wait_for(is_cut).await.is_err() {
         std::future::pending::<()>().await;
     }
 }

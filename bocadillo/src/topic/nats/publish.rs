@@ -139,7 +139,7 @@ async fn attempt(
             Ok(confirmation) => return Ok(confirmation.sequence),
             Err(error) => error,
         },
-        () = link::over(states, session) => {
+        () = link::cut(states, session) => {
             return Err(Error::new(Kind::Unconfirmed, "the connection to NATS was lost before it had confirmed"));
         }
     };

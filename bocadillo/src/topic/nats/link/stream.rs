@@ -118,6 +118,7 @@ impl Link {
         }
         Ok(Session {
             number: last.map_or(1, |last| last.number + 1),
+            connection: self.losses.load(Ordering::Acquire),
             epoch,
             start: life.start(),
             whole_until,
