@@ -342,13 +342,11 @@ async fn thousands_of_topics_take_two_connections_of_each_node() {
         known(client).await;
     }
     let start = Instant::now();
-    for number in 0..TOPICS {
-        publish(
-            &topic(&far, &format!("users/{number}")),
-            &number.to_string(),
-        )
-        .await;
-    }
+    let publishing = futures_util::stream::iter(0..TOPICS).for_each_concurrent(50, |number| {
+        let far = topic(&far, &format!("users/{number}"));
+        async move { drop(publish(&far, &number.to_string()).await) }
+    });
+    publishing.await;
     let published = start.elapsed();
     for (number, client) in clients.iter_mut().enumerate() {
         assert_eq!(next(client).await, number.to_string());
