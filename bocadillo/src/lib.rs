@@ -21,6 +21,8 @@
 //! | feature | by default | what it adds |
 //! |---|---|---|
 //! | `log` | yes | [`App::run`] writes the log to standard error, where the program has no subscriber of its own |
+//! | `redis` | no | `Hub::redis`: topics of several nodes over Redis Streams |
+//! | `nats` | no | `Hub::nats`: topics of several nodes over NATS JetStream |
 //! | `testing` | no | `testing`, the in-memory client for tests of your own |
 
 mod app;
