@@ -33,10 +33,8 @@ async fn say(
     Json(message): Json<Message>,
 ) -> Result<(StatusCode, Json<Said>), Problem> {
     message.check()?;
-    let id = room
-        .topic(&hub)?
-        .publish(ServerEvent::json(&message))
-        .await?;
+    let topic = room.topic(&hub)?;
+    let id = topic.publish(ServerEvent::json(&message)).await?;
     Ok((StatusCode::CREATED, Json(Said { id: id.to_string() })))
 }
 

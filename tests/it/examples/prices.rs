@@ -1,29 +1,23 @@
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::UNIX_EPOCH;
+use std::collections::BTreeSet;
 
 use serde_json::Value;
-use tokio::net::TcpSocket;
 
 use super::{check, get};
 use crate::browser::Browser;
-use crate::support::http::{Connection, Protocol, Reply};
-use crate::support::{Example, wait};
+use crate::support::Example;
+use crate::support::http::Reply;
 
 const SYMBOLS: usize = 8;
 
-async fn price(prices: &mut Reply) -> (String, u64) {
+async fn symbol(prices: &mut Reply) -> String {
     let event = prices.until("\n\n").await;
     let (id, data) = event.split_once("\ndata: ").expect("an id, and data");
     assert!(id.starts_with("id: "), "{event}");
     let price: Value = serde_json::from_str(data).expect("JSON");
     assert!(price["price"].as_f64() > Some(0.0), "{price}");
     let symbol = price["symbol"].as_str().expect("text");
-    let at = price["at"].as_u64().expect("a time");
-    (symbol.to_owned(), at)
-}
-
-fn now() -> u64 {
-    UNIX_EPOCH.elapsed().expect("it is after 1970").as_millis() as u64
+    assert!(price["at"].as_u64() > Some(0), "{price}");
+    symbol.to_owned()
 }
 
 #[tokio::test]
@@ -33,49 +27,14 @@ async fn who_comes_gets_the_newest_of_each_symbol_first() {
     check(&first, 200, "text/event-stream");
     let mut symbols = BTreeSet::new();
     while symbols.len() < SYMBOLS {
-        symbols.insert(price(&mut first).await.0);
+        symbols.insert(symbol(&mut first).await);
     }
     let mut second = get(&example, "/prices").await;
     let mut snapshot = BTreeSet::new();
     for _ in 0..SYMBOLS {
-        snapshot.insert(price(&mut second).await.0);
+        snapshot.insert(symbol(&mut second).await);
     }
     assert_eq!(snapshot, symbols, "each once");
-}
-
-/// It reads nothing while the market goes on for longer than all buffers between hold, and then all that there is for
-/// it: soon it is where the market is, though it has been sent a part only.
-#[tokio::test]
-async fn a_client_that_did_not_read_is_soon_up_to_date() {
-    let example = Example::start("prices");
-    let mut quick = get(&example, "/prices").await;
-    let socket = TcpSocket::new_v4().expect("there is IPv4");
-    socket
-        .set_recv_buffer_size(4_096)
-        .expect("a size that can be");
-    let connection = wait::within("a connection", socket.connect(example.address)).await;
-    let connection = connection.expect("the server listens");
-    let host = example.address.to_string();
-    let mut slow = Connection::over(Protocol::Http1, connection, &host).await;
-    let mut slow = slow.get("/prices").await;
-    let start = price(&mut slow).await.1;
-    let mut all = 0;
-    while price(&mut quick).await.1 < start + 12_000 {
-        all += 1;
-    }
-    let until = now();
-    let mut last = BTreeMap::new();
-    let mut taken = 0;
-    loop {
-        let (symbol, at) = price(&mut slow).await;
-        taken += 1;
-        last.insert(symbol, at);
-        if at >= until {
-            break;
-        }
-    }
-    assert!(taken < all, "{taken} of {all}");
-    assert_eq!(last.len(), SYMBOLS);
 }
 
 #[test]
