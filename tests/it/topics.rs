@@ -1,6 +1,7 @@
 //! Topics over real sockets: resuming, slow clients, hostile ids. What needs no socket is tested beside the code.
 
 mod hostile;
+mod memory;
 mod resume;
 mod slow;
 

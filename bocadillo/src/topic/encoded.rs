@@ -39,7 +39,10 @@ impl Draft {
                 "a comment or a `retry` alone is no event: give it data or a name",
             ));
         }
-        let mut buffer = BytesMut::zeroed(ROOM);
+        let text = event.data.as_ref().map_or(0, |data| data.len());
+        // What the encoder asks for in most cases: growing would copy.
+        let mut buffer = BytesMut::with_capacity(ROOM + text + 128);
+        buffer.resize(ROOM, 0);
         wire::encode(event, &mut buffer);
         Ok(Self {
             buffer,
@@ -89,7 +92,7 @@ impl Draft {
         self.buffer[unused..ROOM].copy_from_slice(&id);
         self.buffer.advance(unused);
         let slack = self.buffer.capacity() - self.buffer.len();
-        let wire = if slack > 128 + self.buffer.len() / 8 {
+        let wire = if slack > 192 + self.buffer.len() / 8 {
             // It will stay for a while: the memory that encoding took in advance is given back.
             Bytes::copy_from_slice(&self.buffer)
         } else {

@@ -250,12 +250,29 @@ type Override = Box<dyn FnOnce(TopicOptions) -> TopicOptions + Send>;
 
 impl HubBuilder {
     /// How much of each topic is kept for those who come back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::topic::{History, Hub};
+    ///
+    /// let hub = Hub::builder().history(History::new().events(50).age(Duration::from_secs(60))).memory();
+    /// ```
     pub fn history(mut self, history: History) -> Self {
         self.defaults.history = history;
         self
     }
 
     /// What happens to subscribers that do not keep up.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::{Hub, SlowPolicy};
+    ///
+    /// let hub = Hub::builder().slow_clients(SlowPolicy::drop_oldest()).memory();
+    /// ```
     pub fn slow_clients(mut self, policy: SlowPolicy) -> Self {
         self.defaults.slow = policy;
         self
@@ -263,6 +280,17 @@ impl HubBuilder {
 
     /// Other options for the topics whose names fit `pattern`, in which `*` stands for any text, slashes too. What is
     /// not set there is as for all. Of several patterns that fit, the first counts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::{History, Hub, SlowPolicy};
+    ///
+    /// let hub = Hub::builder()
+    ///     .topics("rooms/*/typing", |topic| topic.history(History::none()))
+    ///     .topics("rooms/*", |topic| topic.slow_clients(SlowPolicy::drop_oldest()))
+    ///     .memory();
+    /// ```
     pub fn topics(
         mut self,
         pattern: impl Into<String>,
@@ -273,12 +301,30 @@ impl HubBuilder {
     }
 
     /// The name of the event that says: what you have is not enough to go on from. `reset` unless you say otherwise.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::EventName;
+    /// use bocadillo::topic::Hub;
+    ///
+    /// let hub = Hub::builder().reset_name(EventName::from_static("start-over")).memory();
+    /// ```
     pub fn reset_name(mut self, name: impl Into<EventName>) -> Self {
         self.names.reset = name.into();
         self
     }
 
     /// The name of the event that says how many events were dropped. `gap` unless you say otherwise.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::EventName;
+    /// use bocadillo::topic::Hub;
+    ///
+    /// let hub = Hub::builder().gap_name(EventName::from_static("missing")).memory();
+    /// ```
     pub fn gap_name(mut self, name: impl Into<EventName>) -> Self {
         self.names.gap = name.into();
         self
@@ -299,6 +345,14 @@ impl HubBuilder {
     }
 
     /// A hub within this process.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::Hub;
+    ///
+    /// let hub = Hub::builder().memory();
+    /// ```
     #[must_use]
     pub fn memory(self) -> Hub {
         self.build(Engine::Memory(Memory::new()))

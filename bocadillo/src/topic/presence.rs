@@ -53,6 +53,17 @@ impl Presence {
 
     /// Waits until there is a subscriber; at once where there is one.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use bocadillo::topic::Hub;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
+    /// let topic = Hub::memory().topic("camera")?;
+    /// let subscription = topic.subscribe(None::<&str>);
+    /// topic.presence().occupied().await;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Cancel safety
     ///
     /// It can be dropped and called again at any time.
@@ -61,6 +72,16 @@ impl Presence {
     }
 
     /// Waits until there is no subscriber; at once where there is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use bocadillo::topic::Hub;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
+    /// let topic = Hub::memory().topic("camera")?;
+    /// topic.presence().vacant().await;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Cancel safety
     ///
