@@ -12,7 +12,7 @@
 //! A value that does not parse is handed on up to its comma: rustc says what is wrong with it, and an editor can
 //! complete it.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream, Parser as _};
 use syn::{Expr, Ident, LitStr, Token};
@@ -37,6 +37,22 @@ impl Value {
     /// The string literal that this is.
     pub(crate) fn literal(&self) -> Option<LitStr> {
         syn::parse2(self.tokens.clone()).ok()
+    }
+
+    /// Whether this is `{ "key": …` or `[ … ]`, neither of which is a text.
+    pub(crate) fn looks_like_json(&self) -> bool {
+        let mut trees = self.tokens.clone().into_iter();
+        let (Some(TokenTree::Group(group)), None) = (trees.next(), trees.next()) else {
+            return false;
+        };
+        match group.delimiter() {
+            Delimiter::Bracket => true,
+            Delimiter::Brace => matches!(
+                group.stream().into_iter().nth(1),
+                Some(TokenTree::Punct(colon)) if colon.as_char() == ':' && colon.spacing() == Spacing::Alone
+            ),
+            Delimiter::Parenthesis | Delimiter::None => false,
+        }
     }
 }
 

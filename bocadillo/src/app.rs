@@ -138,6 +138,9 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// It may be called several times, by each module of a program for its own. Two routes that would answer the same
     /// requests are found by [`into_service`](Self::into_service), and so by whatever serves the app.
     ///
+    /// "Expected `Route<()>`, found `Route<Sensor>`" means that a handler takes a `State<Sensor>`, which this app does not
+    /// have: see [`with_state`](Self::with_state).
+    ///
     /// # Examples
     ///
     /// ```
@@ -184,13 +187,21 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// routes that are added later, to the fallback, and to what is answered 404 or 405. The layer added last sees a
     /// request first.
     ///
+    /// A layer answers, and never fails: its error is `Infallible`. One that fails, as tower's own time-out does ("the
+    /// trait `From<Box<dyn Error …>>` is not implemented for `Infallible`"), goes under something that makes an answer of
+    /// the error, such as axum's `HandleErrorLayer`; tower-http's `TimeoutLayer` answers by itself.
+    ///
     /// # Examples
     ///
     /// ```
-    /// use bocadillo::App;
-    /// use tower::layer::util::Identity;
+    /// use bocadillo::{App, http::Request};
+    /// use tower::util::MapRequestLayer;
     ///
-    /// let app = App::new().layer(Identity::new());
+    /// let logged = MapRequestLayer::new(|request: Request<_>| {
+    ///     println!("{} {}", request.method(), request.uri());
+    ///     request
+    /// });
+    /// let app = App::new().layer(logged);
     /// ```
     pub fn layer<L, B>(mut self, layer: L) -> Self
     where

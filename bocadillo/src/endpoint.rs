@@ -38,7 +38,8 @@ impl<T: FromStr<Err: Display>> PathParameter for T {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be taken from a request to an app with the state `{S}`",
     label = "neither a path parameter nor an extractor here",
-    note = "an argument is a path parameter of the same name, or an extractor: `FromRequestParts`, and for the last one `FromRequest`"
+    note = "an argument is a path parameter of the same name, or an extractor: `FromRequestParts`, and for the last one `FromRequest`",
+    note = "what takes the request's body (`Json`, `String`, `Bytes`) comes last; the app's state is taken as `State<…>`"
 )]
 pub trait Part<S>: Sized {
     /// Makes it; the error is what to answer instead.
@@ -61,7 +62,8 @@ impl<T: FromRequestParts<S>, S: Sync> Part<S> for T {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be taken from a request to an app with the state `{S}`",
     label = "neither a path parameter nor an extractor here",
-    note = "an argument is a path parameter of the same name, or an extractor: `FromRequestParts`, and for the last one `FromRequest`"
+    note = "an argument is a path parameter of the same name, or an extractor: `FromRequestParts`, and for the last one `FromRequest`",
+    note = "what takes the request's body (`Json`, `String`, `Bytes`) comes last; the app's state is taken as `State<…>`"
 )]
 pub trait Last<S, M>: Sized {
     /// Makes it; the error is what to answer instead.
@@ -81,7 +83,7 @@ impl<T: FromRequest<S, M>, S: Sync, M> Last<S, M> for T {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an answer",
     label = "what the handler returns",
-    note = "a handler returns anything that is `IntoResponse`"
+    note = "a handler returns anything that is `IntoResponse`: an `EventStream`, text, `Json`, or a `Result` of two such as `Result<EventStream, Problem>`"
 )]
 pub trait Answer: IntoResponse + 'static {}
 

@@ -29,7 +29,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Anything that can go wrong in this crate.
 ///
 /// It is opaque, so that a new way to fail breaks nobody: ask it with the `is_` predicates.
-/// `Display` prints one level; [`source`](StdError::source) is the next, with the particulars.
+/// `Display` prints one level; [`source`](StdError::source) is the next, with the particulars. `Debug`, which is what a
+/// `main` that returns an error prints, is the [`chain`](Self::chain); with `{:#?}` it is the structure.
 ///
 /// # Examples
 ///
@@ -343,6 +344,9 @@ impl Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return fmt::Display::fmt(&chain(self), f);
+        }
         f.debug_struct("Error")
             .field("kind", &self.kind)
             .field("source", &self.source)
@@ -399,6 +403,16 @@ mod tests {
         let error = Error::stream("the sensor is off");
         assert_eq!(error.to_string(), "a stream ended with an error");
         assert_eq!(error.source().unwrap().to_string(), "the sensor is off");
+    }
+
+    #[test]
+    fn debug_prints_what_a_main_should_print() {
+        let error = Error::stream("the sensor is off");
+        assert_eq!(
+            format!("{error:?}"),
+            "a stream ended with an error: the sensor is off"
+        );
+        assert!(format!("{error:#?}").contains("kind: Stream"));
     }
 
     #[test]

@@ -88,7 +88,9 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        serde_urlencoded::from_str(parts.uri.query().unwrap_or_default())
+        let query = parts.uri.query().unwrap_or_default().as_bytes();
+        let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query));
+        serde_path_to_error::deserialize(pairs)
             .map(Self)
             .map_err(|error| {
                 Problem::new(StatusCode::BAD_REQUEST)
@@ -135,16 +137,20 @@ where
         let body = Bytes::from_request(request, state)
             .await
             .map_err(|rejection| Problem::new(rejection.status()).detail(rejection.body_text()))?;
-        serde_json::from_slice(&body).map(Self).map_err(|error| {
-            let (status, what) = match error.classify() {
-                serde_json::error::Category::Data => {
-                    (StatusCode::UNPROCESSABLE_ENTITY, "The JSON does not fit")
-                }
-                _ => (StatusCode::BAD_REQUEST, "JSON is malformed"),
-            };
-            Problem::new(status).detail(format!("{what}: {error}"))
-        })
+        let mut text = serde_json::Deserializer::from_slice(&body);
+        let read = serde_path_to_error::deserialize(&mut text);
+        let value = read.map_err(|error| match error.inner().classify() {
+            serde_json::error::Category::Data => Problem::new(StatusCode::UNPROCESSABLE_ENTITY)
+                .detail(format!("the JSON does not fit: {error}")),
+            _ => malformed(error.inner()),
+        })?;
+        text.end().map_err(|error| malformed(&error))?;
+        Ok(Self(value))
     }
+}
+
+fn malformed(error: &serde_json::Error) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST).detail(format!("the JSON is malformed: {error}"))
 }
 
 fn may_be_json(headers: &HeaderMap) -> bool {

@@ -105,7 +105,8 @@ pub use bocadillo_macros::routes;
 /// of these, whose `Err` ends the stream as if the function had returned it. A `yield` waits until the event is taken.
 /// It is an expression: of type `()`, or with `raise_on_disconnect` of type
 /// `Result<(), ClientDisconnect>`. It works wherever `.await` does: in a nested `async` block, under `join!` and
-/// `select!`, not in a closure.
+/// `select!`, not in a closure, nor in a task that is spawned, since the generator may be gone before it: let the task
+/// send through a channel, and yield what comes out.
 ///
 /// # The function
 ///

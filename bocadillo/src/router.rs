@@ -109,14 +109,40 @@ impl<S> Router<S> {
 
 fn refused<S>(info: &RouteInfo, error: &matchit::InsertError, routes: &[Route<S>]) -> Error {
     let text = match error {
-        matchit::InsertError::Conflict { with } => match routes
-            .iter()
-            .find(|route| route.info.pattern == with)
-        {
-            Some(other) => format!("two routes match the same paths: {} and {info}", other.info),
-            None => format!("the route {info} conflicts with `{with}`"),
-        },
+        matchit::InsertError::Conflict { with } => {
+            match routes.iter().find(|route| route.info.pattern == with) {
+                Some(other) => {
+                    let other = other.info;
+                    let same_method = |method| other.methods.contains(method);
+                    let instead = if shape(other.pattern) == shape(info.pattern)
+                        && !info.methods.iter().any(same_method)
+                    {
+                        ": to share them, give their parameters the same names"
+                    } else {
+                        ""
+                    };
+                    format!("two routes match the same paths: {other} and {info}{instead}")
+                }
+                None => format!("the route {info} conflicts with `{with}`"),
+            }
+        }
         other => format!("the pattern of {info} cannot be served: {other}"),
     };
     Error::route(text)
+}
+
+/// The pattern without the names of its parameters.
+fn shape(pattern: &str) -> String {
+    let mut in_name = false;
+    pattern
+        .chars()
+        .filter(|character| {
+            in_name = match character {
+                '{' => true,
+                '}' => false,
+                _ => in_name,
+            };
+            !in_name || matches!(character, '{' | '*')
+        })
+        .collect()
 }

@@ -1,6 +1,7 @@
 //! `App::run`: the whole process, from the environment to the exit.
 
 use std::env;
+use std::io;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -29,11 +30,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     ///
     /// # Errors
     ///
-    /// When `HOST` or `PORT` cannot be read, when the address cannot be listened on, or as `serve`.
-    ///
-    /// # Panics
-    ///
-    /// When called from within a runtime: use [`serve`](Self::serve) there.
+    /// When `HOST` or `PORT` cannot be read, when the address cannot be listened on, when called from within a runtime
+    /// (use [`serve`](Self::serve) there), or as `serve`.
     ///
     /// # Examples
     ///
@@ -54,6 +52,12 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
             // What is no Unicode is no host or port either, and is refused below rather than passed over.
             env::var_os(name).map(|value| value.to_string_lossy().into_owned())
         })?;
+        // tokio would panic, and with advice that does not fit.
+        if runtime::Handle::try_current().is_ok() {
+            return Err(Error::listen(
+                "`App::run` makes a tokio runtime, and there is one here already: call it in a plain `main`, or write `app.serve(listener).await`",
+            ));
+        }
         let runtime = runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -62,7 +66,11 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
             let listener = TcpListener::bind((host.as_str(), port))
                 .await
                 .map_err(|error| {
-                    Error::listen(format!("cannot listen on {host}:{port}: {error}"))
+                    let instead = match error.kind() {
+                        io::ErrorKind::AddrInUse => "; set PORT to another one, or to 0 for any",
+                        _ => "",
+                    };
+                    Error::listen(format!("cannot listen on {host}:{port}: {error}{instead}"))
                 })?;
             self.serve(listener).await
         });
@@ -125,6 +133,18 @@ mod tests {
         check(&set, &[], "localhost:5000");
         check(&set, &[("PORT", "9000")], "localhost:9000");
         check(&set, &[("HOST", "0.0.0.0")], "0.0.0.0:5000");
+    }
+
+    #[tokio::test]
+    async fn a_runtime_that_is_there_is_an_error() {
+        let error = App::new().port(0).run().expect_err("there is a runtime");
+        assert!(error.is_listen());
+        assert!(
+            error
+                .chain()
+                .to_string()
+                .contains("app.serve(listener).await")
+        );
     }
 
     #[test]

@@ -22,6 +22,28 @@
 //! # Ok(()) }
 //! ```
 //!
+//! A hub is cheap to clone, and stands in the app's state. A subscription turns into the
+//! [`EventStream`](crate::EventStream) that a handler answers with:
+//!
+//! ```
+//! use bocadillo::{App, EventStream, LastEventId, Problem, State, route, routes};
+//! use bocadillo::topic::Hub;
+//!
+//! #[route("/rooms/{room}")]
+//! async fn listen(room: String, State(hub): State<Hub>, last: LastEventId) -> Result<EventStream, Problem> {
+//!     Ok(hub.topic(&room)?.subscribe(last).into())
+//! }
+//!
+//! #[route("/rooms/{room}", methods = [POST])]
+//! async fn say(room: String, State(hub): State<Hub>, text: String) -> Result<String, Problem> {
+//!     Ok(hub.topic(&room)?.publish(text).await?.to_string())
+//! }
+//!
+//! # fn main() {
+//! let app = App::with_state(Hub::memory()).routes(routes![listen, say]);
+//! # }
+//! ```
+//!
 //! # The contract for clients
 //!
 //! Besides the application's own events there are two, whose names are [`HubBuilder::reset_name`] and

@@ -95,6 +95,13 @@ fn field(name: &Ident, value: Value, cx: &Context) -> Option<Field> {
 }
 
 fn name(value: &Value, cx: &Context) -> Option<Field> {
+    if value.looks_like_json() {
+        cx.error(
+            value.span,
+            "JSON stands in a field: write `server_event!(json = …)`",
+        );
+        return None;
+    }
     match value.literal() {
         Some(literal) => {
             check(&literal, "a name", &['\r', '\n'], cx).then_some(Field::NameLiteral(literal))

@@ -21,7 +21,7 @@ pub(crate) fn generator(
     cx: &Context,
 ) -> Generator {
     let runtime = arguments.runtime(cx);
-    let (raise_on_disconnect, options) = options::options(kind, arguments, cx);
+    let (mut raise_on_disconnect, options) = options::options(kind, arguments, cx);
     let Function {
         mut attributes,
         visibility,
@@ -29,7 +29,14 @@ pub(crate) fn generator(
         body,
     } = function;
 
-    let body = body::body(kind, &body, &runtime, &mut attributes, cx);
+    let body = body::body(
+        kind,
+        &mut raise_on_disconnect,
+        &body,
+        &runtime,
+        &mut attributes,
+        cx,
+    );
     if signature.asyncness.take().is_none() {
         cx.error(
             signature.fn_token.span,

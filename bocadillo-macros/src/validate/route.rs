@@ -31,13 +31,14 @@ pub(crate) fn route(mut arguments: Arguments, function: Function, cx: &Context) 
         }
     };
     signature(&function, cx);
+    let borrows = borrows(&function, cx);
     let bound = self::arguments(&function, &parameters, cx);
     if let Some(literal) = &arguments.literal {
         every_parameter_has_an_argument(literal, &parameters, &bound, &function, cx);
     }
     let served = arguments
         .literal
-        .filter(|_| !cx.has_errors())
+        .filter(|_| !cx.has_errors() && !borrows)
         .map(|pattern| Served {
             pattern,
             methods,
@@ -205,6 +206,37 @@ fn name(pattern: &Pat) -> Option<String> {
         Pat::Ident(name) if name.subpat.is_none() => Some(name.ident.unraw().to_string()),
         _ => None,
     }
+}
+
+/// Whether an argument is borrowed, from what would be gone before the call. Of a generator its own attribute says so.
+fn borrows(function: &Function, cx: &Context) -> bool {
+    struct Borrowed(Vec<Span>);
+    impl<'ast> Visit<'ast> for Borrowed {
+        fn visit_type_reference(&mut self, reference: &'ast syn::TypeReference) {
+            if reference.lifetime.is_none() {
+                self.0.push(reference.and_token.spans[0]);
+            }
+        }
+        // `fn(&str)` and `Fn(&str)` borrow when they are called, which is fine.
+        fn visit_type_fn_ptr(&mut self, _: &'ast syn::TypeFnPtr) {}
+        fn visit_parenthesized_generic_arguments(
+            &mut self,
+            _: &'ast syn::ParenthesizedGenericArguments,
+        ) {
+        }
+    }
+    let mut borrowed = Borrowed(Vec::new());
+    for input in &function.signature.inputs {
+        if let FnArg::Typed(typed) = input {
+            borrowed.visit_type(&typed.ty);
+        }
+    }
+    if !becomes_a_stream(function) {
+        for span in &borrowed.0 {
+            cx.error(*span, "a route's arguments are its own, taken from the request: write a type that owns what it holds, such as `String`");
+        }
+    }
+    !borrowed.0.is_empty()
 }
 
 fn refuse_opaque(ty: &Type, cx: &Context) {

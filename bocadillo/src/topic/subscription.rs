@@ -28,6 +28,8 @@ use crate::wire;
 /// which sends the shared bytes as they are. It ends only where the topic's policy disconnects clients that are too
 /// slow.
 ///
+/// `EventStream::from(subscription)`, or `.into()`, is what a handler answers with.
+///
 /// It counts as a subscriber, and is sent what comes, from its making on, whether it is polled or not.
 ///
 /// # Examples

@@ -241,7 +241,8 @@ fn routes_that_answer_the_same_requests_are_refused_with_both_places() {
         refusal(App::new().routes(routes![first, other_name])),
         format!(
             "the routes cannot be served: two routes match the same paths: \
-             GET|POST /rooms/{{room}} ({}) and DELETE /rooms/{{id}} ({})",
+             GET|POST /rooms/{{room}} ({}) and DELETE /rooms/{{id}} ({}): \
+             to share them, give their parameters the same names",
             place("first"),
             place("other_name")
         )

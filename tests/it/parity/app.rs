@@ -296,7 +296,7 @@ async fn a_json_body_is_taken_and_answered_and_what_is_wrong_with_it_is_said() {
                 json,
                 "{\"text\": \"hi\", \"stars\": 256}",
                 422,
-                "The JSON does not fit",
+                "the JSON does not fit: stars: invalid value",
             ),
             (json, "{\"text\": \"hi\"}", 422, "missing field `stars`"),
             (

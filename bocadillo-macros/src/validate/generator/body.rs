@@ -11,9 +11,11 @@ use crate::keyword;
 use crate::model::{Body, Code, Kind};
 use crate::paths::Runtime;
 
-/// Reads the body. Attributes inside of it go to the function's others.
+/// Reads the body. Attributes inside of it go to the function's others. Where it looks for a value that its `yield` does
+/// not have, `raise_on_disconnect` is set, so that the rest is looked at as it is meant.
 pub(super) fn body(
     kind: Kind,
+    raise_on_disconnect: &mut bool,
     group: &Group,
     runtime: &Runtime,
     attributes: &mut Vec<Attribute>,
@@ -43,11 +45,14 @@ pub(super) fn body(
             let mut yields = Yields {
                 cx,
                 in_closure: false,
+                has_value: *raise_on_disconnect,
+                value_is_missed: false,
                 found: 0,
             };
             for statement in &statements {
                 yields.visit_stmt(statement);
             }
+            *raise_on_disconnect |= yields.value_is_missed;
             require_yield(kind, yields.found, group.span_open(), cx);
             Code::Statements(statements)
         }
@@ -84,6 +89,9 @@ fn require_yield(kind: Kind, found: usize, span: Span, cx: &Context) {
 struct Yields<'a> {
     cx: &'a Context,
     in_closure: bool,
+    /// Whether a `yield` tells of the disconnect.
+    has_value: bool,
+    value_is_missed: bool,
     found: usize,
 }
 
@@ -106,9 +114,33 @@ impl Yields<'_> {
             );
         }
     }
+
+    /// An expression whose value is looked into: said here, where what to write is known, rather than as a wrong type.
+    fn looked_into(&mut self, expression: &Expr) {
+        match expression {
+            Expr::Paren(inner) => self.looked_into(&inner.expr),
+            Expr::Macro(call) if !self.has_value => {
+                if let Some(span) = calls::yield_span(&call.mac.path) {
+                    self.value_is_missed = true;
+                    self.cx.error(span, "this `yield` has no value, for the generator is dropped at the disconnect: add `raise_on_disconnect` to the attribute, to be told of it");
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 impl<'ast> Visit<'ast> for Yields<'_> {
+    fn visit_expr_let(&mut self, condition: &'ast syn::ExprLet) {
+        self.looked_into(&condition.expr);
+        visit::visit_expr_let(self, condition);
+    }
+
+    fn visit_expr_try(&mut self, expression: &'ast syn::ExprTry) {
+        self.looked_into(&expression.expr);
+        visit::visit_expr_try(self, expression);
+    }
+
     fn visit_macro(&mut self, mac: &'ast Macro) {
         let Some(span) = calls::yield_span(&mac.path) else {
             return self.visit_token_stream(&mac.tokens);
@@ -118,6 +150,8 @@ impl<'ast> Visit<'ast> for Yields<'_> {
             Ok(operand) => Yields {
                 cx: self.cx,
                 in_closure: self.in_closure,
+                has_value: self.has_value,
+                value_is_missed: false,
                 found: 0,
             }
             .visit_expr(&operand),
