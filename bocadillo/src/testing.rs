@@ -662,6 +662,10 @@ impl TestResponse {
     /// The old stream is over before the new request is sent. It is what an `EventSource` does by itself (WHATWG HTML,
     /// section 9.2.3), but for the wait.
     ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future is the client's leaving, for good.
+    ///
     /// # Examples
     ///
     /// ```

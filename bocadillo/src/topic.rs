@@ -364,7 +364,7 @@ impl Topic {
     /// returns is dropped when the last one goes. A source that ends by itself is called again when a subscriber
     /// comes after there was none.
     ///
-    /// It never returns: spawn it.
+    /// It never returns: spawn it. Dropping the future drops the source with it.
     ///
     /// # Examples
     ///

@@ -45,6 +45,18 @@ pub struct Hub {
 }
 
 /// How much a hub holds at a moment: see [`Hub::stats`].
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::topic::Hub;
+///
+/// let hub = Hub::memory();
+/// let topic = hub.topic("news")?;
+/// let subscription = topic.subscribe(None::<&str>);
+/// assert_eq!((hub.stats().topics, hub.stats().subscribers), (1, 1));
+/// # Ok::<(), bocadillo::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -332,6 +344,15 @@ impl HubBuilder {
 
     /// How long a publish waits for a broker that cannot be reached, before it fails. Not at all unless you say otherwise; an attempt to connect
     /// that is under way is waited for in any case. A memory hub has no use for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::topic::Hub;
+    ///
+    /// let hub = Hub::builder().wait_for_broker(Duration::from_secs(2)).memory();
+    /// ```
     pub fn wait_for_broker(mut self, up_to: Duration) -> Self {
         self.wait_for_broker = up_to;
         self
@@ -339,6 +360,12 @@ impl HubBuilder {
 
     /// What the names of all begin with that the hub keeps in a broker, so that several applications can share one. `bocadillo:` in Redis
     /// unless you say otherwise. A memory hub has no use for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let hub = bocadillo::topic::Hub::builder().prefix("shop").memory();
+    /// ```
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
         self

@@ -55,6 +55,12 @@ pub struct Nats {
 impl Nats {
     /// The server at this URL, as `nats://host:4222` or `tls://host:4222`, with `user:password@` or `token@` in front of the host where
     /// it wants that; several of one cluster with commas in between.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let nats = bocadillo::topic::Nats::new("tls://token@nats.example:4222");
+    /// ```
     #[must_use]
     pub fn new(servers: impl Into<String>) -> Self {
         Self {
@@ -65,6 +71,12 @@ impl Nats {
     }
 
     /// On how many servers of a cluster the stream is kept. One unless you say otherwise.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let nats = bocadillo::topic::Nats::new("nats://a:4222,nats://b:4222,nats://c:4222").replicas(3);
+    /// ```
     #[must_use]
     pub fn replicas(mut self, servers: usize) -> Self {
         self.replicas = servers;
@@ -72,6 +84,12 @@ impl Nats {
     }
 
     /// How many bytes the stream has at most, of all topics together: the oldest events go first. No limit unless you say so.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let nats = bocadillo::topic::Nats::new("nats://127.0.0.1:4222").max_bytes(1024 * 1024 * 1024);
+    /// ```
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = Some(bytes);
@@ -200,6 +218,15 @@ impl HubBuilder {
     ///
     /// When a URL is not one of NATS, or the [`prefix`](Self::prefix) cannot be the name of a stream.
     /// [`Error::is_topic`](crate::Error::is_topic) tells.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::Hub;
+    ///
+    /// let error = Hub::builder().nats("http://127.0.0.1").unwrap_err();
+    /// assert!(error.is_topic());
+    /// ```
     pub fn nats(mut self, nats: impl Into<Nats>) -> Result<Hub> {
         let histories = self.histories();
         let settings = Settings::new(

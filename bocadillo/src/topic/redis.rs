@@ -112,6 +112,15 @@ impl HubBuilder {
     /// # Errors
     ///
     /// When the URL is not one of Redis. [`Error::is_topic`] tells.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::Hub;
+    ///
+    /// let error = Hub::builder().redis("http://127.0.0.1").unwrap_err();
+    /// assert!(error.is_topic());
+    /// ```
     pub fn redis(self, url: impl AsRef<str>) -> Result<Hub> {
         // The URL may hold a password, so no error repeats it.
         let client = Client::open(url.as_ref()).map_err(|error| {
