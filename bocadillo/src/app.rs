@@ -1,5 +1,6 @@
 //! `App`: routes, state and layers, as a `tower` service.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -17,7 +18,7 @@ use tower::{Service, ServiceExt};
 use tower_layer::Layer;
 
 use crate::body::Body;
-use crate::context::Context;
+use crate::context::{Adoption, Context, Outer};
 use crate::endpoint::{Route, RouteRequest};
 use crate::error::{BoxError, Error, Result};
 use crate::event::ServerEvent;
@@ -60,6 +61,8 @@ pub struct App<S = ()> {
     routes: Vec<Route<S>>,
     layers: Vec<Wrap>,
     fallback: Option<Layered>,
+    /// The routes of the fallback, if it is an app.
+    fallback_routes: Arc<[&'static RouteInfo]>,
     /// What runs beside the server.
     pub(crate) background: Tasks,
     options: Options,
@@ -126,6 +129,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
             routes: Vec::new(),
             layers: Vec::new(),
             fallback: None,
+            fallback_routes: Arc::default(),
             background: Vec::new(),
             options: Options::default(),
             limits,
@@ -161,7 +165,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// What the routes say of themselves, in the order in which they were added.
+    /// What the routes say of themselves, in the order in which they were added. If the
+    /// [fallback](Self::fallback_service) is an app, its routes follow.
     ///
     /// For a page that lists them, say, or a description of the API.
     ///
@@ -180,7 +185,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// # }
     /// ```
     pub fn route_infos(&self) -> impl Iterator<Item = &'static RouteInfo> + '_ {
-        self.routes.iter().map(Route::info)
+        let fallback = self.fallback_routes.iter().copied();
+        self.routes.iter().map(Route::info).chain(fallback)
     }
 
     /// Wraps the whole app in a layer of tower's: one of tower-http's, or your own. It sees every request, also those to
@@ -224,7 +230,13 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Hands requests for which there is no route to another service: an axum router, say, or a directory of files.
+    /// Hands requests for which there is no route to another service, for example an axum router, a directory of files,
+    /// or another app.
+    ///
+    /// An app as the fallback is the way to a layer for some of the routes. Its options hold for its streams, and the
+    /// outer app's hold where it has none. Its streams end with the outer app's at a shutdown, which also waits for their
+    /// clean-ups. Limits of connections are those of the outer app. The log at the start has the routes of both, unless
+    /// a service of another type stands between the two.
     ///
     /// # Examples
     ///
@@ -244,6 +256,9 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         F::Future: Send,
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
+        self.fallback_routes = (&service as &dyn Any)
+            .downcast_ref::<AppService>()
+            .map_or_else(Arc::default, |app| Arc::clone(&app.routes));
         let service =
             service.map_response(|response: Response<B>| response.map(axum_core::body::Body::new));
         self.fallback = Some(BoxCloneSyncService::new(service));
@@ -484,6 +499,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// # }
     /// ```
     pub fn into_service(self) -> Result<AppService> {
+        let routes = self.route_infos().collect();
         let context = Arc::new(Context::new(self.options));
         let router = Router::new(&self.routes)?;
         let direct = Direct {
@@ -507,7 +523,11 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
                 .fold(BoxCloneSyncService::new(service), |inner, wrap| wrap(inner));
             Kind::Layered(layered)
         };
-        Ok(AppService { kind, context })
+        Ok(AppService {
+            kind,
+            context,
+            routes,
+        })
     }
 }
 
@@ -545,6 +565,7 @@ type AnswerFuture = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 pub struct AppService {
     kind: Kind,
     pub(crate) context: Arc<Context>,
+    routes: Arc<[&'static RouteInfo]>,
 }
 
 #[derive(Clone)]
@@ -574,12 +595,13 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let request = request.map(axum_core::body::Body::new);
+        let mut request = request.map(axum_core::body::Body::new);
         match &self.kind {
             Kind::Direct(answer) => Box::pin(answer(request).map(Ok)),
             Kind::Layered(layered) => {
                 let layered = layered.clone();
-                let context = Arc::clone(&self.context);
+                let context = self.context.for_request(request.extensions());
+                request.extensions_mut().insert(Outer(Arc::clone(&context)));
                 Box::pin(async move {
                     Ok(context
                         .scope(layered.oneshot(request))
@@ -614,7 +636,8 @@ impl<S: Send + Sync + 'static> Direct<S> {
     async fn answer(self, request: Request<axum_core::body::Body>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let asked = Asked::of(&parts);
-        let response = match self.router.find(&parts.method, parts.uri.path()) {
+        let context = self.context.for_request(&parts.extensions);
+        let mut response = match self.router.find(&parts.method, parts.uri.path()) {
             Found::Route(route, path) => {
                 parts.extensions.insert(route.info);
                 let request = RouteRequest {
@@ -623,7 +646,8 @@ impl<S: Send + Sync + 'static> Direct<S> {
                     path,
                     state: self.state,
                 };
-                contained(self.context.scope((route.handler)(request)), route.info).await
+                let answer = (route.handler)(request);
+                contained(Arc::clone(&context).scope(answer), route.info).await
             }
             Found::OtherMethods(allow) => {
                 let detail = format!(
@@ -639,12 +663,13 @@ impl<S: Send + Sync + 'static> Direct<S> {
                 problem.into_response().map(Body::from)
             }
             Found::Nothing if let Some(fallback) = self.fallback => {
+                parts.extensions.insert(Outer(Arc::clone(&context)));
                 let request = Request::from_parts(parts, body);
                 let answer = async {
                     let Ok(response) = fallback.oneshot(request).await;
                     response.map(Body::from)
                 };
-                contained(self.context.scope(answer), "the fallback").await
+                contained(Arc::clone(&context).scope(answer), "the fallback").await
             }
             Found::Nothing => {
                 let detail = format!("nothing is served at {}", parts.uri.path());
@@ -654,6 +679,9 @@ impl<S: Send + Sync + 'static> Direct<S> {
                     .map(Body::from)
             }
         };
+        if let Some(adoption) = response.extensions_mut().remove::<Adoption>() {
+            adoption.adopt(context);
+        }
         asked.complete(response)
     }
 }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use crate::app::{App, AppService, Limits};
-use crate::context::Context;
+use crate::context::Shutdown;
 use crate::error::{Error, Result, chain};
 use crate::listener::Listener;
 use crate::protocol::{Protocol, detect};
@@ -186,7 +186,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         // From here on a load balancer, or the next process on this port, gets the new ones.
         drop(listener);
         drain(
-            &server.service.context,
+            &server.service.context.shutdown,
             connections,
             limits.shutdown_timeout,
             hurry,
@@ -198,23 +198,23 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
 
 /// Ends the streams and waits for what is under way; cuts the connections that are left after that.
 async fn drain(
-    context: &Context,
+    shutdown: &Shutdown,
     mut connections: JoinSet<()>,
     wait: Duration,
     hurry: impl Future<Output = ()>,
 ) {
-    context.drain();
-    context.clean_ups.close();
+    shutdown.drain();
+    shutdown.clean_ups.close();
     let ended = async {
         while connections.join_next().await.is_some() {}
-        context.clean_ups.wait().await;
+        shutdown.clean_ups.wait().await;
     };
     tokio::select! {
         () = ended => return,
         () = sleep(wait) => {}
         () = hurry => {}
     }
-    let (connections, clean_ups) = (connections.len(), context.clean_ups.len());
+    let (connections, clean_ups) = (connections.len(), shutdown.clean_ups.len());
     tracing::warn!(
         connections,
         clean_ups,
@@ -272,7 +272,7 @@ impl Server {
     ) where
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let mut drained = pin!(self.service.context.drained());
+        let mut drained = pin!(self.service.context.shutdown.drained());
         // Boxed, so that an idle connection does not hold the room for it.
         let detected = Box::pin(timeout(self.header_timeout, detect(connection, is_hung_up)));
         let detected = tokio::select! {

@@ -7,6 +7,7 @@ mod disconnect;
 mod examples;
 mod http;
 mod macros;
+mod nested;
 mod parity;
 mod readme;
 mod shutdown;
