@@ -27,6 +27,7 @@ use crate::problem::Problem;
 use crate::response::Asked;
 use crate::route::RouteInfo;
 use crate::router::{Found, Router};
+use crate::timeouts::Timeouts;
 
 type Layered = BoxCloneSyncService<
     Request<axum_core::body::Body>,
@@ -66,17 +67,14 @@ pub struct App<S = ()> {
     /// What runs beside the server.
     pub(crate) background: Tasks,
     options: Options,
-    pub(crate) limits: Limits,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) shutdown_timeout: Duration,
     /// Host and port for `run`.
     pub(crate) listen_on: (Option<String>, Option<u16>),
 }
 
-/// What the server allows a connection and a shutdown.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) header_timeout: Duration,
-    pub(crate) shutdown_timeout: Duration,
-}
+/// How long a shutdown waits, unless the app says otherwise.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl App {
     /// An app without state.
@@ -120,10 +118,6 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// # }
     /// ```
     pub fn with_state(state: S) -> Self {
-        let limits = Limits {
-            header_timeout: Duration::from_secs(10),
-            shutdown_timeout: Duration::from_secs(20),
-        };
         Self {
             state,
             routes: Vec::new(),
@@ -132,7 +126,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
             fallback_routes: Arc::default(),
             background: Vec::new(),
             options: Options::default(),
-            limits,
+            timeouts: Timeouts::default(),
+            shutdown_timeout: SHUTDOWN_TIMEOUT,
             listen_on: (None, None),
         }
     }
@@ -435,11 +430,11 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// How long a client may take to send the head of a request, from the connection's start or from the last
-    /// response's end; 10 seconds if nothing is said.
+    /// How long a client may take to send the head of a request. The default is 10 seconds.
     ///
-    /// A connection on which it takes longer is closed. In HTTP/2, whose clients may be idle between requests, it is the
-    /// time for the connection's first bytes.
+    /// The time begins with the head's first byte. For the first request of a connection it begins with the connection,
+    /// and in HTTP/2 the client also has to send its SETTINGS within it. A connection on which a head takes longer is
+    /// closed.
     ///
     /// # Examples
     ///
@@ -447,18 +442,81 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// use std::time::Duration;
     /// use bocadillo::App;
     ///
-    ///
     /// let app = App::new().header_timeout(Duration::from_secs(3));
     /// ```
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.header_timeout = timeout;
+        self.timeouts.header = timeout;
+        self
+    }
+
+    /// How long a connection stays open between two requests. The default is 75 seconds.
+    ///
+    /// The time begins when the response has been written, and ends with the first byte of the next request. In HTTP/2
+    /// it is the time without an open stream.
+    ///
+    /// Behind a proxy that keeps connections open, set it to more than the proxy's own idle time: otherwise a request
+    /// can meet a connection that is being closed, and the proxy answers 502. nginx and the load balancers of AWS close
+    /// after 60 seconds by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::App;
+    ///
+    /// let app = App::new().idle_timeout(Duration::from_secs(120));
+    /// ```
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.idle = timeout;
+        self
+    }
+
+    /// How long a client may be silent while the server waits for the body of its request. The default is 30 seconds.
+    ///
+    /// Only time in which the handler waits for more of the body counts. The time is a budget: waiting uses it up, and
+    /// each byte of the client gives a part of it back, as [`min_body_rate`](Self::min_body_rate) says.
+    ///
+    /// If the time is over before the handler has answered, the answer is 408, and the connection is closed. A handler
+    /// that reads the body by itself sees an error, an [`io::Error`](std::io::Error) of the kind `TimedOut`. Its answer
+    /// stays if it is not an error. From the start of a shutdown, the time is at most 2 seconds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::App;
+    ///
+    /// let app = App::new().body_timeout(Duration::from_secs(5));
+    /// ```
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.body = timeout;
+        self
+    }
+
+    /// How many bytes a second a client has to send of a request's body. The default is 240.
+    ///
+    /// A client that is slower uses up its [`body_timeout`](Self::body_timeout). With the defaults, each 240 bytes give
+    /// a second back, up to 30 seconds, and a client that sends one byte every 29 seconds is refused after 30. With 0
+    /// each byte gives the whole time back.
+    ///
+    /// In HTTP/2 bytes count when their frame is complete: with frames of 16 KiB, the slowest rate is 546 bytes a second.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// // Clients that send an event now and then, in one long request.
+    /// let app = bocadillo::App::new().min_body_rate(0);
+    /// ```
+    pub fn min_body_rate(mut self, bytes_per_second: u32) -> Self {
+        self.timeouts.min_body_rate = bytes_per_second;
         self
     }
 
     /// How long a shutdown waits for requests under way and for clean-ups; 20 seconds if nothing is said.
     ///
     /// Keep it below what the platform grants between SIGTERM and SIGKILL (30 seconds on Kubernetes, 10 with Docker). No
-    /// stream is waited for: they end at once.
+    /// stream is waited for: they end at once. A request whose body is still coming is refused when its client is silent
+    /// for 2 seconds, or slower than [`min_body_rate`](Self::min_body_rate).
     ///
     /// # Examples
     ///
@@ -470,7 +528,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// let app = App::new().shutdown_timeout(Duration::from_secs(8));
     /// ```
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.shutdown_timeout = timeout;
+        self.shutdown_timeout = timeout;
         self
     }
 

@@ -155,6 +155,7 @@ pin_project! {
     ///
     /// Made to be polled along with each event: the token takes a lock that all connections share whenever it is polled,
     /// so it is only polled when there is a new waker to leave with it.
+    #[derive(Debug)]
     pub(crate) struct Drained {
         #[pin]
         told: WaitForCancellationFutureOwned,
