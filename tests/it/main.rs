@@ -1,6 +1,7 @@
 //! The framework from outside: real sockets, real clients, the examples as processes, pages in a browser.
 
 mod background;
+mod behind_nginx;
 mod beside_axum;
 mod browser;
 mod disconnect;
