@@ -148,7 +148,9 @@ impl Asked {
             // a client that asks for it that the connection is kept.
             *response.version_mut() = Version::HTTP_10;
         }
+        let has_body = has_body(response.status());
         if self.method == Method::HEAD
+            && has_body
             && let Some(length @ 1..) = length
         {
             // What GET would have sent. No length is given for an empty body: its handler may know of HEAD.
@@ -157,7 +159,11 @@ impl Asked {
                 .entry(header::CONTENT_LENGTH)
                 .or_insert(length.into());
         }
-        if self.method == Method::HEAD || has_no_body(response.status()) {
+        if !has_body && response.status() != StatusCode::NOT_MODIFIED {
+            // Of a body that is not sent (RFC 9110, section 8.6). With 304 it is the length that 200 would have.
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        }
+        if self.method == Method::HEAD || !has_body {
             // A stream that is not polled has not started; dropping it here starts nothing either.
             response = response.map(|_| Body::empty());
         }
@@ -171,7 +177,7 @@ impl Asked {
                 .into_response()
                 .map(Body::from);
         }
-        let has_body = !has_no_body(response.status());
+        let has_body = has_body(response.status());
         let headers = response.headers_mut();
         if has_body {
             headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
@@ -190,8 +196,8 @@ impl Asked {
 }
 
 /// RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5. hyper sees to it in HTTP/1 alone.
-fn has_no_body(status: StatusCode) -> bool {
-    matches!(
+fn has_body(status: StatusCode) -> bool {
+    !matches!(
         status,
         StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
     )

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bodies;
 mod layers;
+mod limits;
 mod places;
 mod structure;
 mod timeouts;
