@@ -34,11 +34,12 @@ use crate::timeouts::http1::Http1;
 use crate::timeouts::http2::{Expired, Http2, Tracked};
 use crate::timeouts::{Observed, Timeouts};
 
-/// What hyper gathers of a response before it writes, and the most that it reads of a request's head.
+/// What hyper gathers of a response before it writes, and the most that it reads of a request's head. In HTTP/2 hyper has
+/// the same limit for a head by default.
 const BUFFER: usize = 16 * 1024;
 /// How much of one HTTP/2 stream waits for a client that does not read.
 const HTTP2_SEND_BUFFER: usize = 64 * 1024;
-/// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so.
+/// How often an HTTP/2 client is asked whether it is still there. It has 20 seconds to answer, as hyper has it.
 const HTTP2_PING: Duration = Duration::from_secs(20);
 const HTTP2_STREAMS: u32 = 250;
 /// How long the loop rests when the process can take no more connections.
@@ -259,10 +260,8 @@ impl Server {
         http2
             .timer(TokioTimer::new())
             .keep_alive_interval(HTTP2_PING)
-            .keep_alive_timeout(HTTP2_PING)
             .max_concurrent_streams(HTTP2_STREAMS)
-            .max_send_buf_size(HTTP2_SEND_BUFFER)
-            .max_header_list_size(BUFFER as u32);
+            .max_send_buf_size(HTTP2_SEND_BUFFER);
         Self {
             service,
             http1,
