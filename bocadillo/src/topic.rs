@@ -55,7 +55,9 @@
 //!   - `evicted`: the history does not reach back to the client's id;
 //!   - `epoch`: the id is of another life of the hub (a restart, a broker that came back empty), of another topic or
 //!     other set of topics, or was never given;
-//!   - `unreadable`: it is no id of a hub.
+//!   - `unreadable`: it is no id of a hub;
+//!   - `missed`: the client came without an id while the broker could not be reached, or refused: events may have
+//!     passed before it answered ([`Subscription`] says when).
 //! - `gap`, with `{"dropped":17}`: so many events were dropped here, because the client did not keep up.
 //!
 //! After a `reset` the stream goes on as for a client that comes without an id: with new events, or, after
@@ -299,10 +301,11 @@ impl Topic {
     }
 
     async fn publish_to_broker(&self, drafts: Vec<Draft>) -> Result<Vec<EventId>> {
-        memory::wait_for_room(&self.lease, &drafts).await;
         let Some(broker) = self.lease.broker() else {
             return Ok(Vec::new());
         };
+        self.lease.followed(&**broker).await;
+        memory::wait_for_room(&self.lease, &drafts).await;
         let published = broker
             .publish(
                 self.lease.name(),
@@ -428,6 +431,7 @@ impl fmt::Debug for Topic {
 
 #[cfg(test)]
 mod tests {
+    mod begin;
     mod broker;
     mod hostile;
     mod lifetimes;

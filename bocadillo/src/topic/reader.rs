@@ -36,6 +36,8 @@ struct Standing {
     /// Of the ring that it stands in.
     generation: u64,
     ticket: Option<Ticket>,
+    /// Whether it came before the feed had begun.
+    came_early: bool,
 }
 
 enum Stage {
@@ -81,6 +83,7 @@ impl Reader {
         let is_first = state.subscribers == 1;
         if is_first {
             state.following += 1;
+            state.interrupted = false;
         }
         let following = state.following;
         let next = state.ring.head();
@@ -91,6 +94,7 @@ impl Reader {
             position: Position::default(),
             generation: state.generation,
             ticket: None,
+            came_early: state.tag.is_none(),
         };
         drop(state);
         if is_first && let Some(broker) = lease.broker() {
@@ -119,20 +123,35 @@ impl Reader {
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let state = self.lease.lock();
         if state.tag.is_some() {
-            Poll::Ready(())
-        } else {
-            self.standing.wait(state, cx)
+            return Poll::Ready(());
         }
+        let waits = self.standing.wait(state, cx);
+        if let Some(broker) = self.lease.broker() {
+            broker.start();
+        }
+        waits
     }
 
     /// Begins as a client does that has no id.
-    pub(super) fn begin(&mut self) {
-        let mut state = self.lease.lock();
-        match (self.standing.otherwise, self.standing.next()) {
-            // It stands there since it came.
-            (Otherwise::Live, Some(next)) => self.standing.position = state.ring.before(next),
-            _ => self.standing.start_over(&self.lease, &mut state),
+    ///
+    /// # Errors
+    ///
+    /// When events may have passed since it came. It begins nevertheless, and the client has to be told.
+    pub(super) fn begin(&mut self) -> Result<(), Reason> {
+        let Self { lease, standing } = self;
+        let mut state = lease.lock();
+        match (standing.otherwise, standing.next()) {
+            (Otherwise::Live, Some(next)) => {
+                // It stands there since it came.
+                standing.position = state.ring.before(next);
+                let was_restarted = standing.generation != state.generation;
+                if standing.came_early && state.interrupted && !was_restarted {
+                    return Err(Reason::Missed);
+                }
+            }
+            _ => standing.start_over(lease, &mut state),
         }
+        Ok(())
     }
 
     /// Begins after an event that a client has got.
@@ -150,7 +169,8 @@ impl Reader {
             self.standing.replay(&mut state, Some(position));
         } else {
             drop(state);
-            self.begin();
+            // What it may have missed is part of what the client is told now.
+            let _ = self.begin();
             return Err(if place == Place::Below {
                 Reason::Evicted
             } else {
@@ -293,7 +313,7 @@ impl Standing {
                 }
                 drop(state);
                 if lease.options().slow.blocks().is_some() {
-                    lease.room.notify_waiters();
+                    lease.publishers.notify_waiters();
                 }
                 Poll::Ready(Next::Events(value))
             }
@@ -422,7 +442,7 @@ impl Drop for Reader {
         }
         drop(state);
         drop(waker);
-        lease.room.notify_waiters();
+        lease.publishers.notify_waiters();
         if let Some(broker) = unfollowed {
             broker.unfollow(lease.name(), following);
         }

@@ -59,13 +59,10 @@ impl Several {
             let outcome = match &cursor {
                 Some(Ok(positions)) => reader.begin_after(positions[at]),
                 Some(Err(reason)) => {
-                    reader.begin();
+                    let _ = reader.begin();
                     Err(*reason)
                 }
-                None => {
-                    reader.begin();
-                    Ok(())
-                }
+                None => reader.begin(),
             };
             self.sent[at] = reader.position();
             if let Err(reason) = outcome {

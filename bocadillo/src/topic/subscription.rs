@@ -30,7 +30,20 @@ use crate::wire;
 ///
 /// `EventStream::from(subscription)`, or `.into()`, is what a handler answers with.
 ///
-/// It counts as a subscriber, and is sent what comes, from its making on, whether it is polled or not.
+/// It counts as a subscriber from the moment it is made, whether it is polled or not.
+///
+/// # From when on nothing is missed
+///
+/// - With [`Hub::memory`](super::Hub::memory) it gets every event that is published after it was made.
+/// - Over a broker it gets every event that this hub publishes after it was made: a publish waits for the broker's answer to
+///   an earlier subscription of the same topic, for at most 2 seconds. If that time runs out, or the broker refuses
+///   the subscription or cannot be reached, the publish goes on without it. The subscription tries on. When it succeeds, a
+///   subscription that came without an id gets one `reset` with the reason `missed`.
+/// - Other nodes do not wait. A subscription without an id gets what they publish once the broker has
+///   answered it: [`ready`](Self::ready) waits for that. With [`Cursor::start`] it begins with the history as it
+///   is at that moment.
+/// - With an id it begins after the event with that id, wherever events were published. If they cannot all be sent, it
+///   gets a `reset`.
 ///
 /// # Examples
 ///
@@ -99,14 +112,11 @@ impl Subscription {
             Readers::One(reader) => {
                 ready!(reader.poll_ready(cx));
                 let outcome = match cursor.after.as_deref() {
-                    None => {
-                        reader.begin();
-                        Ok(())
-                    }
+                    None => reader.begin(),
                     Some(text) => match known(read_one(text), reader.tag()) {
                         Ok(position) => reader.begin_after(position),
                         Err(reason) => {
-                            reader.begin();
+                            let _ = reader.begin();
                             Err(reason)
                         }
                     },
@@ -125,6 +135,36 @@ impl Subscription {
         self.opening = reset;
         self.cursor = None;
         Poll::Ready(())
+    }
+
+    /// Waits until the broker has answered: from then on no event is missed, whichever node publishes it.
+    ///
+    /// With several topics it waits for all of them. With [`Hub::memory`](super::Hub::memory) it returns at once. While the
+    /// broker cannot be reached, or refuses the subscription, it waits on: put a time-out around it where you cannot wait. An
+    /// event is still lost to a client that is too slow, as the [`SlowPolicy`](super::SlowPolicy) says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::Hub;
+    /// use futures_util::StreamExt;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
+    /// let hub = Hub::memory();
+    /// let mut answers = hub.subscribe(["answers", "errors"], None::<&str>)?;
+    /// answers.ready().await;
+    ///
+    /// // Now another node may be asked for something that it answers on these topics.
+    /// hub.topic("answers")?.publish("42").await?;
+    /// assert_eq!(answers.next().await.unwrap().get_data(), Some("42"));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// It can be dropped and called again at any time.
+    pub async fn ready(&mut self) {
+        std::future::poll_fn(|cx| self.poll_open(cx)).await;
     }
 
     /// The next events as they go over the wire: about `limit` bytes where there is more than one. `None` once it has

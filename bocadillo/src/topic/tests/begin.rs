@@ -1,0 +1,359 @@
+//! The time between a subscription and the broker's answer to it: who waits, who is told, what flows meanwhile.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt};
+use tokio::time::Instant;
+
+use super::super::encoded::{Draft, read};
+use super::super::engine::{BoxFuture, Broker, Feed, Published, Replay};
+use super::super::options::TopicOptions;
+use super::super::position::Position;
+use super::super::{Cursor, Hub, HubBuilder, Subscription};
+use crate::error::Result;
+
+/// A broker that answers a follow when the test says so. All else it does at once.
+#[derive(Debug, Default)]
+struct Script(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    epoch: u64,
+    topics: HashMap<Arc<str>, Topic>,
+    /// Whether it interrupts each follow at once.
+    is_away: bool,
+    starts: usize,
+}
+
+#[derive(Debug, Default)]
+struct Topic {
+    events: Vec<Vec<u8>>,
+    evicted: usize,
+    feed: Option<Feed>,
+}
+
+impl Topic {
+    fn last(&self) -> Position {
+        Position::new(self.events.len() as u64, 0)
+    }
+}
+
+impl Script {
+    fn new() -> (Arc<Self>, Hub) {
+        Self::with(Hub::builder())
+    }
+
+    fn with(builder: HubBuilder) -> (Arc<Self>, Hub) {
+        let script = Arc::<Self>::default();
+        let hub = builder.broker(Arc::clone(&script) as Arc<dyn Broker>);
+        (script, hub)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    fn feed(&self, topic: &str) -> Feed {
+        self.state().topics[topic].feed.clone().unwrap()
+    }
+
+    fn begin(&self, topic: &str) {
+        let feed = self.feed(topic);
+        let (epoch, last) = {
+            let state = self.state();
+            (state.epoch, state.topics[topic].last())
+        };
+        assert!(feed.begin(epoch, last));
+    }
+
+    fn interrupt(&self, topic: &str) {
+        assert!(self.feed(topic).interrupt());
+    }
+
+    /// Some node publishes. The feed gets it, if it has begun.
+    fn store(&self, topic: &str, payload: &[u8]) -> Position {
+        let (position, feed) = {
+            let mut state = self.state();
+            let topic = state.topics.entry(topic.into()).or_default();
+            topic.events.push(payload.to_vec());
+            (topic.last(), topic.feed.clone())
+        };
+        if let Some(feed) = feed {
+            feed.append([(position, Draft::from_payload(payload, None).unwrap())]);
+        }
+        position
+    }
+
+    fn elsewhere(&self, topic: &str, text: &str) {
+        self.store(topic, format!("data: {text}\n\n").as_bytes());
+    }
+}
+
+impl Broker for Script {
+    fn follow(&self, feed: Feed) {
+        let is_away = {
+            let mut state = self.state();
+            let topic = state.topics.entry(Arc::clone(feed.topic())).or_default();
+            topic.feed = Some(feed.clone());
+            state.is_away
+        };
+        if is_away {
+            feed.interrupt();
+        }
+    }
+
+    fn start(&self) {
+        self.state().starts += 1;
+    }
+
+    fn unfollow(&self, topic: &Arc<str>, following: u64) {
+        let mut state = self.state();
+        let feed = &mut state.topics.get_mut(topic).unwrap().feed;
+        if feed
+            .as_ref()
+            .is_some_and(|feed| feed.following() <= following)
+        {
+            *feed = None;
+        }
+    }
+
+    fn publish(
+        &self,
+        topic: &Arc<str>,
+        _: &Arc<TopicOptions>,
+        drafts: Vec<Draft>,
+    ) -> BoxFuture<Result<Published>> {
+        let store = |draft: Draft| self.store(topic, draft.payload());
+        let positions = drafts.into_iter().map(store).collect();
+        let epoch = self.state().epoch;
+        Box::pin(async move { Ok(Published { epoch, positions }) })
+    }
+
+    fn replay(
+        &self,
+        topic: &Arc<str>,
+        _: &Arc<TopicOptions>,
+        after: Option<Position>,
+        _: usize,
+    ) -> BoxFuture<Replay> {
+        let state = self.state();
+        let topic = &state.topics[topic];
+        let from = after.map_or(topic.evicted, |after| after.major as usize);
+        let replay = if from < topic.evicted {
+            Replay::Evicted
+        } else if from > topic.events.len() {
+            Replay::Unknown
+        } else {
+            let record = |at: usize| {
+                let draft = Draft::from_payload(&topic.events[at], None).unwrap();
+                (Position::new(at as u64 + 1, 0), draft)
+            };
+            Replay::Events((from..topic.events.len()).map(record).collect())
+        };
+        Box::pin(async move { replay })
+    }
+}
+
+/// The data of all events that are there.
+fn drain(subscription: &mut Subscription) -> Vec<String> {
+    let mut all = Vec::new();
+    while let Poll::Ready(Some(wire)) =
+        subscription.poll_wire(&mut Context::from_waker(Waker::noop()), 1 << 16)
+    {
+        let text = std::str::from_utf8(&wire).unwrap();
+        all.extend(text.split_inclusive("\n\n").map(|event| {
+            let event = read(event.as_bytes()).unwrap();
+            event.get_data().unwrap().to_owned()
+        }));
+    }
+    all
+}
+
+const MISSED: &str = r#"{"reason":"missed"}"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_waits_for_an_earlier_follow_of_its_topic() {
+    let (script, hub) = Script::new();
+    let topic = hub.topic("x").unwrap();
+    let mut first = topic.subscribe(None::<&str>);
+    let mut second = topic.subscribe(None::<&str>);
+    let mut one = std::pin::pin!(topic.publish("1"));
+    let mut all = std::pin::pin!(topic.publish_all(["2", "3"]));
+    assert!(one.as_mut().now_or_never().is_none());
+    assert!(all.as_mut().now_or_never().is_none());
+    assert_eq!(script.state().topics["x"].events.len(), 0);
+    script.begin("x");
+    one.await.unwrap();
+    all.await.unwrap();
+    assert_eq!(drain(&mut first), ["1", "2", "3"], "and no reset");
+    assert_eq!(drain(&mut second), ["1", "2", "3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_waits_for_nothing_else() {
+    let (script, hub) = Script::new();
+    let topic = hub.topic("x").unwrap();
+    let _other = hub.topic("y").unwrap().subscribe(None::<&str>);
+    let publish = || topic.publish("1").now_or_never().expect("it does not wait");
+    publish().unwrap();
+    let subscription = topic.subscribe(None::<&str>);
+    let mut waiting = std::pin::pin!(topic.publish("2"));
+    assert!(waiting.as_mut().now_or_never().is_none());
+    // The next subscription is a later one.
+    drop(subscription);
+    let _later = topic.subscribe(None::<&str>);
+    assert!(waiting.as_mut().now_or_never().is_some());
+    script.begin("x");
+    let _third = topic.subscribe(None::<&str>);
+    publish().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_follow_holds_no_publish_and_is_one_reset_when_it_begins() {
+    for at_once in [false, true] {
+        let (script, hub) = Script::new();
+        script.state().is_away = at_once;
+        let topic = hub.topic("x").unwrap();
+        let mut before = topic.subscribe(None::<&str>);
+        if !at_once {
+            let mut waiting = std::pin::pin!(topic.publish("1"));
+            assert!(waiting.as_mut().now_or_never().is_none());
+            script.interrupt("x");
+            waiting.now_or_never().expect("it goes on").unwrap();
+        }
+        let publish = |text| topic.publish(text).now_or_never().unwrap().unwrap();
+        publish("2");
+        let mut after = topic.subscribe(None::<&str>);
+        let mut from_start = topic.subscribe(Cursor::start());
+        publish("3");
+        script.begin("x");
+        let mut late = topic.subscribe(None::<&str>);
+        publish("4");
+        assert_eq!(drain(&mut before), [MISSED, "4"]);
+        assert_eq!(drain(&mut after), [MISSED, "4"]);
+        assert_eq!(drain(&mut late), ["4"], "it came when the feed had begun");
+        let all: Vec<_> = (if at_once { 2..5 } else { 1..5 })
+            .map(|number| number.to_string())
+            .collect();
+        assert_eq!(drain(&mut from_start), all, "the history has them");
+        assert!(script.feed("x").interrupt(), "too late to have an effect");
+        drop((before, after, late, from_start));
+
+        // The next life of the topic on this node has nothing to do with it.
+        script.state().is_away = false;
+        let mut again = topic.subscribe(None::<&str>);
+        assert!(topic.publish("5").now_or_never().is_none());
+        script.begin("x");
+        publish("6");
+        assert_eq!(drain(&mut again), ["6"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_is_given_once_and_its_id_can_be_gone_on_from() {
+    let (script, hub) = Script::new();
+    script.state().is_away = true;
+    let topic = hub.topic("x").unwrap();
+    let mut subscription = topic.subscribe(None::<&str>);
+    script.elsewhere("x", "1");
+    script.begin("x");
+    let reset = subscription.next().await.unwrap();
+    assert_eq!(reset.get_data(), Some(MISSED));
+    script.elsewhere("x", "2");
+    let mut again = topic.subscribe(reset.get_id());
+    assert_eq!(drain(&mut again), ["2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_is_judged_by_what_it_says_however_late_the_broker_answers() {
+    let (script, hub) = Script::new();
+    let topic = hub.topic("x").unwrap();
+    let ids = topic.publish_all(["1", "2", "3"]).await.unwrap();
+    script.state().is_away = true;
+    let mut subscription = topic.subscribe(&ids[0]);
+    topic.publish("4").now_or_never().unwrap().unwrap();
+    script.begin("x");
+    topic.publish("5").await.unwrap();
+    assert_eq!(drain(&mut subscription), ["2", "3", "4", "5"]);
+    drop(subscription);
+
+    let mut subscription = topic.subscribe("nonsense");
+    topic.publish("6").now_or_never().unwrap().unwrap();
+    script.begin("x");
+    assert_eq!(drain(&mut subscription), [r#"{"reason":"unreadable"}"#]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follow_without_an_answer_holds_a_publish_for_two_seconds_once() {
+    let (script, hub) = Script::new();
+    let topic = hub.topic("x").unwrap();
+    let mut subscription = topic.subscribe(None::<&str>);
+    let started = Instant::now();
+    topic.publish("1").await.unwrap();
+    let waited = started.elapsed();
+    // The timer of the runtime counts in milliseconds.
+    let bound = Duration::from_secs(2);
+    assert!(
+        (bound..bound + Duration::from_millis(2)).contains(&waited),
+        "{waited:?}"
+    );
+    topic.publish("2").now_or_never().expect("once").unwrap();
+    script.begin("x");
+    topic.publish("3").await.unwrap();
+    assert_eq!(drain(&mut subscription), [MISSED, "3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_waits_for_the_broker_and_can_be_called_again() {
+    let (script, hub) = Script::new();
+    let mut both = hub.subscribe(["a", "b"], None::<&str>).unwrap();
+    assert!(both.ready().now_or_never().is_none());
+    script.begin("a");
+    assert!(both.ready().now_or_never().is_none(), "`b` is missing");
+    script.interrupt("b");
+    assert!(
+        both.ready().now_or_never().is_none(),
+        "an event of `b` could be missed"
+    );
+    let begin = async {
+        tokio::task::yield_now().await;
+        script.begin("b");
+    };
+    tokio::join!(both.ready(), begin);
+    both.ready().now_or_never().expect("it stays ready");
+    script.elsewhere("b", "1");
+    let missed = r#"{"reason":"missed","topics":["b"]}"#;
+    assert_eq!(drain(&mut both), [missed, "1"], "nothing was taken from it");
+
+    let (script, hub) = Script::new();
+    let mut one = hub.topic("x").unwrap().subscribe(None::<&str>);
+    assert!(one.ready().now_or_never().is_none());
+    script.begin("x");
+    one.ready().now_or_never().unwrap();
+
+    let mut memory = Hub::memory().topic("x").unwrap().subscribe("nonsense");
+    memory.ready().now_or_never().expect("at once in memory");
+    let reset = memory.next().await.unwrap();
+    assert_eq!(reset.get_data(), Some(r#"{"reason":"unreadable"}"#));
+}
+
+/// `follow` may have been called outside of the runtime.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_feed_starts_the_broker() {
+    let (script, hub) = Script::new();
+    let topic = hub.topic("x").unwrap();
+    let mut subscription = topic.subscribe(None::<&str>);
+    let starts = || std::mem::take(&mut script.state().starts);
+    starts();
+    assert!(subscription.next().now_or_never().is_none());
+    assert_eq!(starts(), 1, "a stream that is polled");
+    assert!(topic.publish("1").now_or_never().is_none());
+    assert_eq!(starts(), 1, "a publish");
+    script.begin("x");
+    assert!(subscription.next().now_or_never().is_none());
+    topic.publish("2").await.unwrap();
+    assert_eq!(starts(), 0, "nobody waits any more");
+}
