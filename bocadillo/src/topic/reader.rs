@@ -35,6 +35,8 @@ struct Standing {
     position: Position,
     /// Of the ring that it stands in.
     generation: u64,
+    /// In which `position` is one.
+    epoch: u64,
     ticket: Option<Ticket>,
     /// Whether it came before the feed had begun.
     came_early: bool,
@@ -93,6 +95,7 @@ impl Reader {
             otherwise,
             position: Position::default(),
             generation: state.generation,
+            epoch: state.epoch,
             ticket: None,
             came_early: state.tag.is_none(),
         };
@@ -109,14 +112,24 @@ impl Reader {
         &self.lease
     }
 
-    /// What ids of the topic begin with, once that is known.
-    pub(super) fn tag(&self) -> Option<Tag> {
-        self.lease.lock().tag
+    /// The epoch of the topic now. It has one once the reader is ready.
+    pub(super) fn current_epoch(&self) -> u64 {
+        self.lease.lock().epoch
     }
 
     /// The last event that it has passed.
     pub(super) fn position(&self) -> Position {
         self.standing.position
+    }
+
+    /// The epoch of [`position`](Self::position): an earlier one than the topic's, until the reader has been told.
+    pub(super) fn epoch(&self) -> u64 {
+        self.standing.epoch
+    }
+
+    /// What ids of the topic begin with in that epoch.
+    pub(super) fn tag(&self) -> Tag {
+        Tag::new(self.epoch(), self.lease.name())
     }
 
     /// Waits for the engine to say where the topic stands. At once in memory.
@@ -140,12 +153,16 @@ impl Reader {
     pub(super) fn begin(&mut self) -> Result<(), Reason> {
         let Self { lease, standing } = self;
         let mut state = lease.lock();
+        if standing.generation != state.generation {
+            standing.restarted(lease, &mut state);
+            return Err(state.restarted);
+        }
         match (standing.otherwise, standing.next()) {
             (Otherwise::Live, Some(next)) => {
                 // It stands there since it came.
                 standing.position = state.ring.before(next);
-                let was_restarted = standing.generation != state.generation;
-                if standing.came_early && state.interrupted && !was_restarted {
+                standing.epoch = state.epoch;
+                if standing.came_early && state.interrupted {
                     return Err(Reason::Missed);
                 }
             }
@@ -154,13 +171,18 @@ impl Reader {
         Ok(())
     }
 
-    /// Begins after an event that a client has got.
+    /// Begins after an event of this epoch that a client has got.
     ///
     /// # Errors
     ///
     /// When that cannot be done. Then it has begun as a client does that has no id.
-    pub(super) fn begin_after(&mut self, position: Position) -> Result<(), Reason> {
+    pub(super) fn begin_after(&mut self, position: Position, epoch: u64) -> Result<(), Reason> {
         let mut state = self.lease.lock();
+        if state.epoch != epoch {
+            drop(state);
+            let _ = self.begin();
+            return Err(Reason::Epoch);
+        }
         self.lease.trim(&mut state, Instant::now());
         let place = state.ring.after(position);
         if let Place::At(index) = place {
@@ -229,12 +251,17 @@ impl Standing {
         self.leave(state);
         state.ring.enter(next);
         self.stage = Stage::Ring { next };
+        self.set_generation(state);
+    }
+
+    fn set_generation(&mut self, state: &State) {
         self.generation = state.generation;
+        self.epoch = state.epoch;
     }
 
     fn replay(&mut self, state: &mut State, after: Option<Position>) {
         self.leave(state);
-        self.generation = state.generation;
+        self.set_generation(state);
         let floor = state.ring.floor();
         self.stage = Stage::Replay(Replaying {
             after,

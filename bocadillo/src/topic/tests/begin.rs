@@ -10,10 +10,12 @@ use tokio::time::Instant;
 
 use super::super::encoded::{Draft, read};
 use super::super::engine::{BoxFuture, Broker, Feed, Published, Replay};
+use super::super::notice::Reason;
 use super::super::options::TopicOptions;
 use super::super::position::Position;
 use super::super::{Cursor, Hub, HubBuilder, Subscription};
 use crate::error::Result;
+use crate::event::EventId;
 
 /// A broker that answers a follow when the test says so. All else it does at once.
 #[derive(Debug, Default)]
@@ -33,6 +35,8 @@ struct Topic {
     events: Vec<Vec<u8>>,
     evicted: usize,
     feed: Option<Feed>,
+    /// In which the feed has begun, or was restarted.
+    fed_epoch: Option<u64>,
 }
 
 impl Topic {
@@ -60,13 +64,30 @@ impl Script {
         self.state().topics[topic].feed.clone().unwrap()
     }
 
+    /// Answers a follow, or says that there is a new epoch.
     fn begin(&self, topic: &str) {
         let feed = self.feed(topic);
-        let (epoch, last) = {
-            let state = self.state();
-            (state.epoch, state.topics[topic].last())
+        let (epoch, last, fed) = {
+            let mut state = self.state();
+            let epoch = state.epoch;
+            let topic = state.topics.get_mut(topic).unwrap();
+            let fed = topic.fed_epoch.replace(epoch);
+            (epoch, topic.last(), fed)
         };
-        assert!(feed.begin(epoch, last));
+        if fed.is_none() {
+            assert!(feed.begin(epoch, last));
+        } else if fed != Some(epoch) {
+            assert!(feed.restart(epoch, last, Reason::Epoch));
+        }
+    }
+
+    fn lose_all(&self) {
+        let mut state = self.state();
+        state.epoch += 1;
+        state
+            .topics
+            .values_mut()
+            .for_each(|topic| topic.events.clear());
     }
 
     fn interrupt(&self, topic: &str) {
@@ -77,9 +98,11 @@ impl Script {
     fn store(&self, topic: &str, payload: &[u8]) -> Position {
         let (position, feed) = {
             let mut state = self.state();
+            let epoch = state.epoch;
             let topic = state.topics.entry(topic.into()).or_default();
             topic.events.push(payload.to_vec());
-            (topic.last(), topic.feed.clone())
+            let is_fed = topic.fed_epoch == Some(epoch);
+            (topic.last(), topic.feed.clone().filter(|_| is_fed))
         };
         if let Some(feed) = feed {
             feed.append([(position, Draft::from_payload(payload, None).unwrap())]);
@@ -97,7 +120,7 @@ impl Broker for Script {
         let is_away = {
             let mut state = self.state();
             let topic = state.topics.entry(Arc::clone(feed.topic())).or_default();
-            topic.feed = Some(feed.clone());
+            (topic.feed, topic.fed_epoch) = (Some(feed.clone()), None);
             state.is_away
         };
         if is_away {
@@ -325,8 +348,11 @@ async fn ready_waits_for_the_broker_and_can_be_called_again() {
     tokio::join!(both.ready(), begin);
     both.ready().now_or_never().expect("it stays ready");
     script.elsewhere("b", "1");
-    let missed = r#"{"reason":"missed","topics":["b"]}"#;
-    assert_eq!(drain(&mut both), [missed, "1"], "nothing was taken from it");
+    assert_eq!(
+        drain(&mut both),
+        [B_MISSED, "1"],
+        "nothing was taken from it"
+    );
 
     let (script, hub) = Script::new();
     let mut one = hub.topic("x").unwrap().subscribe(None::<&str>);
@@ -356,4 +382,341 @@ async fn who_waits_for_a_feed_starts_the_broker() {
     assert!(subscription.next().now_or_never().is_none());
     topic.publish("2").await.unwrap();
     assert_eq!(starts(), 0, "nobody waits any more");
+}
+
+/// An application may send it in an event of its own.
+#[tokio::test(start_paused = true)]
+async fn the_last_id_never_passes_a_reset_that_was_not_sent() {
+    let (script, hub) = Script::new();
+    let topic = hub.topic("x").unwrap();
+    let mut subscription = topic.subscribe(None::<&str>);
+    script.begin("x");
+    subscription.ready().await;
+    let before = subscription.last_id().unwrap();
+    script.lose_all();
+    script.begin("x");
+    assert_eq!(subscription.last_id(), Some(before));
+    assert!(subscription.next().await.is_some());
+    assert!(subscription.last_id().is_some());
+    for cursor in ["nonsense", "12345678-1"] {
+        let mut subscription = topic.subscribe(cursor);
+        assert_eq!(subscription.last_id(), None);
+        let mut several = both(&Hub::memory(), cursor);
+        assert_eq!(several.last_id(), None);
+        let reset = subscription.next().await.unwrap();
+        assert_eq!(subscription.last_id().as_ref(), reset.get_id());
+        let reset = several.next().await.unwrap();
+        assert_eq!(several.last_id().as_ref(), reset.get_id());
+    }
+}
+
+const B_MISSED: &str = r#"{"reason":"missed","topics":["b"]}"#;
+
+fn both(hub: &Hub, cursor: impl Into<Cursor>) -> Subscription {
+    hub.subscribe(["a", "b"], cursor).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_has_not_begun_holds_no_other() {
+    for (early, late) in [("a", "b"), ("b", "a")] {
+        let (script, hub) = Script::new();
+        let mut subscription = both(&hub, None::<&str>);
+        assert_eq!(subscription.last_id(), None);
+        script.begin(early);
+        script.elsewhere(early, "1");
+        script.elsewhere(late, "not seen");
+        assert_eq!(drain(&mut subscription), ["1"]);
+        script.begin(late);
+        script.elsewhere(late, "2");
+        assert_eq!(drain(&mut subscription), ["2"], "and no reset");
+
+        let id = subscription.last_id();
+        drop(subscription);
+        script.elsewhere(late, "4");
+        let mut subscription = both(&hub, id);
+        script.begin(early);
+        script.elsewhere(early, "5");
+        assert_eq!(drain(&mut subscription), ["5"]);
+        // Away once more, with an id that the late topic has not touched.
+        let id = subscription.last_id();
+        drop(subscription);
+        let mut subscription = both(&hub, id);
+        script.begin(early);
+        script.begin(late);
+        script.elsewhere(late, "6");
+        assert_eq!(drain(&mut subscription), ["4", "6"], "what it had missed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_was_interrupted_is_a_reset_for_itself() {
+    let (script, hub) = Script::new();
+    let mut subscription = both(&hub, None::<&str>);
+    script.begin("a");
+    script.interrupt("b");
+    let publish = async |topic: &str, text: &str| hub.topic(topic).unwrap().publish(text).await;
+    publish("b", "lost").await.unwrap();
+    publish("a", "1").await.unwrap();
+    assert_eq!(drain(&mut subscription), ["1"]);
+    script.begin("b");
+    publish("b", "2").await.unwrap();
+    assert_eq!(drain(&mut subscription), [B_MISSED, "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_epoch_of_one_topic_costs_those_that_have_begun_no_second_reset() {
+    let (script, hub) = Script::new();
+    let mut subscription = both(&hub, None::<&str>);
+    script.begin("a");
+    assert_eq!(drain(&mut subscription), [""; 0]);
+    script.lose_all();
+    script.begin("a");
+    let reset = r#"{"reason":"epoch","topics":["a"]}"#;
+    assert_eq!(drain(&mut subscription), [reset]);
+    let id = subscription.last_id();
+    drop(subscription);
+    script.elsewhere("a", "1");
+    let mut subscription = both(&hub, id);
+    script.begin("a");
+    assert_eq!(drain(&mut subscription), ["1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_left_before_a_topic_began_is_told() {
+    for cursor in [Cursor::live(), Cursor::start()] {
+        let (script, hub) = Script::new();
+        let mut subscription = both(&hub, cursor.clone());
+        script.begin("a");
+        script.elsewhere("a", "1");
+        assert_eq!(drain(&mut subscription), ["1"]);
+        let id = subscription.last_id().unwrap();
+        drop(subscription);
+        script.elsewhere("a", "2");
+        script.elsewhere("b", "3");
+        let after = |id: &EventId| Cursor {
+            after: Some(id.as_str().to_owned()),
+            otherwise: cursor.otherwise,
+        };
+        let mut again = both(&hub, after(&id));
+        script.begin("a");
+        assert_eq!(drain(&mut again), ["2"]);
+        let id = again.last_id().unwrap();
+        drop(again);
+        let mut again = both(&hub, after(&id));
+        script.begin("b");
+        script.begin("a");
+        let history: &[&str] = if cursor == Cursor::start() {
+            &["3"]
+        } else {
+            &[]
+        };
+        let mut got = drain(&mut again).into_iter();
+        assert_eq!(got.next().unwrap(), B_MISSED, "{cursor:?}");
+        assert_eq!(got.collect::<Vec<_>>(), history, "{cursor:?}");
+    }
+}
+
+/// Random schedules of what a node, a broker and a client do: no event that this hub has published is missed without a reset
+/// of its topic, none comes twice, and all come in order.
+#[tokio::test(start_paused = true)]
+async fn whatever_begins_when_an_event_comes_or_a_reset_says_so() {
+    for seed in 0..10_000_u64 {
+        let mut story = Story::new(seed);
+        for _ in 0..24 {
+            story.step().await;
+        }
+        story.end().await;
+    }
+}
+
+const TOPICS: [&str; 2] = ["a", "b"];
+
+struct Story {
+    seed: u64,
+    random: u64,
+    script: Arc<Script>,
+    hub: Hub,
+    from_start: bool,
+    /// All numbers that were published, of each topic.
+    published: [Vec<u64>; 2],
+    next: u64,
+    /// Another subscriber, which keeps the topics followed.
+    keeper: Option<Subscription>,
+    subscription: Option<Subscription>,
+    id: Option<EventId>,
+    /// What the client has of each topic since the last reset, and what was published before that.
+    got: [Vec<u64>; 2],
+    before: [usize; 2],
+    log: Vec<String>,
+}
+
+impl Story {
+    fn new(seed: u64) -> Self {
+        let (script, hub) = Script::new();
+        let mut story = Self {
+            seed,
+            random: seed,
+            script,
+            hub,
+            from_start: false,
+            published: Default::default(),
+            next: 0,
+            keeper: None,
+            subscription: None,
+            id: None,
+            got: Default::default(),
+            before: [0; 2],
+            log: Vec::new(),
+        };
+        story.from_start = story.below(2) == 0;
+        story.keeper = (story.below(2) == 0).then(|| both(&story.hub, None::<&str>));
+        story
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = self.random;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (x ^ (x >> 31)) % limit
+    }
+
+    async fn step(&mut self) {
+        let at = self.below(2) as usize;
+        let topic = TOPICS[at];
+        let step = self.below(12);
+        match step {
+            0..=3 => {
+                // A publish that would wait is given up.
+                self.next += 1;
+                let data = self.next.to_string();
+                let handle = self.hub.topic(topic).unwrap();
+                if let Some(published) = handle.publish(data).now_or_never() {
+                    published.unwrap();
+                    self.published[at].push(self.next);
+                    self.log.push(format!("publish {topic} {}", self.next));
+                }
+            }
+            4..=5 if self.subscription.is_some() || self.keeper.is_some() => {
+                self.log.push(format!("begin {topic}"));
+                self.script.begin(topic);
+            }
+            6 if self.subscription.is_some() => {
+                self.log.push(format!("interrupt {topic}"));
+                self.script.interrupt(topic);
+            }
+            7..=9 => self.read(),
+            10 if self.subscription.take().is_some() => self.log.push("leave".to_owned()),
+            10 => self.subscribe(),
+            11 if self.below(3) == 0 => {
+                self.log.push("lose all".to_owned());
+                self.script.lose_all();
+                if self.from_start {
+                    // The history with which a topic begins is the one at the time of the broker's answer.
+                    for (at, topic) in TOPICS.iter().enumerate() {
+                        let state = self.script.state();
+                        if state
+                            .topics
+                            .get(*topic)
+                            .is_some_and(|topic| topic.fed_epoch.is_none())
+                        {
+                            self.before[at] = self.published[at].len();
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn subscribe(&mut self) {
+        if self.id.is_none() {
+            // A client that has no id has nothing, and wants what comes from here on, or all.
+            self.got = Default::default();
+            self.before = self.published.each_ref().map(Vec::len);
+            if self.from_start {
+                let state = self.script.state();
+                for (at, topic) in TOPICS.iter().enumerate() {
+                    self.before[at] -= state
+                        .topics
+                        .get(*topic)
+                        .map_or(0, |topic| topic.events.len());
+                }
+            }
+        }
+        let cursor = Cursor::from(self.id.as_ref().map(|id| id.as_str()));
+        let cursor = if self.from_start {
+            cursor.or_start()
+        } else {
+            cursor
+        };
+        self.log.push(format!("subscribe {cursor:?}"));
+        self.subscription = Some(both(&self.hub, cursor));
+    }
+
+    fn read(&mut self) {
+        // One piece, which may be one event or several.
+        let limit = [1, 40, 1_000][self.below(3) as usize];
+        let Some(subscription) = &mut self.subscription else {
+            return;
+        };
+        if limit == 40 {
+            // The application sends an event of its own first.
+            let _ = subscription.ready().now_or_never();
+            self.id = subscription.last_id().or(self.id.take());
+            return;
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(Some(wire)) = subscription.poll_wire(&mut context, limit) else {
+            return;
+        };
+        let text = std::str::from_utf8(&wire).unwrap();
+        for event in text.split_inclusive("\n\n") {
+            let event = read(event.as_bytes()).unwrap();
+            self.log
+                .push(format!("  {:?} {:?}", event.get_id(), event.get_data()));
+            self.id = event.get_id().cloned();
+            let data = event.get_data().unwrap();
+            if let Ok(number) = data.parse() {
+                let at = usize::from(!self.published[0].contains(&number));
+                self.got[at].push(number);
+            } else {
+                for (at, topic) in TOPICS.iter().enumerate() {
+                    if data.contains(&format!("\"{topic}\"")) {
+                        self.got[at].clear();
+                        // What the client loads now has all that there is.
+                        self.before[at] = self.published[at].len();
+                    }
+                }
+            }
+        }
+        if let Some(id) = subscription.last_id() {
+            self.id = Some(id);
+        }
+    }
+
+    async fn end(&mut self) {
+        if self.subscription.is_none() {
+            self.subscribe();
+        }
+        for topic in TOPICS {
+            self.script.begin(topic);
+        }
+        for _ in 0..200 {
+            self.read();
+        }
+        for at in [0, 1] {
+            let wanted = &self.published[at][self.before[at]..];
+            let got = &self.got[at];
+            let is_in_order = got.is_sorted_by(|a, b| a < b);
+            let is_whole = got.ends_with(wanted);
+            assert!(
+                is_in_order && is_whole,
+                "seed {}, {}: {got:?} but not all of {wanted:?}\n{}",
+                self.seed,
+                TOPICS[at],
+                self.log.join("\n")
+            );
+        }
+    }
 }

@@ -352,7 +352,11 @@ impl World {
         let mut out = Vec::new();
         match positions[..] {
             [position] => write_one(self.tag(topics), position, &mut out),
-            _ => write_several(self.tag(topics), &positions, &mut out),
+            _ => write_several(
+                self.tag(topics),
+                positions.iter().copied().map(Some),
+                &mut out,
+            ),
         }
         String::from_utf8(out).unwrap()
     }
@@ -390,7 +394,12 @@ impl World {
                     .map(|(tag, position)| (tag, vec![position]))
                     .ok_or("unreadable")?
             } else {
-                read_several(text).ok_or("unreadable")?
+                let (tag, positions) = read_several(text).ok_or("unreadable")?;
+                let positions: Option<_> = positions.into_iter().collect();
+                (
+                    tag,
+                    positions.expect("every topic of a memory hub is known"),
+                )
             };
             if tag != self.tag(&topics) {
                 return Err("epoch");
@@ -717,7 +726,7 @@ fn parse(event: ServerEvent) -> Sent {
             .unwrap()
             .1
             .iter()
-            .map(|position| position.major)
+            .map(|position| position.unwrap().major)
             .collect(),
     };
     let data = event.get_data().unwrap().to_owned();
