@@ -287,7 +287,7 @@ pub use bocadillo_macros::yield_;
 ///
 /// | field | value |
 /// |---|---|
-/// | the first, without a name, or `name = …` | the event's name: text without line ends |
+/// | the first, without a name, or `name = …` | the event's name: text without line ends, and neither `error` nor `open`, which [browsers use](crate::EventName) |
 /// | `data = …` | text, or an iterable of text with one item for each line |
 /// | `json = …` | anything that is `Serialize`, or JSON with expressions in it |
 /// | `id = …` | text without line ends and NUL, or an integer |

@@ -166,8 +166,8 @@ async fn guarded(who: String, watch: State<Watch>) -> Result<EventStream, Proble
 
 #[route("/errs")]
 async fn errs() -> Response {
-    const ERROR: EventName = EventName::from_static("error");
-    let last = |_: &_| Some(ServerEvent::data("try again later").name(ERROR));
+    const FAILED: EventName = EventName::from_static("failed");
+    let last = |_: &_| Some(ServerEvent::data("try again later").name(FAILED));
     fails_at_once().on_error(last).into_response()
 }
 
@@ -400,7 +400,7 @@ async fn an_error_before_the_first_event_ends_the_stream_in_order() {
         let reply = get(protocol, server.address, "/errs").await;
         assert_eq!(
             reply.text().await,
-            "event: error\ndata: try again later\n\n"
+            "event: failed\ndata: try again later\n\n"
         );
     }
 }
