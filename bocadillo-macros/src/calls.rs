@@ -18,21 +18,68 @@ pub(crate) fn is_bare(path: &Path) -> bool {
 
 /// Macros that never expand to a `yield_!` of their own, and keywords that may stand before a `!(…)`.
 const NEVER_YIELD: &[&str] = &[
-    "assert", "assert_eq", "assert_ne", "cfg", "column", "concat", "dbg", "debug", "debug_assert",
-    "debug_assert_eq", "debug_assert_ne", "env", "eprint", "eprintln", "error", "file", "format",
-    "format_args", "include_bytes", "include_str", "info", "join", "json", "line", "matches",
-    "module_path", "option_env", "panic", "pin", "print", "println", "select", "server_event",
-    "stringify", "todo", "trace", "try_join", "unimplemented", "unreachable", "vec", "warn",
-    "write", "writeln", "yield_", "break", "else", "if", "in", "match", "return", "while",
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "cfg",
+    "column",
+    "concat",
+    "dbg",
+    "debug",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "env",
+    "eprint",
+    "eprintln",
+    "error",
+    "file",
+    "format",
+    "format_args",
+    "include_bytes",
+    "include_str",
+    "info",
+    "join",
+    "json",
+    "line",
+    "matches",
+    "module_path",
+    "option_env",
+    "panic",
+    "pin",
+    "print",
+    "println",
+    "select",
+    "server_event",
+    "stringify",
+    "todo",
+    "trace",
+    "try_join",
+    "unimplemented",
+    "unreachable",
+    "vec",
+    "warn",
+    "write",
+    "writeln",
+    "yield_",
+    "break",
+    "else",
+    "if",
+    "in",
+    "match",
+    "return",
+    "while",
 ];
 
 /// Whether a macro is called here whose expansion may contain a `yield_!`.
 pub(crate) fn has_helpers(tokens: TokenStream) -> bool {
     let trees: Vec<TokenTree> = tokens.into_iter().collect();
     let called = trees.windows(3).any(|window| match window {
-        [TokenTree::Ident(name), TokenTree::Punct(bang), TokenTree::Group(_)] => {
-            bang.as_char() == '!' && !NEVER_YIELD.iter().any(|known| name == known)
-        }
+        [
+            TokenTree::Ident(name),
+            TokenTree::Punct(bang),
+            TokenTree::Group(_),
+        ] => bang.as_char() == '!' && !NEVER_YIELD.iter().any(|known| name == known),
         _ => false,
     });
     called

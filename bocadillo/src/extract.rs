@@ -223,9 +223,8 @@ impl<S: Sync> FromRequestParts<S> for LastEventId {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let id = last_event_id(parts).and_then(|id| {
-            EventId::try_from(id.replace(['\r', '\n', '\0'], "\u{fffd}")).ok()
-        });
+        let id = last_event_id(parts)
+            .and_then(|id| EventId::try_from(id.replace(['\r', '\n', '\0'], "\u{fffd}")).ok());
         Ok(Self(id))
     }
 }

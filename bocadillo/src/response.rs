@@ -60,9 +60,7 @@ impl StreamHeaders {
     }
 
     fn content_type(&self) -> HeaderValue {
-        let own = self
-            .iter()
-            .find(|(name, _)| name == header::CONTENT_TYPE);
+        let own = self.iter().find(|(name, _)| name == header::CONTENT_TYPE);
         own.map_or(EVENT_STREAM, |(_, value)| value.clone())
     }
 

@@ -3,6 +3,7 @@
 mod background;
 mod beside_axum;
 mod browser;
+mod clients;
 mod disconnect;
 mod examples;
 mod http;

@@ -226,7 +226,14 @@ mod tests {
 
     #[test]
     fn without_an_id_a_cursor_is_live() {
-        for uri in ["/", "/?", "/?lastEventId", "/?lastEventId=", "/?a=lastEventId&&=", "/?lasteventid=x"] {
+        for uri in [
+            "/",
+            "/?",
+            "/?lastEventId",
+            "/?lastEventId=",
+            "/?a=lastEventId&&=",
+            "/?lasteventid=x",
+        ] {
             check(&[], uri, None);
             check(&[b""], uri, None);
             check(&[b"", b""], uri, None);
@@ -239,7 +246,11 @@ mod tests {
         check(&[], "/?lastEventId=old&lastEventId=new", Some("new"));
         check(&[], "/?lastEventId=old&a&lastEventId=new&b", Some("new"));
         check(&[], "/?lastEventId=old&lastEventId=", Some("old"));
-        check(&[], "/?lastEventId=&lastEventId=new&lastEventId", Some("new"));
+        check(
+            &[],
+            "/?lastEventId=&lastEventId=new&lastEventId",
+            Some("new"),
+        );
         check(&[], "/?lastEvent%49d=1&lastEventId=2", Some("2"));
     }
 

@@ -83,10 +83,10 @@ async fn a_page_goes_on_by_the_ten_lines() {
 
     // Each new `EventSource` has one id in its URL, the newest.
     browser.eval("connect(); connect()");
-    let ids = browser.eval(
-        "return urls.map((url) => new URL(url).searchParams.getAll('lastEventId').length)",
-    );
+    let ids = browser
+        .eval("return urls.map((url) => new URL(url).searchParams.getAll('lastEventId').length)");
     assert_eq!(ids, json!([1, 1, 1, 1]));
-    let newest = browser.eval("return new URL(urls.at(-1)).searchParams.get('lastEventId') === last");
+    let newest =
+        browser.eval("return new URL(urls.at(-1)).searchParams.get('lastEventId') === last");
     assert_eq!(newest, true);
 }

@@ -368,7 +368,9 @@ mod without_an_import {
         tokio::select! {
             () = std::future::ready(()) => { yield_!("select"); }
         }
-        tokio::join!(async { yield_!("join") }, async { ::bocadillo::yield_!("join path") });
+        tokio::join!(async { yield_!("join") }, async {
+            ::bocadillo::yield_!("join path")
+        });
         println!("{:?}", yield_!("inside of println"));
         tick!("helper");
         tokio::select! {
