@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bodies;
+mod headers;
 mod layers;
 mod limits;
 mod places;
