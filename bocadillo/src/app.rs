@@ -554,8 +554,9 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// How long a shutdown waits for requests under way and for clean-ups; 20 seconds if nothing is said.
     ///
     /// Keep it below what the platform grants between SIGTERM and SIGKILL (30 seconds on Kubernetes, 10 with Docker). No
-    /// stream is waited for: they end at once. A request whose body is still coming is refused when its client is silent
-    /// for 2 seconds, or slower than [`min_body_rate`](Self::min_body_rate).
+    /// stream is waited for: they end at once. A client that still has to send a part of a head, or in HTTP/2 has to
+    /// answer the end of the connection, has 2 seconds. A request whose body is still coming is refused when its client is
+    /// silent for 2 seconds, or slower than [`min_body_rate`](Self::min_body_rate).
     ///
     /// # Examples
     ///

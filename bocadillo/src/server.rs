@@ -325,7 +325,7 @@ impl Server {
                 let mut builder = self.http1.clone();
                 builder.timer(http1.clone());
                 let service = service_fn({
-                    let server = Arc::clone(&self);
+                    let (server, http1) = (Arc::clone(&self), http1.clone());
                     move |request: Request<Incoming>| {
                         http1.request(request.body().size_hint().exact());
                         server.call(peer, request)
@@ -339,6 +339,7 @@ impl Server {
                 match select(serving.as_mut(), drained).await {
                     Either::Left((served, _)) => served,
                     Either::Right(_) => {
+                        http1.shut_down();
                         serving.as_mut().graceful_shutdown();
                         serving.await
                     }
@@ -368,7 +369,7 @@ impl Server {
                             return Poll::Ready(Some(served));
                         }
                         let closes = match watch.poll(cx) {
-                            Poll::Ready(Expired::Head) => return Poll::Ready(None),
+                            Poll::Ready(Expired::Silent) => return Poll::Ready(None),
                             Poll::Ready(Expired::Idle) => true,
                             Poll::Pending => false,
                         };
@@ -376,11 +377,14 @@ impl Server {
                             return Poll::Pending;
                         }
                         closing = true;
+                        watch.close();
                         serving.as_mut().graceful_shutdown();
                     }
                 });
                 let Some(served) = served.await else {
-                    return tracing::debug!("a connection was cut: a head did not come in time");
+                    return tracing::debug!(
+                        "a connection was cut: its client did not send what it had to"
+                    );
                 };
                 served
             }
