@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{Client, RedisError, Value};
+use redis::{Client, RedisError};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -23,16 +22,19 @@ use super::options::TopicOptions;
 use super::position::Position;
 use crate::error::{Error, Kind, Result};
 
+mod chain;
 mod follow;
 mod keys;
+mod line;
 mod reply;
+mod replays;
 mod script;
 mod session;
-mod stand;
 
 use follow::Followed;
 use keys::Keys;
-use stand::{Progress, Verdict};
+use line::Line;
+use replays::Replays;
 
 impl Hub {
     /// A hub over Redis Streams, shared by all nodes that are given the same server, database and prefix.
@@ -140,6 +142,7 @@ impl HubBuilder {
             has_changed: Notify::new(),
             is_running: AtomicBool::new(false),
             parked: Mutex::default(),
+            replays: Replays::default(),
             ended: CancellationToken::new(),
         };
         Ok(self.broker(Arc::new(Redis {
@@ -166,6 +169,7 @@ struct Shared {
     is_running: AtomicBool,
     /// The topics of a session whose runtime was shut down.
     parked: Mutex<Option<Followed>>,
+    replays: Replays,
     ended: CancellationToken,
 }
 
@@ -180,7 +184,7 @@ enum State {
 /// A working connection for commands, once all topics that are followed have been brought to its epoch.
 #[derive(Clone)]
 struct Link {
-    commands: MultiplexedConnection,
+    commands: Line,
     epoch: u64,
     /// A command found the connection broken.
     is_broken: Arc<Notify>,
@@ -192,6 +196,10 @@ enum Change {
 }
 
 impl Broker for Redis {
+    fn start(&self) {
+        self.shared.start();
+    }
+
     fn follow(&self, feed: Feed) {
         self.shared.changes().push_back(Change::Follow(feed));
         self.shared.has_changed.notify_one();
@@ -268,11 +276,13 @@ impl Shared {
         drafts: &[Draft],
     ) -> Result<Published> {
         self.start();
-        let mut link = self.link().await?;
+        let link = self.checked_link().await?;
         let mut call = script::PUBLISH.prepare_invoke();
         call.key(&self.keys.epoch)
+            .key(&self.keys.places)
             .key(self.keys.topic(topic))
-            .arg(candidate());
+            .arg(candidate())
+            .arg(topic);
         keys::limits(history, &mut call);
         keys::retention(history, &mut call);
         for draft in drafts {
@@ -282,8 +292,10 @@ impl Shared {
                 .map_or_else(String::new, |key| format!("={key}"));
             call.arg(draft.payload()).arg(key);
         }
-        let answer = call
-            .invoke_async(&mut link.commands)
+        let mut connection = link.commands.connection.clone();
+        let answer = link
+            .commands
+            .answer(Duration::ZERO, call.invoke_async(&mut connection))
             .await
             .map_err(|error| link.refused(error))?;
         let published = (|| {
@@ -304,6 +316,31 @@ impl Shared {
                 "the answer of Redis is not what its script gives",
             )
         })
+    }
+
+    /// A connection for commands that works, as far as can be told before a command is sent.
+    async fn checked_link(&self) -> Result<Link> {
+        loop {
+            let link = self.link().await?;
+            match link.commands.check().await {
+                Ok(()) => return Ok(link),
+                // Redis has answered: the command will tell.
+                Err(error) if session::is_refusal(&error) => return Ok(link),
+                Err(error) => {
+                    tracing::debug!("a publish waits for a new connection: {error}");
+                    self.state.send_if_modified(|state| {
+                        let is_same = matches!(
+                            state, State::Up(up) if up.commands.is_same(&link.commands)
+                        );
+                        if is_same {
+                            *state = State::Connecting;
+                        }
+                        is_same
+                    });
+                    link.is_broken.notify_one();
+                }
+            }
+        }
     }
 
     /// The connection for commands, as soon as there is one.
@@ -329,103 +366,24 @@ impl Shared {
         up.ok().flatten().ok_or_else(|| unavailable(&reason))
     }
 
-    async fn replay(
-        self: &Arc<Self>,
-        topic: &str,
-        history: &History,
-        after: Option<Position>,
-        limit: usize,
-    ) -> Replay {
-        if after == Some(keys::LAST) {
-            // Nothing can come behind it, and Redis does not even take the question.
-            return Replay::Unknown;
-        }
-        let mut state = self.state.subscribe();
-        let (mut from, mut is_known) = (after, false);
-        loop {
-            self.start();
-            let Some(link) = State::up(&mut state).await else {
-                // The hub has ended, and its streams with it.
-                return std::future::pending().await;
-            };
-            match self.read(&link, topic, history, from, limit).await {
-                Ok(Some(read)) => {
-                    if let Some(from) = from.filter(|_| !is_known) {
-                        // Of an id alone one cannot tell whether there was an event; but then it was in step at that time.
-                        let progress = Progress {
-                            at: from,
-                            was_event: false,
-                            since: from.major,
-                        };
-                        match read
-                            .stand
-                            .judge(&progress, keys::lifetime(history), read.now)
-                        {
-                            Verdict::Whole => {}
-                            Verdict::Evicted => return Replay::Evicted,
-                            Verdict::Lost => return Replay::Unknown,
-                        }
-                    }
-                    let last = read.entries.last().map(|entry| entry.position);
-                    let ours = read
-                        .entries
-                        .into_iter()
-                        .filter_map(|entry| Some((entry.position, entry.draft?)));
-                    let events: Vec<_> = ours.collect();
-                    if !events.is_empty() || last.is_none() {
-                        return Replay::Events(events);
-                    }
-                    // All of them were another program's.
-                    (from, is_known) = (last, true);
-                }
-                // Another epoch has begun: the ring will say so.
-                Ok(None) => drop(state.changed().await),
-                // Redis will not, for a reason of its own: that is no reason to hang up on everybody else.
-                Err(error) if session::is_refusal(&error) => {
-                    tracing::warn!(topic, "Redis refuses to replay a topic, trying on: {error}");
-                    tokio::time::sleep(session::LONGEST_PAUSE).await;
-                }
-                Err(error) => {
-                    tracing::debug!(topic, "a replay has to wait: {error}");
-                    link.is_broken.notify_one();
-                    tokio::time::sleep(session::PAUSE).await;
-                }
-            }
-        }
-    }
-
-    /// `None` where the epoch is another one than that of the link.
-    async fn read(
+    /// A call that reads a page of a topic.
+    fn page<'a>(
         &self,
-        link: &Link,
         topic: &str,
         history: &History,
         after: Option<Position>,
         limit: usize,
-    ) -> Result<Option<ReadBack>, RedisError> {
-        let mut call = script::REPLAY.prepare_invoke();
+    ) -> redis::ScriptInvocation<'a> {
+        let mut call = script::PAGE.prepare_invoke();
         call.key(&self.keys.epoch)
+            .key(&self.keys.places)
             .key(self.keys.topic(topic))
-            .arg(candidate());
-        call.arg(after.map(keys::text).unwrap_or_default());
+            .arg(candidate())
+            .arg(topic)
+            .arg(after.map(keys::text).unwrap_or_default());
         keys::limits(history, &mut call);
         call.arg(limit);
-        let answer: Value = call.invoke_async(&mut link.commands.clone()).await?;
-        let read = (|| {
-            let [epoch, now, stand, entries] = reply::exactly(answer)?;
-            let stand = reply::stand(stand)?.ok()?;
-            let entries = reply::entries(topic, entries)?;
-            Some((
-                reply::number(&epoch)?,
-                ReadBack {
-                    now: reply::number(&now)?,
-                    stand,
-                    entries,
-                },
-            ))
-        })();
-        let (epoch, read) = read.ok_or_else(session::unexpected)?;
-        Ok((epoch == link.epoch).then_some(read))
+        call
     }
 }
 
@@ -457,13 +415,6 @@ impl Link {
             }
         }
     }
-}
-
-/// What a replay has read.
-struct ReadBack {
-    now: u64,
-    stand: stand::Stand,
-    entries: Vec<reply::Entry>,
 }
 
 /// An epoch for the case that there is none.

@@ -1,0 +1,230 @@
+//! One connection to Redis. It is given up when nothing arrives or leaves for too long, not when an answer takes long.
+
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, RedisError};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+type Result<T> = std::result::Result<T, RedisError>;
+
+/// How long connecting may take.
+const CONNECTING: Duration = Duration::from_secs(2);
+
+/// How long a connection may be silent while an answer is due.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// The same over TLS, where only whole answers show that the connection works.
+const SILENCE_OVER_TLS: Duration = Duration::from_secs(30);
+
+/// How long a connection may have been idle and still be used without a ping first.
+const IDLE: Duration = Duration::from_millis(500);
+
+#[derive(Clone)]
+pub(super) struct Line {
+    /// Send commands through [`Line::answer`].
+    pub(super) connection: MultiplexedConnection,
+    meter: Arc<Meter>,
+    silence: Duration,
+    /// Ends the task of the connection with the last clone.
+    _task: Option<Arc<DropGuard>>,
+}
+
+/// When bytes last arrived or left.
+struct Meter {
+    since: Instant,
+    /// Milliseconds after `since`.
+    last: AtomicU64,
+    is_closed: AtomicBool,
+}
+
+impl Meter {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            since: Instant::now(),
+            last: AtomicU64::new(0),
+            is_closed: AtomicBool::new(false),
+        })
+    }
+
+    fn mark(&self) {
+        let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(now, Ordering::Relaxed);
+    }
+
+    fn last(&self) -> Instant {
+        self.since + Duration::from_millis(self.last.load(Ordering::Relaxed))
+    }
+}
+
+impl Line {
+    pub(super) async fn connect(client: &Client) -> Result<Self> {
+        timeout(CONNECTING, Self::open(client))
+            .await
+            .map_err(|_| timed_out("Redis does not answer to a new connection"))?
+    }
+
+    async fn open(client: &Client) -> Result<Self> {
+        let info = client.get_connection_info();
+        match info.addr() {
+            ConnectionAddr::Tcp(host, port) => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                stream.set_nodelay(true)?;
+                // So that a slow upload shows as progress, and does not wait unseen in the kernel.
+                #[cfg(any(target_os = "linux", target_os = "android"))]
+                socket2::SockRef::from(&stream).set_tcp_notsent_lowat(64 * 1024)?;
+                Self::over(client, stream).await
+            }
+            ConnectionAddr::Unix(path) => Self::over(client, UnixStream::connect(path).await?).await,
+            _ => {
+                let config = config().set_connection_timeout(Some(CONNECTING));
+                let connection = client
+                    .get_multiplexed_async_connection_with_config(&config)
+                    .await?;
+                Ok(Self {
+                    connection,
+                    meter: Meter::new(),
+                    silence: SILENCE_OVER_TLS,
+                    _task: None,
+                })
+            }
+        }
+    }
+
+    async fn over(
+        client: &Client,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<Self> {
+        let meter = Meter::new();
+        let metered = Metered {
+            stream,
+            meter: Arc::clone(&meter),
+        };
+        let settings = client.get_connection_info().redis_settings();
+        let (connection, driver) =
+            MultiplexedConnection::new_with_config(settings, metered, config()).await?;
+        let ended = CancellationToken::new();
+        let guard = ended.clone().drop_guard();
+        let closing = Arc::clone(&meter);
+        tokio::spawn(async move {
+            ended.run_until_cancelled(driver).await;
+            closing.is_closed.store(true, Ordering::Relaxed);
+        });
+        Ok(Self {
+            connection,
+            meter,
+            silence: SILENCE,
+            _task: Some(Arc::new(guard)),
+        })
+    }
+
+    /// Waits for an answer for as long as the connection shows signs of life, and `patience` longer.
+    pub(super) async fn answer<T>(
+        &self,
+        patience: Duration,
+        asking: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let mut asking = pin!(asking);
+        let asked = Instant::now();
+        loop {
+            let deadline = asked.max(self.meter.last()) + self.silence + patience;
+            tokio::select! {
+                biased;
+                answer = &mut asking => {
+                    self.meter.mark();
+                    return answer;
+                }
+                () = sleep_until(deadline) => {
+                    if asked.max(self.meter.last()) + self.silence + patience <= Instant::now() {
+                        return Err(timed_out("nothing has come from Redis for too long"));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.meter, &other.meter)
+    }
+
+    pub(super) async fn ping(&self) -> Result<()> {
+        let mut connection = self.connection.clone();
+        let ping = async move { redis::cmd("PING").query_async(&mut connection).await };
+        self.answer(Duration::ZERO, ping).await
+    }
+
+    /// Whether the connection works, as far as can be told: one that was idle is asked. A command that is not sent after an error is
+    /// certainly not executed.
+    pub(super) async fn check(&self) -> Result<()> {
+        if self.meter.is_closed.load(Ordering::Relaxed) {
+            return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
+        }
+        if self.meter.last().elapsed() < IDLE {
+            return Ok(());
+        }
+        self.ping().await
+    }
+}
+
+fn config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_response_timeout(None)
+}
+
+fn timed_out(why: &'static str) -> RedisError {
+    (ErrorKind::Io, why).into()
+}
+
+/// A stream that tells the meter what passes.
+struct Metered<S> {
+    stream: S,
+    meter: Arc<Meter>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
+        if read.is_err() || buffer.filled().len() == before {
+            self.meter.is_closed.store(true, Ordering::Relaxed);
+        } else {
+            self.meter.mark();
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
+        match &written {
+            Ok(1..) => self.meter.mark(),
+            _ => self.meter.is_closed.store(true, Ordering::Relaxed),
+        }
+        Poll::Ready(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
