@@ -12,6 +12,12 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{Redis, wait};
 
+mod connections;
+mod continuity;
+mod load;
+mod refused;
+mod urls;
+
 fn hub(redis: &Redis) -> Hub {
     Hub::redis(redis.url()).expect("the URL is one")
 }

@@ -26,8 +26,8 @@ mod chain;
 mod follow;
 mod keys;
 mod line;
-mod reply;
 mod replays;
+mod reply;
 mod script;
 mod session;
 

@@ -1,8 +1,8 @@
 //! The chain of a topic's events: each names the one before it, so that a reader can tell whether it missed any.
 
+use super::super::encoded::Draft;
 use super::super::position::Position;
 use super::reply::Entry;
-use super::super::encoded::Draft;
 
 /// What follows for a reader that stands at one position, where the chain goes on from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -197,7 +197,11 @@ impl Followed {
             },
         };
         topic.epoch = Some(epoch);
-        topic.stage = if is_behind { Stage::Behind } else { Stage::Live };
+        topic.stage = if is_behind {
+            Stage::Behind
+        } else {
+            Stage::Live
+        };
         if is_behind {
             self.behind.push_back(Arc::clone(name));
         }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, RedisError};
+use socket2::{SockRef, Socket};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -35,6 +37,8 @@ pub(super) struct Line {
     pub(super) connection: MultiplexedConnection,
     meter: Arc<Meter>,
     silence: Duration,
+    /// The same socket again, to see at once that the server has closed it.
+    socket: Option<Arc<Socket>>,
     /// Ends the task of the connection with the last clone.
     _task: Option<Arc<DropGuard>>,
 }
@@ -81,10 +85,15 @@ impl Line {
                 stream.set_nodelay(true)?;
                 // So that a slow upload shows as progress, and does not wait unseen in the kernel.
                 #[cfg(any(target_os = "linux", target_os = "android"))]
-                socket2::SockRef::from(&stream).set_tcp_notsent_lowat(64 * 1024)?;
-                Self::over(client, stream).await
+                SockRef::from(&stream).set_tcp_notsent_lowat(64 * 1024)?;
+                let socket = SockRef::from(&stream).try_clone()?;
+                Self::over(client, stream, socket).await
             }
-            ConnectionAddr::Unix(path) => Self::over(client, UnixStream::connect(path).await?).await,
+            ConnectionAddr::Unix(path) => {
+                let stream = UnixStream::connect(path).await?;
+                let socket = SockRef::from(&stream).try_clone()?;
+                Self::over(client, stream, socket).await
+            }
             _ => {
                 let config = config().set_connection_timeout(Some(CONNECTING));
                 let connection = client
@@ -94,6 +103,7 @@ impl Line {
                     connection,
                     meter: Meter::new(),
                     silence: SILENCE_OVER_TLS,
+                    socket: None,
                     _task: None,
                 })
             }
@@ -103,6 +113,7 @@ impl Line {
     async fn over(
         client: &Client,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        socket: Socket,
     ) -> Result<Self> {
         let meter = Meter::new();
         let metered = Metered {
@@ -123,6 +134,7 @@ impl Line {
             connection,
             meter,
             silence: SILENCE,
+            socket: Some(Arc::new(socket)),
             _task: Some(Arc::new(guard)),
         })
     }
@@ -165,13 +177,23 @@ impl Line {
     /// Whether the connection works, as far as can be told: one that was idle is asked. A command that is not sent after an error is
     /// certainly not executed.
     pub(super) async fn check(&self) -> Result<()> {
-        if self.meter.is_closed.load(Ordering::Relaxed) {
+        if self.meter.is_closed.load(Ordering::Relaxed)
+            || self.socket.as_deref().is_some_and(is_closed)
+        {
             return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
         }
         if self.meter.last().elapsed() < IDLE {
             return Ok(());
         }
         self.ping().await
+    }
+}
+
+/// Whether the server has closed the connection, without waiting.
+fn is_closed(socket: &Socket) -> bool {
+    match socket.peek(&mut [MaybeUninit::uninit()]) {
+        Ok(length) => length == 0,
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
     }
 }
 

@@ -93,7 +93,10 @@ impl Shared {
                 // Redis refuses this topic. That is no reason to give the connection up.
                 Err(error) if session::is_refusal(&error) => {
                     if self.replays.refuses(topic) {
-                        tracing::warn!(topic, "Redis refuses to replay a topic, trying on: {error}");
+                        tracing::warn!(
+                            topic,
+                            "Redis refuses to replay a topic, trying on: {error}"
+                        );
                     }
                     tokio::time::sleep(session::LONGEST_PAUSE).await;
                     continue;
@@ -106,9 +109,8 @@ impl Shared {
             };
             if page.epoch != link.epoch {
                 // The session learns of the epoch too, and the ring will say so.
-                let known = state.wait_for(
-                    |state| matches!(state, State::Up(link) if link.epoch == page.epoch),
-                );
+                let known = state
+                    .wait_for(|state| matches!(state, State::Up(link) if link.epoch == page.epoch));
                 let _ = tokio::time::timeout(Duration::from_secs(1), known).await;
                 continue;
             }

@@ -59,29 +59,27 @@ pub(super) fn is_refusal(error: &RedisError) -> bool {
 pub(super) async fn run(shared: &Arc<Shared>, followed: &mut Followed) {
     let mut pause = PAUSE;
     loop {
-        let connected = Session::connect(shared).await;
-        let error = match connected {
+        let (error, was_up) = match Session::connect(shared).await {
             Ok(mut session) => {
                 let Err(error) = session.run(shared, followed).await;
-                if session.is_up {
-                    tracing::warn!("the connection to Redis is lost: {error}");
-                    shared.state.send_replace(State::Connecting);
-                    if session.since.elapsed() > LONGEST_PAUSE {
-                        lost(shared, followed);
-                        pause = PAUSE;
-                        continue;
-                    }
+                if session.is_up && session.since.elapsed() > LONGEST_PAUSE {
+                    pause = PAUSE;
                 }
-                error
+                (error, session.is_up)
             }
-            Err(error) => error,
+            Err(error) => (error, false),
         };
-        if pause == PAUSE {
+        if was_up {
+            tracing::warn!("the connection to Redis is lost: {error}");
+        } else if pause == PAUSE {
             tracing::warn!("Redis cannot be used, trying on: {error}");
         }
-        shared
-            .state
-            .send_replace(State::Down(error.to_string().into()));
+        // After a connection that worked, publishers wait for the next attempt.
+        shared.state.send_replace(if was_up {
+            State::Connecting
+        } else {
+            State::Down(error.to_string().into())
+        });
         lost(shared, followed);
         // Who comes meanwhile must not keep publishers waiting either.
         let until = Instant::now() + pause;
@@ -319,7 +317,9 @@ impl Session {
         let mut reader = self.reader.connection.clone();
         let asking = command.query_async(&mut reader);
         let line = self.reader.clone();
-        let answer = line.answer(BLOCK, self.wait(shared, followed, asking)).await;
+        let answer = line
+            .answer(BLOCK, self.wait(shared, followed, asking))
+            .await;
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) if is_refusal(&error) => {
