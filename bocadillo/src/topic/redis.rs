@@ -39,9 +39,19 @@ use replays::Replays;
 impl Hub {
     /// A hub over Redis Streams, shared by all nodes that are given the same server, database and prefix.
     ///
-    /// The URL is `redis://[user:password@]host[:port][/database]`, or `redis+unix:///path`. A `rediss://` one (TLS) needs
-    /// the feature `tokio-rustls-comp` or `tokio-native-tls-comp` of the `redis` crate, which a program turns on by depending on
-    /// that crate too. [`Hub::builder`] leads to all options, [`HubBuilder::redis`] to the hub from there.
+    /// | URL | connects to |
+    /// |---|---|
+    /// | `redis://host` | port 6379, database 0 |
+    /// | `redis://host:port/database` | that port and database |
+    /// | `redis://user:password@host` | as a user of the server's access control list |
+    /// | `redis://:password@host` | with the password of `requirepass` |
+    /// | `redis+unix:///path`, `unix:///path` | a Unix socket; `?db=3&user=…&pass=…` for the rest |
+    ///
+    /// Characters with a meaning in URLs are percent-encoded, in passwords too: `p%40ss` is `p@ss`. `?protocol=resp3` chooses the
+    /// protocol. The default is RESP2. [`Hub::builder`] leads to all options, [`HubBuilder::redis`] to the hub from there.
+    ///
+    /// A URL of TLS (`rediss://`) is refused as this crate is built. The `redis` crate takes it when your program turns on one of its TLS
+    /// features. The tests of this crate do not cover that.
     ///
     /// Nothing is connected yet: a node may start before its Redis. The hub connects when it is used first, and again
     /// whenever it has to. It has to be used on a tokio runtime.
@@ -56,15 +66,28 @@ impl Hub {
     ///   ([`Error::is_unavailable`]), or after [`HubBuilder::wait_for_broker`]. If the connection is lost after an
     ///   event was sent and before it was confirmed, nobody can tell whether it is there: that is [`Error::is_unconfirmed`]. To publish it again may
     ///   make two of it.
+    ///   An event that was not handed to the connection is sent on the next one: a connection that was idle for half a second is pinged
+    ///   first, so a server that closes idle connections (`timeout`) costs nothing.
     /// - When Redis is back, each subscription goes on behind the last event that it was sent, with no gap and no duplicate.
+    /// - Each event names the one before it, and the hub keeps the last position of each topic. So a missing event is noticed, whatever took it
+    ///   away: the limits of the history, `maxmemory`, or a command such as `DEL`, `XDEL` or `XTRIM`. The subscriber gets a `reset`.
     /// - When Redis comes back empty, or with less than a node had seen already, a new epoch begins, on all nodes alike: each subscriber gets one
     ///   `reset`, then what is new. Ids of the old epoch give a `reset`.
-    /// - Each node has two connections, one for commands and one on which it waits for events, however many topics and clients there are.
+    /// - A topic that Redis refuses (its key has another type, or the user may not use it) does not hold other topics up. It is logged once, tried
+    ///   again every one to three seconds, and joins when Redis allows it.
+    /// - Each node has two connections, one for commands and one on which it waits for events, however many topics and clients there are. The first
+    ///   replay opens a third one, for replays alone. Four replays are read at a time, about 64 KiB each; the others wait for their turn.
+    /// - A connection is given up when nothing arrives or leaves on it for five seconds while an answer is due, not when an answer takes long.
+    ///   Over TLS, where only whole answers count, it is 30 seconds.
     ///
     /// # Limits
     ///
     /// Redis 7.0 or later, or what speaks like it. Redis Cluster and Sentinel are not supported: all keys have to be on the one
-    /// server that the URL names. The clock of the server must not go back by more than the age of the history, since ids are made of it.
+    /// server that the URL names. If the server's clock goes back, the age of events is wrong by as much.
+    ///
+    /// The last positions of 100,000 topics are kept, which takes about 10 MB of Redis's memory. With more topics, or when the key is lost,
+    /// clients whose events are gone or who never had one get a `reset` that may be needless. If Redis is restored from a backup and no node has
+    /// seen what the backup lacks, nobody can tell.
     ///
     /// A node names all topics that have subscribers there each time that it waits: about 2 µs of Redis's time for each. Where there
     /// are many it waits a moment between, to take what has come meanwhile together; with 2,000 topics on one node events take up to
@@ -78,11 +101,19 @@ impl Hub {
     /// |---|---|---|
     /// | `topic:NAME` | stream | the events of a topic |
     /// | `epoch` | stream | the number of the epoch in the field `epoch` of its last entry |
+    /// | `places` | hash | the id of the last event of each topic, by the topic's name; under the empty name an id that stands for all other topics |
     /// | `wake:NODE` | stream | nothing; wakes a node's reader, and is gone a minute later |
     ///
-    /// An event has the fields `event`, its text as it goes over the wire without its id (`event: name`, `data: …`, an empty line, each
-    /// line ending in LF, a field's colon followed by one space), `total`, the sum of the sizes of all events of the topic up to and with it, and where the topic's policy is
-    /// to conflate `key`. An entry of another program that has no such `event` is passed over with a warning.
+    /// An event has these fields:
+    ///
+    /// | field | holds |
+    /// |---|---|
+    /// | `event` | its text as it goes over the wire without its id: `event: name`, `data: …`, an empty line, each line ending in LF, a field's colon followed by one space |
+    /// | `total` | the sum of the sizes of all events of the topic up to and with it |
+    /// | `prev` | the id of the event before it, or what `places` had for the topic |
+    /// | `key` | where the topic's policy is to conflate: the key |
+    ///
+    /// Other programs cannot publish: an entry without a valid `event` and `prev` is passed over with a warning.
     ///
     /// The [`History`]'s limits are kept by Redis: publishing removes what is beyond the count, the bytes (of the
     /// field `event`, which is the event without its id) or the age, and the key goes when its last event is too old, so that nothing is left.

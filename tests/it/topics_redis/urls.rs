@@ -31,6 +31,22 @@ async fn every_form_of_the_url_connects() {
     ] {
         works(&url).await;
     }
+    // A port that is not named is 6379. Few addresses have it in use.
+    let (listener, host) = loop {
+        let host = format!("127.{}.{}.1", fastrand::u8(1..), fastrand::u8(1..));
+        if let Ok(listener) = TcpListener::bind((host.as_str(), 6379)).await {
+            break (listener, host);
+        }
+    };
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut server = TcpStream::connect(address).await.unwrap();
+            tokio::spawn(
+                async move { tokio::io::copy_bidirectional(&mut client, &mut server).await },
+            );
+        }
+    });
+    works(&format!("redis://{host}")).await;
     redis.command("CONFIG SET requirepass open-sesame");
     works(&format!("redis://:open-sesame@{address}/")).await;
 }

@@ -250,3 +250,80 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A connection, and the server's end of it.
+    async fn connected() -> (Line, UnixStream) {
+        let client = Client::open("redis://127.0.0.1/").unwrap();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let socket = SockRef::from(&ours).try_clone().unwrap();
+        let greeted = async {
+            // `CLIENT SETINFO`, twice.
+            let mut bytes = Vec::new();
+            while bytes.windows(7).filter(|seven| seven == b"SETINFO").count() < 2 {
+                theirs.read_buf(&mut bytes).await.unwrap();
+            }
+            theirs.write_all(b"+OK\r\n+OK\r\n").await.unwrap();
+        };
+        let (line, ()) = tokio::join!(Line::over(&client, ours, socket), greeted);
+        (line.unwrap(), theirs)
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_silent_is_given_up() {
+        let (line, _theirs) = connected().await;
+        tokio::time::pause();
+        let start = Instant::now();
+        assert!(line.ping().await.is_err());
+        assert!(start.elapsed() < SILENCE * 2, "{:?}", start.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_slow_answer_is_waited_for() {
+        let (line, mut theirs) = connected().await;
+        tokio::time::pause();
+        let answers = async {
+            for byte in b"$10\r\n0123456789\r\n" {
+                tokio::time::sleep(SILENCE - Duration::from_secs(1)).await;
+                theirs.write_all(&[*byte]).await.unwrap();
+            }
+            theirs
+        };
+        let (pinged, _theirs) = tokio::join!(line.ping(), answers);
+        pinged.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_idle_is_pinged_and_a_closed_one_is_seen() {
+        let (line, mut theirs) = connected().await;
+        line.check().await.unwrap();
+        tokio::time::pause();
+        tokio::time::advance(IDLE).await;
+        let answers = async {
+            let mut bytes = [0; 64];
+            let length = theirs.read(&mut bytes).await.unwrap();
+            assert!(bytes[..length].ends_with(b"PING\r\n"));
+            theirs.write_all(b"+PONG\r\n").await.unwrap();
+            theirs
+        };
+        let (checked, theirs) = tokio::join!(line.check(), answers);
+        checked.unwrap();
+        drop(theirs);
+        assert!(line.check().await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connecting_to_a_server_that_does_not_answer_ends() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}/", server.local_addr().unwrap());
+        let start = Instant::now();
+        assert!(Line::connect(&Client::open(url).unwrap()).await.is_err());
+        assert!(start.elapsed() <= CONNECTING * 2, "{:?}", start.elapsed());
+    }
+}
