@@ -258,10 +258,17 @@ mod tests {
 
     #[test]
     fn the_memory_of_an_event_is_about_its_size() {
-        let text = "line\n".repeat(10_000);
-        let encoded = sealed(&ServerEvent::data(text));
-        let event = read(&encoded.wire).unwrap();
-        assert_eq!(event.get_data().unwrap().lines().count(), 10_000);
+        for text in ["x".to_owned(), "x".repeat(10_000), "line\n".repeat(10_000)] {
+            let encoded = sealed(&ServerEvent::data(text.clone()));
+            let event = read(&encoded.wire).unwrap();
+            assert_eq!(
+                event.get_data().unwrap().lines().count(),
+                text.lines().count()
+            );
+            let size = encoded.wire.len();
+            let room = encoded.wire.try_into_mut().unwrap().capacity();
+            assert!(room <= size + 192 + size / 8, "{size} bytes take {room}");
+        }
     }
 
     #[test]

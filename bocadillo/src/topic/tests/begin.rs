@@ -19,7 +19,7 @@ use crate::event::EventId;
 
 /// A broker that answers a follow when the test says so. All else it does at once.
 #[derive(Debug, Default)]
-struct Script(Mutex<State>);
+pub(super) struct Script(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -28,6 +28,8 @@ struct State {
     /// Whether it interrupts each follow at once.
     is_away: bool,
     starts: usize,
+    /// How many bytes were asked for in each replay.
+    asked: Vec<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +48,7 @@ impl Topic {
 }
 
 impl Script {
-    fn new() -> (Arc<Self>, Hub) {
+    pub(super) fn new() -> (Arc<Self>, Hub) {
         Self::with(Hub::builder())
     }
 
@@ -65,7 +67,7 @@ impl Script {
     }
 
     /// Answers a follow, or says that there is a new epoch.
-    fn begin(&self, topic: &str) {
+    pub(super) fn begin(&self, topic: &str) {
         let feed = self.feed(topic);
         let (epoch, last, fed) = {
             let mut state = self.state();
@@ -88,6 +90,10 @@ impl Script {
             .topics
             .values_mut()
             .for_each(|topic| topic.events.clear());
+    }
+
+    pub(super) fn asked(&self) -> Vec<usize> {
+        self.state().asked.clone()
     }
 
     fn interrupt(&self, topic: &str) {
@@ -160,9 +166,10 @@ impl Broker for Script {
         topic: &Arc<str>,
         _: &Arc<TopicOptions>,
         after: Option<Position>,
-        _: usize,
+        limit: usize,
     ) -> BoxFuture<Replay> {
-        let state = self.state();
+        let mut state = self.state();
+        state.asked.push(limit);
         let topic = &state.topics[topic];
         let from = after.map_or(topic.evicted, |after| after.major as usize);
         let replay = if from < topic.evicted {
