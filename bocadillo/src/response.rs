@@ -132,17 +132,22 @@ fn event_stream(stream: EventStream) -> http::Response<Body> {
         Some(true) => EVENT_STREAM_UTF_8,
         _ => EVENT_STREAM,
     };
-    let mut response = http::Response::new(Body::events(StreamBody::new(stream.feed)));
+    let body = StreamBody::new(stream.feed);
+    let adoption = body.adoption();
+    let mut response = http::Response::new(Body::events(body));
     StreamHeaders::of_events(content_type).set_on(&mut response);
+    adoption.and_then(|adoption| response.extensions_mut().insert(adoption));
     response
 }
 
 impl IntoResponse for ByteStream {
     /// 200 with the stream's content type.
     fn into_response(self) -> Response {
-        let body = axum_core::body::Body::new(Box::pin(StreamBody::new(self.feed)));
-        let mut response = Response::new(body);
+        let body = StreamBody::new(self.feed);
+        let adoption = body.adoption();
+        let mut response = Response::new(axum_core::body::Body::new(Box::pin(body)));
         StreamHeaders::of_bytes(self.content_type).set_on(&mut response);
+        adoption.and_then(|adoption| response.extensions_mut().insert(adoption));
         response
     }
 }
@@ -232,7 +237,9 @@ impl Asked {
             // a client that asks for it that the connection is kept.
             *response.version_mut() = Version::HTTP_10;
         }
+        let has_body = has_body(response.status());
         if self.method == Method::HEAD
+            && has_body
             && let Some(length @ 1..) = length
         {
             // What GET would have sent. No length is given for an empty body: its handler may know of HEAD.
@@ -241,16 +248,13 @@ impl Asked {
                 .entry(header::CONTENT_LENGTH)
                 .or_insert(length.into());
         }
-        if self.method == Method::HEAD || has_no_body(response.status()) {
+        if !has_body && response.status() != StatusCode::NOT_MODIFIED {
+            // Of a body that is not sent (RFC 9110, section 8.6). With 304 it is the length that 200 would have.
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        }
+        if self.method == Method::HEAD || !has_body {
             // A stream that is not polled has not started; dropping it here starts nothing either.
             response = response.map(|_| Body::empty());
-        }
-        if matches!(
-            response.status(),
-            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT
-        ) {
-            // RFC 9110, sections 8.6 and 15.3.6.
-            response.headers_mut().remove(header::CONTENT_LENGTH);
         }
         response
     }
@@ -266,7 +270,7 @@ impl Asked {
                 .into_response()
                 .map(Body::from);
         }
-        let has_body = !has_no_body(response.status());
+        let has_body = has_body(response.status());
         let headers = response.headers_mut();
         stream.yield_to_the_authors(headers);
         if !has_body {
@@ -297,8 +301,8 @@ fn is_event_stream(content_type: &HeaderValue) -> bool {
 }
 
 /// RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5. hyper sees to it in HTTP/1 alone.
-fn has_no_body(status: StatusCode) -> bool {
-    matches!(
+fn has_body(status: StatusCode) -> bool {
+    !matches!(
         status,
         StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
     )

@@ -1,6 +1,7 @@
 //! The framework from outside: real sockets, real clients, the examples as processes, pages in a browser.
 
 mod background;
+mod behind_nginx;
 mod beside_axum;
 mod browser;
 mod clients;
@@ -8,6 +9,7 @@ mod disconnect;
 mod examples;
 mod http;
 mod macros;
+mod nested;
 mod parity;
 mod readme;
 mod shutdown;
