@@ -6,12 +6,14 @@ mod link;
 mod publish;
 mod read;
 mod record;
+mod refusals;
 mod settings;
 mod subjects;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -50,11 +52,17 @@ pub struct Nats {
     servers: String,
     replicas: usize,
     max_bytes: Option<u64>,
+    root_certificates: Option<PathBuf>,
 }
 
 impl Nats {
-    /// The server at this URL, as `nats://host:4222` or `tls://host:4222`, with `user:password@` or `token@` in front of the host where
-    /// it wants that; several of one cluster with commas in between.
+    /// The server at this URL, as `nats://host:4222` or `tls://host:4222`. Without a scheme it is `nats://`; the default port is 4222.
+    ///
+    /// Put `user:password@` or `token@` in front of the host if the server asks for it. Write reserved characters of them as `%XX`:
+    /// `,` is `%2C`, `@` is `%40`.
+    ///
+    /// Name several servers of one cluster with commas in between. They share their users, so two different credentials are an
+    /// error; those of one URL are used for all.
     ///
     /// # Examples
     ///
@@ -67,7 +75,22 @@ impl Nats {
             servers: servers.into(),
             replicas: 1,
             max_bytes: None,
+            root_certificates: None,
         }
+    }
+
+    /// A file with the certificates (PEM) of the authorities that may sign the server's certificate. The default is the system's
+    /// authorities; with a file they are not used.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let nats = bocadillo::topic::Nats::new("tls://nats.example").root_certificates("/etc/nats/ca.pem");
+    /// ```
+    #[must_use]
+    pub fn root_certificates(mut self, file: impl Into<PathBuf>) -> Self {
+        self.root_certificates = Some(file.into());
+        self
     }
 
     /// On how many servers of a cluster the stream is kept. One unless you say otherwise.
@@ -116,10 +139,12 @@ impl fmt::Debug for Nats {
             servers: _,
             replicas,
             max_bytes,
+            root_certificates,
         } = self;
         f.debug_struct("Nats")
             .field("replicas", replicas)
             .field("max_bytes", max_bytes)
+            .field("root_certificates", root_certificates)
             .finish_non_exhaustive()
     }
 }
@@ -277,7 +302,7 @@ impl JetStream {
     }
 
     /// Starts what has to run, where it does not run yet and there is a runtime.
-    fn start(&self) {
+    fn run(&self) {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
@@ -314,8 +339,12 @@ impl Drop for Following {
 }
 
 impl Broker for JetStream {
+    fn start(&self) {
+        self.run();
+    }
+
     fn follow(&self, feed: Feed) {
-        self.start();
+        self.run();
         let (told, epoch) = watch::channel(None);
         let topic = Arc::clone(feed.topic());
         let mut following = Following {
@@ -353,15 +382,11 @@ impl Broker for JetStream {
         options: &Arc<TopicOptions>,
         drafts: Vec<Draft>,
     ) -> BoxFuture<Result<Published>> {
-        self.start();
+        self.run();
         let wait = self.link.settings.wait;
-        let id = (!wait.is_zero()).then(|| {
-            format!(
-                "{:016x}{:x}",
-                self.process,
-                self.messages.fetch_add(1, Ordering::Relaxed)
-            )
-        });
+        let number = self.messages.fetch_add(1, Ordering::Relaxed);
+        let id = (!wait.is_zero()).then(|| format!("{:016x}{number:x}", self.process));
+        let nonce = self.process.wrapping_add(number);
         let subjects = Subjects::new(&self.link.settings.stream, topic);
         let kept = messages(options.history.max_events());
         Box::pin(publish::publish(
@@ -369,6 +394,7 @@ impl Broker for JetStream {
             subjects,
             drafts,
             id,
+            nonce,
             kept,
         ))
     }
@@ -380,7 +406,7 @@ impl Broker for JetStream {
         after: Option<Position>,
         limit: usize,
     ) -> BoxFuture<Replay> {
-        self.start();
+        self.run();
         let kept = messages(options.history.max_events());
         let epoch = self
             .following()
@@ -428,7 +454,6 @@ async fn replay(
                 after,
                 limit,
                 kept,
-                is_recent: false,
             },
         )
         .await
