@@ -3,6 +3,7 @@
 mod example;
 pub(crate) mod http;
 mod lines;
+mod log;
 mod nats;
 mod redis;
 mod server;
@@ -11,6 +12,7 @@ mod watch;
 
 pub(crate) use example::Example;
 pub(crate) use lines::Lines;
+pub(crate) use log::Log;
 pub(crate) use nats::Nats;
 pub(crate) use redis::Redis;
 pub(crate) use server::Server;

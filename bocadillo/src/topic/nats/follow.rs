@@ -14,7 +14,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 
 use super::link::{self, CAPACITY, Link, Session, State};
-use super::read::{Wanted, read, stand};
+use super::read::{self, Wanted, read, stand};
 use super::record;
 use super::refusals::Asking;
 use super::settings::messages;
@@ -197,7 +197,12 @@ impl Follower<'_> {
             return Ok(());
         }
         if *self.epoch.borrow() != Some(self.session.epoch) {
-            self.at = record::place_of(self.session.start, 0);
+            let start = self.session.start;
+            let last = match read::message(self.link, &self.session, start).await {
+                Ok(last) => last,
+                Err(error) => return self.fail(&*error),
+            };
+            self.at = last.map_or(record::place_of(start, 0), |last| last.position());
             self.is_own = false;
             self.is_fresh = true;
             self.restart(Reason::Epoch)?;
@@ -233,6 +238,8 @@ impl Follower<'_> {
     /// Reads what did not come. Where that fails it stays in doubt.
     async fn catch_up(&mut self, live: &mut ReadyChunks<Subscriber>) -> Result<(), Done> {
         let mut events = 0;
+        // What was dropped meanwhile, to be read too.
+        let mut newest = 0;
         loop {
             let Some(history) = self.feed.history() else {
                 return Err(Done);
@@ -248,13 +255,19 @@ impl Follower<'_> {
                     tokio::select! {
                         replay = &mut read => break replay,
                         // All of it is read from the stream.
-                        Some(_) = live.next() => {}
+                        Some(dropped) = live.next() => {
+                            let dropped = dropped.iter().filter_map(record::place);
+                            newest = dropped.map(|place| place.sequence).fold(newest, u64::max);
+                        }
                     }
                 }
             };
             match replay {
                 Ok(Replay::Events(read)) => {
                     let Some((last, _)) = read.last() else {
+                        if std::mem::take(&mut newest) > self.at.major {
+                            continue;
+                        }
                         break;
                     };
                     events += read.len();

@@ -141,6 +141,9 @@ pub(super) async fn message(
     session: &Session,
     sequence: u64,
 ) -> Result<Option<Stored>, BoxError> {
+    if sequence == 0 {
+        return Ok(None);
+    }
     let request = session.stream.get_raw_message(sequence);
     match link.unless_refused(GET, request).await? {
         Ok(message) => Ok(Some(Stored {

@@ -245,11 +245,7 @@ impl Link {
         if number == session.number && position.major >= last {
             return Ok(position);
         }
-        let newest = if last == 0 {
-            None
-        } else {
-            read::message(self, session, last).await?
-        };
+        let newest = read::message(self, session, last).await?;
         let position = record::place_of(last, newest.map_or(0, |newest| newest.check()));
         *place = (session.number, position);
         Ok(position)
