@@ -33,19 +33,17 @@ impl Nats {
 
     /// The same at another address of this machine.
     pub(crate) fn start_at(host: &str, config: Option<&str>) -> Self {
-        let config = config.map(|text| {
-            let file = scratch("nats-config").join("nats.conf");
-            std::fs::write(&file, text).expect("the build folder can be written");
-            file
-        });
         let mut nats = Self {
             port: 0,
             monitor: 0,
             folder: scratch("nats"),
             host: host.to_owned(),
-            config,
+            config: config.map(|_| scratch("nats-config").join("nats.conf")),
             child: None,
         };
+        if let Some(text) = config {
+            nats.configure(text);
+        }
         // Another process may take a port that was free a moment ago.
         wait::until("a nats-server that answers", || {
             let free =
@@ -71,14 +69,21 @@ impl Nats {
 
     /// Gives it other settings while it runs.
     pub(crate) fn reload(&self, config: &str) {
-        let file = self.config.as_ref().expect("it was started with settings");
-        std::fs::write(file, config).expect("the build folder can be written");
+        self.configure(config);
         let child = self.child.as_ref().expect("it runs");
         let signal = Command::new("nats-server")
             .arg("--signal")
             .arg(format!("reload={}", child.id()))
             .status();
         assert!(signal.expect("nats-server runs").success());
+    }
+
+    fn configure(&self, config: &str) {
+        let file = self.config.as_ref().expect("it was started with settings");
+        // JetStream is in the file too: a reload without it would switch it off.
+        let folder = self.folder.display();
+        let text = format!("jetstream {{ store_dir: \"{folder}\" }}\n{config}");
+        std::fs::write(file, text).expect("the build folder can be written");
     }
 
     /// Asks JetStream, as its command line tool does, and waits for the answer. For a server that lets everybody in.

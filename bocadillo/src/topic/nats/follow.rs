@@ -111,6 +111,54 @@ pub(super) async fn follow(link: Arc<Link>, feed: Feed, epoch: watch::Sender<Opt
     }
 }
 
+/// What comes live while earlier messages are read, up to a bound: reading ends where it joins them.
+#[derive(Default)]
+struct Waiting {
+    messages: Vec<Message>,
+    bytes: usize,
+    newest: u64,
+}
+
+enum Join {
+    /// Nothing later has come.
+    Nothing,
+    /// These come next.
+    Next(Vec<Message>),
+    /// There is more to be read before them.
+    Later,
+}
+
+impl Waiting {
+    fn add(&mut self, messages: Vec<Message>) {
+        for message in messages {
+            if let Some(place) = record::place(&message) {
+                self.newest = self.newest.max(place.sequence);
+                self.bytes += message.length;
+                self.messages.push(message);
+            }
+        }
+        if self.bytes > PIECE {
+            // It is read from the stream.
+            self.messages = Vec::new();
+            self.bytes = 0;
+        }
+    }
+
+    fn after(&mut self, at: u64) -> Join {
+        let sequence = |message: &Message| record::place(message).map_or(0, |place| place.sequence);
+        self.messages.retain(|message| sequence(message) > at);
+        let first = self.messages.first().and_then(record::place);
+        match first {
+            None if self.newest <= at => Join::Nothing,
+            Some(first) if first.previous <= at => {
+                self.bytes = 0;
+                Join::Next(std::mem::take(&mut self.messages))
+            }
+            _ => Join::Later,
+        }
+    }
+}
+
 impl Follower<'_> {
     async fn run(
         mut self,
@@ -238,8 +286,7 @@ impl Follower<'_> {
     /// Reads what did not come. Where that fails it stays in doubt.
     async fn catch_up(&mut self, live: &mut ReadyChunks<Subscriber>) -> Result<(), Done> {
         let mut events = 0;
-        // What was dropped meanwhile, to be read too.
-        let mut newest = 0;
+        let mut waiting = Waiting::default();
         loop {
             let Some(history) = self.feed.history() else {
                 return Err(Done);
@@ -254,25 +301,26 @@ impl Follower<'_> {
                 loop {
                     tokio::select! {
                         replay = &mut read => break replay,
-                        // All of it is read from the stream.
-                        Some(dropped) = live.next() => {
-                            let dropped = dropped.iter().filter_map(record::place);
-                            newest = dropped.map(|place| place.sequence).fold(newest, u64::max);
-                        }
+                        Some(messages) = live.next() => waiting.add(messages),
                     }
                 }
             };
             match replay {
                 Ok(Replay::Events(read)) => {
-                    let Some((last, _)) = read.last() else {
-                        if std::mem::take(&mut newest) > self.at.major {
-                            continue;
-                        }
-                        break;
+                    let is_all = read.is_empty();
+                    if let Some((last, _)) = read.last() {
+                        events += read.len();
+                        self.reach(*last);
+                        self.append(read)?;
+                    }
+                    let is_over = match waiting.after(self.at.major) {
+                        Join::Nothing => is_all,
+                        Join::Next(messages) => self.take(messages)?,
+                        Join::Later => false,
                     };
-                    events += read.len();
-                    self.reach(*last);
-                    self.append(read)?;
+                    if is_over {
+                        break;
+                    }
                 }
                 Ok(answer @ (Replay::Evicted | Replay::Unknown)) => {
                     match stand(self.link, &self.session, self.subjects).await {

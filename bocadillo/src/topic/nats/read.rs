@@ -330,19 +330,20 @@ impl Reading<'_> {
                 return Ok(end);
             }
         }
-        // A consumer is not asked whether there is nothing more: it may be a replica's that is behind.
-        while !self.is_full() {
-            let messages = self.several(end.last.saturating_add(1)).await?;
-            if messages.is_empty() {
+        if self.is_full() {
+            return Ok(end);
+        }
+        // What it brings is enough for now: a reader that runs after a busy publisher would lose its anchor.
+        let messages = self.several(end.last.saturating_add(1)).await?;
+        messages
+            .iter()
+            .for_each(|message| self.go_on(&mut end, message));
+        // The consumer may be a replica's that is behind, or the message is too large for it. And of messages that hold no event of
+        // ours there may be any number.
+        while (messages.is_empty() || self.events.is_empty()) && !self.is_full() {
+            if !self.take_next(&mut end).await? || !self.events.is_empty() {
                 break;
             }
-            messages
-                .iter()
-                .for_each(|message| self.go_on(&mut end, message));
-        }
-        // Of messages that hold no event of ours there may be any number. One that is too large for a consumer comes here too.
-        if self.events.is_empty() || !self.is_full() {
-            while !self.is_full() && self.take_next(&mut end).await? {}
         }
         Ok(end)
     }
