@@ -169,6 +169,8 @@ impl Hub {
     ///   [`Error::is_unconfirmed`](crate::Error::is_unconfirmed). With a time to wait the hub tries again by itself, and JetStream knows by the
     ///   message's id what it has already: each event is there once, unless it takes longer than
     ///   two minutes, or than the history's age.
+    /// - What the server does not allow the user is logged as a warning with its subject. A publish that is not allowed fails at
+    ///   once, and is not there. A subscription that is not allowed is tried again each second.
     /// - When NATS is back, each subscription goes on behind the last event that it was sent, with no gap and no duplicate.
     /// - When it comes back empty, or with less than a node had seen already, a new epoch begins, on all nodes alike: each subscriber
     ///   gets one `reset`, then what is new. Ids of the old epoch give a `reset`.
@@ -190,9 +192,16 @@ impl Hub {
     /// The node that starts last sets the limits. What is beyond a topic's history may be sent to who comes back meanwhile; it
     /// is never passed over in silence.
     ///
-    /// JetStream does not remember a topic whose last event is too old. An id that is older than the history is therefore
-    /// answered by a `reset` (`evicted`) also where nothing was missed, unless nothing of any topic has gone since. Have an age that is longer than your
-    /// clients are away.
+    /// A client that comes back gets all that it missed only where that is proven; otherwise it gets one `reset`. The proof is the
+    /// event of its id: as long as that is in the stream, JetStream has removed nothing behind it by number, age, bytes or a purge.
+    /// So these give a `reset` also where nothing was missed:
+    ///
+    /// - The event of the id is older than the history's age. Have an age that is longer than your topics are quiet.
+    /// - The id is from before the first event of a topic, and the stream has removed a message of any topic since.
+    ///
+    /// A single message that is deleted by hand (`nats stream rmm`) is noticed if the next message names it as the one before
+    /// (`Bocadillo-Before`). A publisher knows that one if it published it, or follows the topic. Messages of other programs, and
+    /// messages that are published at the same time, may not name it.
     ///
     /// # The stored format
     ///
@@ -211,6 +220,8 @@ impl Hub {
     /// |---|---|
     /// | `Bocadillo-Keys` | where the topic's policy is to conflate: for each event `=` and its key, or nothing, with commas in between; escaped as topics are |
     /// | `Bocadillo-Epoch` | the epoch in which it was meant to be published; may be left out |
+    /// | `Bocadillo-Nonce` | a number that no other message has; may be left out |
+    /// | `Bocadillo-Before` | the sequence of an earlier message of the topic, the newest that the publisher knew; may be left out |
     /// | `Nats-Msg-Id` | where [`HubBuilder::wait_for_broker`] was given |
     ///
     /// A message of another program that is not of this form is passed over with a warning. To `bocadillo.live.` nobody but the

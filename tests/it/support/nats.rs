@@ -212,16 +212,14 @@ impl Nats {
     fn launch(&mut self) -> bool {
         let config = self.config.as_ref();
         let config = config.map(|file| ["-c".as_ref(), file.as_os_str()]);
+        // The file names the folder, if there is one.
+        let folder = ["--jetstream".as_ref(), "--store_dir".as_ref(), self.folder.as_os_str()];
+        let folder = self.config.is_none().then_some(folder);
         let child = Command::new("nats-server")
             .args(config.into_iter().flatten())
             .args(["--addr", &self.host, "--port", &self.port.to_string()])
-            .args([
-                "--http_port",
-                &self.monitor.to_string(),
-                "--jetstream",
-                "--store_dir",
-            ])
-            .arg(&self.folder)
+            .args(["--http_port", &self.monitor.to_string()])
+            .args(folder.into_iter().flatten())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
