@@ -50,14 +50,15 @@
 //! [`HubBuilder::gap_name`]:
 //!
 //! - `reset`, with `{"reason":"evicted"}` and the like: *what you have is not enough to go on from.* Load the state
-//!   anew. It comes first, at most once for each connection unless a broker loses its data meanwhile, and its id is
-//!   the new position: what the application does from here on follows. The reason is
+//!   anew. It comes before the first event of its topic, at most once for each topic of a connection, unless a broker loses
+//!   events meanwhile. Its id is the new position: what the application does from here on follows. The reason is
 //!   - `evicted`: the history does not reach back to the client's id;
 //!   - `epoch`: the id is of another life of the hub (a restart, a broker that came back empty), of another topic or
 //!     other set of topics, or was never given;
 //!   - `unreadable`: it is no id of a hub;
-//!   - `missed`: the client came without an id while the broker could not be reached, or refused: events may have
-//!     passed before it answered ([`Subscription`] says when).
+//!   - `missed`: the client came without an id while the broker could not be reached, or refused, so that
+//!     events may have passed before the broker answered ([`Subscription`] says when). In a stream of several topics also: the
+//!     id says nothing of this topic, because the broker had not answered for it before.
 //! - `gap`, with `{"dropped":17}`: so many events were dropped here, because the client did not keep up.
 //!
 //! After a `reset` the stream goes on as for a client that comes without an id: with new events, or, after
@@ -65,9 +66,11 @@
 //! all that a page needs:
 //!
 //! ```js
-//! let last = '';  // where the page has got to
+//! const url = new URL('/rooms/7', location);
+//! let last = '';  // the id of the newest event
 //! function connect() {
-//!   const events = new EventSource(`/rooms/7?lastEventId=${encodeURIComponent(last)}`);
+//!   url.searchParams.set('lastEventId', last);  // `append` would add one more each time
+//!   const events = new EventSource(url);
 //!   const on = (name, take) => events.addEventListener(name, (event) => {
 //!     last = event.lastEventId;
 //!     take(JSON.parse(event.data));
@@ -94,7 +97,7 @@
 //! # What is held in memory
 //!
 //! Each topic has one ring of encoded events on each node: the [`History`], and beyond it what a slow subscriber has
-//! yet to be sent, within the bound of the [`SlowPolicy`]. A subscriber itself holds no events, only its place in the
+//! yet to be sent, up to the bound of the [`SlowPolicy`]. A subscriber itself holds no events, only its place in the
 //! ring. A subscriber to several topics holds up to one batch of them on its way out.
 
 use std::fmt;
@@ -249,8 +252,8 @@ impl Topic {
     /// Publishes several events: all of them or none, one after the other with nothing in between, and no subscriber
     /// sees some of them before the others are there.
     ///
-    /// They should come to less than what the topic's [`SlowPolicy`] leaves to a subscriber, which all of them are on
-    /// their way to at once.
+    /// Subscribers are sent them after they have all been added. So they should come to fewer bytes than the topic's
+    /// [`History`] and the bound of its [`SlowPolicy`] together.
     ///
     /// # Examples
     ///
@@ -338,6 +341,8 @@ impl Topic {
     }
 
     /// How many subscribers the topic has on this node.
+    ///
+    /// A client that vanished without closing its connection counts until the server finds the connection dead.
     ///
     /// # Examples
     ///
@@ -432,6 +437,7 @@ impl fmt::Debug for Topic {
 #[cfg(test)]
 mod tests {
     mod begin;
+    mod bound;
     mod broker;
     mod hostile;
     mod lifetimes;

@@ -62,7 +62,8 @@ pub struct Hub {
 pub struct Stats {
     /// Topics that have a handle, a subscriber or a history.
     pub topics: usize,
-    /// Subscriptions; one to several topics counts for each.
+    /// Subscriptions; one to several topics counts for each. A client that vanished counts until the server finds its
+    /// connection dead.
     pub subscribers: usize,
     /// Events that are kept.
     pub events: usize,

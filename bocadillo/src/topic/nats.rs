@@ -457,18 +457,7 @@ async fn replay(
             }
             continue;
         }
-        match read::read(
-            &link,
-            &session,
-            &subjects,
-            Wanted {
-                after,
-                limit,
-                kept,
-            },
-        )
-        .await
-        {
+        match read::read(&link, &session, &subjects, Wanted { after, limit, kept }).await {
             Ok(replay) if matches!(&*states.borrow(), State::Up(now) if now.epoch == session.epoch) =>
             {
                 return Some(replay);

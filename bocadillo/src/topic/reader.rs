@@ -335,7 +335,7 @@ impl Standing {
             Read::Ready { value, next, last } => {
                 self.move_to(&mut state, next);
                 self.position = last;
-                if state.ring.is_over(&lease.options().history) {
+                if state.ring.is_over() {
                     lease.trim(&mut state, Instant::now());
                 }
                 drop(state);
@@ -464,7 +464,7 @@ impl Drop for Reader {
             state.following += 1;
             state.tag = None;
             state.ring.restart(Position::default());
-        } else if state.ring.is_over(&lease.options().history) {
+        } else if state.ring.is_over() {
             lease.trim(&mut state, Instant::now());
         }
         drop(state);

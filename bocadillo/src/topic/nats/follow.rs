@@ -226,11 +226,7 @@ impl Follower<'_> {
         Ok(live.ready_chunks(TOGETHER))
     }
 
-    async fn turn(
-        &mut self,
-        state: State,
-        live: &mut ReadyChunks<Subscriber>,
-    ) -> Result<(), Done> {
+    async fn turn(&mut self, state: State, live: &mut ReadyChunks<Subscriber>) -> Result<(), Done> {
         self.is_up = matches!(state, State::Up(_));
         let State::Up(session) = state else {
             return self.lose(live);
@@ -297,7 +293,8 @@ impl Follower<'_> {
                 kept: messages(history.max_events()),
             };
             let replay = {
-                let mut read = std::pin::pin!(read(self.link, &self.session, self.subjects, wanted));
+                let mut read =
+                    std::pin::pin!(read(self.link, &self.session, self.subjects, wanted));
                 loop {
                     tokio::select! {
                         replay = &mut read => break replay,
@@ -379,10 +376,7 @@ impl Follower<'_> {
         if is_pause {
             self.run = 0;
         }
-        if self.is_whole && !self.take(batch)? {
-            self.is_whole = false;
-            self.catch_up(live).await?;
-        } else if is_pause && self.is_whole && self.is_flooded {
+        if self.is_whole && (!self.take(batch)? || (is_pause && self.is_flooded)) {
             self.is_whole = false;
             self.catch_up(live).await?;
         }
@@ -408,10 +402,8 @@ impl Follower<'_> {
                 is_whole = false;
             } else if place.sequence > self.at.major {
                 let headers = message.headers.as_ref();
-                let mut last = Position::new(
-                    place.sequence,
-                    record::check(headers, &message.payload),
-                );
+                let mut last =
+                    Position::new(place.sequence, record::check(headers, &message.payload));
                 match record::read(place.sequence, headers, &message.payload) {
                     Ok(read) => {
                         last = read.last().map_or(last, |(position, _)| *position);

@@ -222,7 +222,10 @@ impl Link {
                     continue;
                 }
             };
-            if last.as_ref().is_none_or(|last| last.connection != session.connection) {
+            if last
+                .as_ref()
+                .is_none_or(|last| last.connection != session.connection)
+            {
                 self.forget();
             }
             last = Some(Arc::clone(&session));
@@ -320,8 +323,7 @@ impl Link {
                 Ok(client) => return client,
                 Err(error) if error.kind() == ConnectErrorKind::AuthorizationViolation => {
                     self.refusals.unauthorised();
-                    self.state
-                        .send_replace(State::Down(UNAUTHORISED.into()));
+                    self.state.send_replace(State::Down(UNAUTHORISED.into()));
                 }
                 Err(error) => self.fall(&with_sources(&error)),
             }

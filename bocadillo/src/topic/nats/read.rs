@@ -93,7 +93,7 @@ pub(super) async fn read(
             is_doubtful: false,
         };
         match wanted.after {
-            None => reading.from_start().await,
+            None => reading.whole_history().await,
             Some(after) => reading.after(after).await,
         }
     };
@@ -235,7 +235,7 @@ impl Reading<'_> {
     }
 
     /// From the oldest message of the history. There is nothing to be proven before it.
-    async fn from_start(mut self) -> Result<Replay, BoxError> {
+    async fn whole_history(mut self) -> Result<Replay, BoxError> {
         let info = self
             .link
             .info(
@@ -307,7 +307,11 @@ impl Reading<'_> {
             .info(self.session, json!({ "deleted_details": true }))
             .await?;
         let is_whole = details.state.deleted.iter().all(|deleted| *deleted < major);
-        Ok(if is_whole { Anchor::Proven } else { Anchor::Gone })
+        Ok(if is_whole {
+            Anchor::Proven
+        } else {
+            Anchor::Gone
+        })
     }
 
     /// After messages that were meant for another stream, the stream may be another one by now, which is an error.

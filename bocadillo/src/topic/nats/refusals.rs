@@ -204,7 +204,8 @@ mod tests {
     #[test]
     fn refusals_are_read() {
         assert_eq!(parse(PUBLISH), Some(("publish to", "a.events.x")));
-        let subscription = r#"Permissions Violation for Subscription to "a.live.x" using queue "q""#;
+        let subscription =
+            r#"Permissions Violation for Subscription to "a.live.x" using queue "q""#;
         assert_eq!(parse(subscription), Some(("subscribe to", "a.live.x")));
         for other in ["", "Permissions Violation for ", "Stale Connection"] {
             assert_eq!(parse(other), None, "{other}");
@@ -229,7 +230,10 @@ mod tests {
         let fourth = refusals.watch("a.events.x");
         drop(fourth);
         assert!(refusals.note(PUBLISH));
-        assert!(third.refused().now_or_never().is_none(), "the fourth may be meant");
+        assert!(
+            third.refused().now_or_never().is_none(),
+            "the fourth may be meant"
+        );
         drop(third);
         assert!(!refusals.asked().contains_key("a.events.x"));
     }

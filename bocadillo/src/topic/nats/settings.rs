@@ -94,7 +94,9 @@ impl Settings {
 fn parse(server: &str) -> Result<(ServerAddr, Option<Credentials>)> {
     // The URL may have a password, so no error repeats it.
     let wrong = |why: &dyn std::fmt::Display| {
-        refuse(format!("the URL of NATS has to be like `nats://localhost:4222`, or several with commas in between: {why}"))
+        refuse(format!(
+            "the URL of NATS has to be like `nats://localhost:4222`, or several with commas in between: {why}"
+        ))
     };
     let server: ServerAddr = server.parse().map_err(|error| wrong(&error))?;
     if server.is_websocket() {
@@ -167,7 +169,12 @@ mod tests {
         for (url, credentials, host, port) in [
             ("nats://a", None, "a", 4222),
             ("a:5", None, "a", 5),
-            ("tls://t%40ken@[::1]", Some(Credentials::Token("t@ken".to_owned())), "::1", 4222),
+            (
+                "tls://t%40ken@[::1]",
+                Some(Credentials::Token("t@ken".to_owned())),
+                "::1",
+                4222,
+            ),
             ("nats://u%3A:p%2C%2F@a:1", user("u:", "p,/"), "a", 1),
             ("u:p@a,b", user("u", "p"), "a", 4222),
             ("a,u:p@b", user("u", "p"), "a", 4222),
@@ -194,11 +201,7 @@ mod tests {
                 None,
                 "must have the same credentials",
             ),
-            (
-                "ws://user:secret@a",
-                None,
-                "WebSocket is not supported",
-            ),
+            ("ws://user:secret@a", None, "WebSocket is not supported"),
             (
                 "http://user:secret@localhost",
                 None,

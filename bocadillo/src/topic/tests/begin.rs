@@ -19,7 +19,7 @@ use crate::event::EventId;
 
 /// A broker that answers a follow when the test says so. All else it does at once.
 #[derive(Debug, Default)]
-struct Script(Mutex<State>);
+pub(super) struct Script(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -46,7 +46,7 @@ impl Topic {
 }
 
 impl Script {
-    fn new() -> (Arc<Self>, Hub) {
+    pub(super) fn new() -> (Arc<Self>, Hub) {
         Self::with(Hub::builder())
     }
 
@@ -65,7 +65,7 @@ impl Script {
     }
 
     /// Answers a follow, or says that there is a new epoch.
-    fn begin(&self, topic: &str) {
+    pub(super) fn begin(&self, topic: &str) {
         let feed = self.feed(topic);
         let (epoch, last, fed) = {
             let mut state = self.state();

@@ -16,8 +16,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::super::life::Life;
-use super::super::{read, record};
 use super::super::settings::Settings;
+use super::super::{read, record};
 use super::{Link, Session, over};
 use crate::error::BoxError;
 use crate::topic::position::Position;
