@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use crate::context::{Context, Drained};
+use crate::context::{Adoption, Drained, Owner};
 use crate::error::Error;
 use crate::event::ServerEvent;
 use crate::feed::{Batch, Feed, Payload};
@@ -171,6 +171,8 @@ pin_project_lite::pin_project! {
         timer: Option<Sleep>,
         #[pin]
         drained: Option<Drained>,
+        // Until the first poll.
+        owner: Option<Owner>,
         // Whether hyper had the time to write all that came before a broken end.
         flushed: bool,
     }
@@ -201,29 +203,48 @@ impl<T: Framing> fmt::Debug for StreamBody<T> {
 }
 
 impl<T: Framing> StreamBody<T> {
-    /// A body of `feed`, under what the current server says where there is one.
-    pub(crate) fn new(mut feed: Feed<T>) -> Self {
-        let context = Context::current();
-        if let Some(context) = &context {
-            feed.options = mem::take(&mut feed.options).or(&context.options);
-            feed.clean_ups = Some(context.clean_ups.clone());
-        }
-        let mut batch = Batch::default();
-        if T::EVENTS
-            && let Some(delay) = feed.options.retry
-        {
-            wire::encode(&ServerEvent::retry_only(delay), &mut batch.own);
-        }
+    /// A body of `feed`. It belongs to the app whose request is handled here, or to the one that adopts it.
+    pub(crate) fn new(feed: Feed<T>) -> Self {
         Self {
-            keep_alive: feed.options.keep_alive().filter(|_| T::EVENTS),
             feed,
-            batch,
+            batch: Batch::default(),
             end: None,
+            keep_alive: None,
             last_write: None,
             expires: None,
             timer: None,
-            drained: context.as_ref().map(Context::drained),
+            drained: None,
+            owner: Some(Owner::current()),
             flushed: false,
+        }
+    }
+
+    /// An extension for the response with this body, if the body does not belong to an app yet.
+    pub(crate) fn adoption(&self) -> Option<Adoption> {
+        self.owner.as_ref().and_then(Owner::adoption)
+    }
+
+    /// Takes what the app says, at the first poll.
+    fn start(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        if let Some(context) = this.owner.take().and_then(Owner::context) {
+            let options = mem::take(&mut this.feed.options);
+            this.feed.options = options.or(&context.options);
+            this.feed.clean_ups = Some(context.shutdown.clean_ups.clone());
+            this.drained.set(Some(context.shutdown.drained()));
+        }
+        let options = &this.feed.options;
+        let now = Instant::now();
+        *this.last_write = Some(now);
+        if !T::EVENTS {
+            return;
+        }
+        *this.keep_alive = options.keep_alive();
+        *this.expires = options
+            .max_lifetime
+            .and_then(|lifetime| now.checked_add(jittered(lifetime)));
+        if let Some(delay) = options.retry {
+            wire::encode(&ServerEvent::retry_only(delay), &mut this.batch.own);
         }
     }
 }
@@ -305,17 +326,8 @@ impl<T: Framing> HttpBody for StreamBody<T> {
         mut self: Pin<&mut Self>,
         cx: &mut Poller<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let first = self.last_write.is_none();
-        if first {
-            let this = self.as_mut().project();
-            let now = Instant::now();
-            *this.last_write = Some(now);
-            *this.expires = this
-                .feed
-                .options
-                .max_lifetime
-                .filter(|_| T::EVENTS)
-                .and_then(|lifetime| now.checked_add(jittered(lifetime)));
+        if self.last_write.is_none() {
+            self.as_mut().start();
         }
         if self.end.is_none()
             && let Some(drained) = self.as_mut().project().drained.as_pin_mut()

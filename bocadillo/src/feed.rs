@@ -107,6 +107,7 @@ pub(crate) struct Options {
     pub(crate) clean_up_deadline: Option<Duration>,
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) on_error: Option<OnError>,
+    pub(crate) charset: Option<bool>,
 }
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -121,6 +122,7 @@ impl Options {
             clean_up_deadline: self.clean_up_deadline.or(other.clean_up_deadline),
             max_lifetime: self.max_lifetime.or(other.max_lifetime),
             on_error: self.on_error.or_else(|| other.on_error.clone()),
+            charset: self.charset.or(other.charset),
         }
     }
 
@@ -144,6 +146,7 @@ impl fmt::Debug for Options {
             .field("clean_up_deadline", &self.clean_up_deadline)
             .field("max_lifetime", &self.max_lifetime)
             .field("on_error", &self.on_error.is_some())
+            .field("charset", &self.charset)
             .finish()
     }
 }

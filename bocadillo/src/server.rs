@@ -1,37 +1,45 @@
 //! Serving: the accept loop, the two protocols, limits and the drain.
 
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 
-use http::Request;
-use hyper::body::Incoming;
+use http::{Request, Response};
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use crate::app::{App, AppService, Limits};
-use crate::context::Context;
+use crate::app::{App, AppService};
+use crate::body::Body;
+use crate::context::Shutdown;
 use crate::error::{Error, Result, chain};
 use crate::listener::Listener;
 use crate::protocol::{Protocol, detect};
 use crate::signals::Signals;
+use crate::timeouts::body::RequestBody;
+use crate::timeouts::http1::Http1;
+use crate::timeouts::http2::{Expired, Http2, Tracked};
+use crate::timeouts::{Observed, Timeouts};
 
-/// What hyper gathers of a response before it writes, and the most that it reads of a request's head.
+/// What hyper gathers of a response before it writes, and the most that it reads of a request's head. In HTTP/2 hyper has
+/// the same limit for a head by default.
 const BUFFER: usize = 16 * 1024;
 /// How much of one HTTP/2 stream waits for a client that does not read.
 const HTTP2_SEND_BUFFER: usize = 64 * 1024;
-/// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so.
+/// How often an HTTP/2 client is asked whether it is still there. It has 20 seconds to answer, as hyper has it.
 const HTTP2_PING: Duration = Duration::from_secs(20);
 const HTTP2_STREAMS: u32 = 250;
 /// How long the loop rests when the process can take no more connections.
@@ -151,9 +159,9 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     ) -> Result<()> {
         let address = listener.address().map_err(Error::listen)?;
         let infos: Vec<_> = self.route_infos().collect();
-        let limits = self.limits;
+        let (timeouts, shutdown_timeout) = (self.timeouts, self.shutdown_timeout);
         let background = std::mem::take(&mut self.background);
-        let server = Arc::new(Server::new(self.into_service()?, limits));
+        let server = Arc::new(Server::new(self.into_service()?, timeouts));
         tracing::info!("listening on {address}");
         infos.iter().for_each(|info| tracing::info!("{info}"));
         let _background: JoinSet<()> = background.into_iter().collect();
@@ -186,9 +194,9 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         // From here on a load balancer, or the next process on this port, gets the new ones.
         drop(listener);
         drain(
-            &server.service.context,
+            &server.service.context.shutdown,
             connections,
-            limits.shutdown_timeout,
+            shutdown_timeout,
             hurry,
         )
         .await;
@@ -198,23 +206,23 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
 
 /// Ends the streams and waits for what is under way; cuts the connections that are left after that.
 async fn drain(
-    context: &Context,
+    shutdown: &Shutdown,
     mut connections: JoinSet<()>,
     wait: Duration,
     hurry: impl Future<Output = ()>,
 ) {
-    context.drain();
-    context.clean_ups.close();
+    shutdown.drain();
+    shutdown.clean_ups.close();
     let ended = async {
         while connections.join_next().await.is_some() {}
-        context.clean_ups.wait().await;
+        shutdown.clean_ups.wait().await;
     };
     tokio::select! {
         () = ended => return,
         () = sleep(wait) => {}
         () = hurry => {}
     }
-    let (connections, clean_ups) = (connections.len(), context.clean_ups.len());
+    let (connections, clean_ups) = (connections.len(), shutdown.clean_ups.len());
     tracing::warn!(
         connections,
         clean_ups,
@@ -236,15 +244,15 @@ struct Server {
     service: AppService,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
-    header_timeout: Duration,
+    timeouts: Timeouts,
 }
 
 impl Server {
-    fn new(service: AppService, limits: Limits) -> Self {
+    fn new(service: AppService, timeouts: Timeouts) -> Self {
         let mut http1 = http1::Builder::new();
         http1
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_timeout)
+            // A switch alone: each connection has a timer of its own, which knows how long to wait.
+            .header_read_timeout(Duration::ZERO)
             .max_buf_size(BUFFER)
             // Frames are gathered before they come to hyper; one flat buffer is then cheaper than a list of them.
             .writev(false);
@@ -252,15 +260,34 @@ impl Server {
         http2
             .timer(TokioTimer::new())
             .keep_alive_interval(HTTP2_PING)
-            .keep_alive_timeout(HTTP2_PING)
             .max_concurrent_streams(HTTP2_STREAMS)
-            .max_send_buf_size(HTTP2_SEND_BUFFER)
-            .max_header_list_size(BUFFER as u32);
+            .max_send_buf_size(HTTP2_SEND_BUFFER);
         Self {
             service,
             http1,
             http2,
-            header_timeout: limits.header_timeout,
+            timeouts,
+        }
+    }
+
+    /// Answers one request.
+    fn call(
+        &self,
+        peer: Option<SocketAddr>,
+        mut request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + use<> {
+        request.extensions_mut().insert(Peer(peer));
+        let version = request.version();
+        let (head, body) = request.into_parts();
+        let (body, timed_out) =
+            RequestBody::new(body, self.timeouts, &self.service.context.shutdown);
+        let answer = self.service.clone().call(Request::from_parts(head, body));
+        async move {
+            let response = answer.await?;
+            Ok(match timed_out {
+                Some(timed_out) => timed_out.answer(version, response),
+                None => response,
+            })
         }
     }
 
@@ -272,9 +299,13 @@ impl Server {
     ) where
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let mut drained = pin!(self.service.context.drained());
+        let start = Instant::now();
+        let mut drained = pin!(self.service.context.shutdown.drained());
         // Boxed, so that an idle connection does not hold the room for it.
-        let detected = Box::pin(timeout(self.header_timeout, detect(connection, is_hung_up)));
+        let detected = Box::pin(timeout(
+            self.timeouts.header,
+            detect(connection, is_hung_up),
+        ));
         let detected = tokio::select! {
             detected = detected => detected,
             // Nothing has been asked yet.
@@ -287,39 +318,75 @@ impl Server {
             }
             Err(_) => return tracing::debug!("a connection was cut: it asked for nothing in time"),
         };
-        let connection = TokioIo::new(connection);
-        let service = hyper::service::service_fn({
-            let service = self.service.clone();
-            move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(Peer(peer));
-                service.clone().call(request)
-            }
-        });
         let served = match protocol {
             Protocol::Http1 => {
-                let serving = self
-                    .http1
+                let http1 = Http1::new(self.timeouts, start);
+                let connection = TokioIo::new(Observed::new(connection, http1.clone()));
+                let mut builder = self.http1.clone();
+                builder.timer(http1.clone());
+                let service = service_fn({
+                    let (server, http1) = (Arc::clone(&self), http1.clone());
+                    move |request: Request<Incoming>| {
+                        http1.request(request.body().size_hint().exact());
+                        server.call(peer, request)
+                    }
+                });
+                let serving = builder
                     .serve_connection(connection, service)
                     .with_upgrades();
+                drop(builder);
                 let mut serving = pin!(serving);
                 match select(serving.as_mut(), drained).await {
                     Either::Left((served, _)) => served,
                     Either::Right(_) => {
+                        http1.shut_down();
                         serving.as_mut().graceful_shutdown();
                         serving.await
                     }
                 }
             }
             Protocol::Http2 => {
+                let http2 = Http2::new(self.timeouts, start);
+                let mut watch = http2.watch();
+                let connection = TokioIo::new(Observed::new(connection, http2.clone()));
+                let service = service_fn({
+                    let server = Arc::clone(&self);
+                    move |request: Request<Incoming>| {
+                        let stream = http2.stream();
+                        let answer = server.call(peer, request);
+                        async {
+                            let response = answer.await?;
+                            Ok::<_, Infallible>(response.map(|body| Tracked::new(body, stream)))
+                        }
+                    }
+                });
                 // Boxed, so that it takes no room of the others.
                 let mut serving = Box::pin(self.http2.serve_connection(connection, service));
-                match select(serving.as_mut(), drained).await {
-                    Either::Left((served, _)) => served,
-                    Either::Right(_) => {
+                let mut closing = false;
+                let served = poll_fn(|cx| {
+                    loop {
+                        if let Poll::Ready(served) = serving.as_mut().poll(cx) {
+                            return Poll::Ready(Some(served));
+                        }
+                        let closes = match watch.poll(cx) {
+                            Poll::Ready(Expired::Silent) => return Poll::Ready(None),
+                            Poll::Ready(Expired::Idle) => true,
+                            Poll::Pending => false,
+                        };
+                        if closing || !(closes || drained.as_mut().poll(cx).is_ready()) {
+                            return Poll::Pending;
+                        }
+                        closing = true;
+                        watch.close();
                         serving.as_mut().graceful_shutdown();
-                        serving.await
                     }
-                }
+                });
+                let Some(served) = served.await else {
+                    return tracing::debug!(
+                        "a connection was cut: its client did not send what it had to"
+                    );
+                };
+                served
             }
         };
         if let Err(error) = served {
