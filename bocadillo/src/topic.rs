@@ -441,6 +441,7 @@ mod tests {
     mod broker;
     mod hostile;
     mod lifetimes;
+    mod limits;
     mod model;
     mod policies;
     mod threads;
