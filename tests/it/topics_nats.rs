@@ -431,7 +431,10 @@ async fn hostile_cursors_give_a_reset_on_nats() {
         (format!("{tag}-{}", sequence + 1), "epoch"),
         (format!("{tag}-{sequence}"), "epoch"),
         (format!("{tag}-{sequence}-{}", check + 1), "epoch"),
-        (format!("{tag}-{sequence}-{}", check + 62_u64.pow(4)), "epoch"),
+        (
+            format!("{tag}-{sequence}-{}", check + 62_u64.pow(4)),
+            "epoch",
+        ),
         (format!("{tag}-{}", sequence - 1), "epoch"),
         (format!("{tag}-0-7"), "epoch"),
         (format!("{tag}-{sequence}-{}", u64::MAX), "epoch"),

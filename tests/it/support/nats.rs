@@ -213,7 +213,11 @@ impl Nats {
         let config = self.config.as_ref();
         let config = config.map(|file| ["-c".as_ref(), file.as_os_str()]);
         // The file names the folder, if there is one.
-        let folder = ["--jetstream".as_ref(), "--store_dir".as_ref(), self.folder.as_os_str()];
+        let folder = [
+            "--jetstream".as_ref(),
+            "--store_dir".as_ref(),
+            self.folder.as_os_str(),
+        ];
         let folder = self.config.is_none().then_some(folder);
         let child = Command::new("nats-server")
             .args(config.into_iter().flatten())

@@ -56,7 +56,11 @@ async fn a_long_replay_over_a_slow_link_goes_on_on_nats() {
     let mut events = topic(&far).subscribe(Cursor::after(&*first));
     for number in 0..60 {
         let event = next(&mut events).await;
-        assert!(event.starts_with(&format!("{number} ")), "{number}: {}", &event[..40]);
+        assert!(
+            event.starts_with(&format!("{number} ")),
+            "{number}: {}",
+            &event[..40]
+        );
     }
     link.abort();
 }
@@ -82,11 +86,18 @@ async fn publishing_goes_on_while_many_replay_over_a_slow_link_on_nats() {
     let mut longest = Duration::ZERO;
     while !clients.is_empty() {
         let start = Instant::now();
-        other.publish("x").await.expect("the link is busy, not broken");
+        other
+            .publish("x")
+            .await
+            .expect("the link is busy, not broken");
         longest = longest.max(start.elapsed());
         while let Some(client) = clients.try_join_next() {
             let got = client.expect("it does not panic");
-            assert!(got.iter().enumerate().all(|(at, data)| data.starts_with(&format!("{at} "))));
+            assert!(
+                got.iter()
+                    .enumerate()
+                    .all(|(at, data)| data.starts_with(&format!("{at} ")))
+            );
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -102,7 +113,10 @@ async fn a_flood_past_a_busy_node_is_one_catch_up_on_nats() {
     let options = || Hub::builder().history(History::new().events(40_000));
     let busy = built(&nats, options());
     let mut events = topic(&busy).subscribe(Cursor::live());
-    let mut other = busy.topic("other").expect("a name").subscribe(Cursor::live());
+    let mut other = busy
+        .topic("other")
+        .expect("a name")
+        .subscribe(Cursor::live());
     is_known(&mut events).await;
     is_known(&mut other).await;
     let url = nats.url();
@@ -117,7 +131,12 @@ async fn a_flood_past_a_busy_node_is_one_catch_up_on_nats() {
             for first in (0..20_000).step_by(500) {
                 let all = (first..first + 500).map(|number| {
                     let topic = topic.clone();
-                    async move { topic.publish(number.to_string()).await.expect("it is there") }
+                    async move {
+                        topic
+                            .publish(number.to_string())
+                            .await
+                            .expect("it is there")
+                    }
                 });
                 futures_util::future::join_all(all).await;
             }

@@ -168,7 +168,10 @@ async fn clients_that_missed_nothing_get_no_reset_on_nats() {
         for (name, id) in names.iter().zip(&ids) {
             let mut events = handle(node, name).subscribe(Cursor::after(&**id));
             if *name == "busy" {
-                assert_eq!(several(&mut events, 19).await, (1..20).map(|n| n.to_string()).collect::<Vec<_>>());
+                assert_eq!(
+                    several(&mut events, 19).await,
+                    (1..20).map(|n| n.to_string()).collect::<Vec<_>>()
+                );
             }
             is_known(&mut events).await;
             let settled = tokio::time::timeout(Duration::from_millis(100), events.next()).await;

@@ -23,7 +23,11 @@ async fn warned(log: &Log, part: &str) {
         }
     })
     .await;
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -31,16 +35,29 @@ async fn a_refused_publish_fails_at_once_and_is_certain_on_nats() {
     let log = Log::start();
     let nats = Nats::configured(&settings("publish: { deny: [\"bocadillo.events.a\"] }"));
     let hub = limited(&nats);
-    let (a, b) = (hub.topic("a").expect("a name"), hub.topic("b").expect("a name"));
+    let (a, b) = (
+        hub.topic("a").expect("a name"),
+        hub.topic("b").expect("a name"),
+    );
     b.publish("warm").await.expect("it is allowed");
     let start = Instant::now();
     let all = futures_util::future::join_all((0..20).map(|_| a.publish("x"))).await;
     for published in all {
         let error = published.expect_err("it is not allowed");
-        assert!(!error.is_unconfirmed() && !error.is_unavailable(), "{error:?}");
-        assert!(format!("{error:?}").contains("bocadillo.events.a"), "{error:?}");
+        assert!(
+            !error.is_unconfirmed() && !error.is_unavailable(),
+            "{error:?}"
+        );
+        assert!(
+            format!("{error:?}").contains("bocadillo.events.a"),
+            "{error:?}"
+        );
     }
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
     assert_eq!(log.lines("bocadillo.events.a").len(), 1);
     b.publish("x").await.expect("it is allowed");
 
@@ -100,7 +117,10 @@ async fn a_refused_request_to_jetstream_is_named_on_nats() {
         let denied = format!("publish: {{ deny: [\"$JS.API.{subject}.>\"] }}");
         let nats = Nats::configured(&settings(&denied));
         let (near, far) = (hub(&nats), limited(&nats));
-        topic(&near).publish_all(numbers(0..1)).await.expect("it is there");
+        topic(&near)
+            .publish_all(numbers(0..1))
+            .await
+            .expect("it is there");
         for number in 1..20 {
             publish(&topic(&near), &number.to_string()).await;
         }
@@ -110,6 +130,10 @@ async fn a_refused_request_to_jetstream_is_named_on_nats() {
         nats.reload(&settings(""));
         publish(&topic(&near), "marker").await;
         let all = up_to_marker(&mut events).await;
-        assert_eq!(all.last().map(String::as_str), Some("19"), "{subject}: {all:?}");
+        assert_eq!(
+            all.last().map(String::as_str),
+            Some("19"),
+            "{subject}: {all:?}"
+        );
     }
 }

@@ -18,9 +18,18 @@ async fn credentials_are_sent_on_nats() {
     let at = nats.address();
     works(format!("nats://us%40er:p%3Aa%2Cs%2Fs%25w@{at}")).await;
     works(format!("us%40er:p%3Aa%2Cs%2Fs%25w@{at}")).await;
-    works(format!("nats://us%40er:p%3Aa%2Cs%2Fs%25w@{at},nats://127.0.0.1:1")).await;
-    works(format!("nats://127.0.0.1:1, nats://us%40er:p%3Aa%2Cs%2Fs%25w@{at}")).await;
-    works(format!("nats://us%40er:p%3Aa%2Cs%2Fs%25w@127.0.0.1:1,nats://{at}")).await;
+    works(format!(
+        "nats://us%40er:p%3Aa%2Cs%2Fs%25w@{at},nats://127.0.0.1:1"
+    ))
+    .await;
+    works(format!(
+        "nats://127.0.0.1:1, nats://us%40er:p%3Aa%2Cs%2Fs%25w@{at}"
+    ))
+    .await;
+    works(format!(
+        "nats://us%40er:p%3Aa%2Cs%2Fs%25w@127.0.0.1:1,nats://{at}"
+    ))
+    .await;
     let nats = Nats::configured("authorization { token: \"to@ken\" }");
     works(format!("nats://to%40ken@{}", nats.address())).await;
 }
@@ -31,7 +40,10 @@ async fn a_wrong_password_is_said_at_once_on_nats() {
     let nats = Nats::configured("authorization { user: user, password: right }");
     let hub = Hub::nats(format!("nats://user:wrong@{}", nats.address())).expect("a URL");
     let error = topic(&hub).publish("x").await.expect_err("it is wrong");
-    assert!(error.is_unavailable() && !error.is_unconfirmed(), "{error:?}");
+    assert!(
+        error.is_unavailable() && !error.is_unconfirmed(),
+        "{error:?}"
+    );
     assert_eq!(log.lines("NATS refuses the user name").len(), 1);
     assert_eq!(log.lines("wrong").len(), 0, "a log has no password");
 }
