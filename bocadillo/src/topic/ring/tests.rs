@@ -139,6 +139,13 @@ fn a_short_rest_of_a_batch_is_not_taken() {
     assert_eq!(read(6), 16, "not four, but a batch of its own");
     assert_eq!(read(35), 40);
     assert_eq!(read(39), 40, "all there is");
+    let all = ring.read(0, 40 * size);
+    assert!(matches!(all, Read::Ready { next: 40, .. }));
+    let less = ring.read(0, limit);
+    assert!(
+        matches!(less, Read::Ready { next: 10, .. }),
+        "its own limit"
+    );
 }
 
 #[test]
