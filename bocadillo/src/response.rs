@@ -44,9 +44,7 @@ fn event_stream(stream: EventStream) -> http::Response<Body> {
 impl IntoResponse for ByteStream {
     /// 200 with the stream's content type.
     fn into_response(self) -> Response {
-        let mut response = Response::new(axum_core::body::Body::new(Box::pin(StreamBody::new(
-            self.feed,
-        ))));
+        let mut response = Response::new(axum_core::body::Body::new(StreamBody::new(self.feed)));
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, self.content_type);

@@ -1,19 +1,19 @@
 //! Serving: the accept loop, the two protocols, limits and the drain.
 
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
-
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -21,8 +21,10 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use crate::app::{App, AppService, Limits};
+use crate::connection::{self, Executor, RequestBody};
 use crate::context::Context;
 use crate::error::{Error, Result, chain};
+use crate::link::Link;
 use crate::listener::Listener;
 use crate::protocol::{Protocol, detect};
 use crate::signals::Signals;
@@ -169,7 +171,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
             match accepted {
                 Ok((connection, peer)) => {
                     let server = Arc::clone(&server);
-                    connections.spawn(server.serve(connection, peer, L::is_hung_up));
+                    connections.spawn(server.serve(connection, peer, L::socket));
                 }
                 Err(error) if concerns_one_connection(&error) => {
                     tracing::debug!(%error, "a connection was lost");
@@ -235,7 +237,7 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 struct Server {
     service: AppService,
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    http2: http2::Builder<Executor>,
     header_timeout: Duration,
 }
 
@@ -248,7 +250,7 @@ impl Server {
             .max_buf_size(BUFFER)
             // Frames are gathered before they come to hyper; one flat buffer is then cheaper than a list of them.
             .writev(false);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        let mut http2 = http2::Builder::new(Executor(Arc::clone(&service.context)));
         http2
             .timer(TokioTimer::new())
             .keep_alive_interval(HTTP2_PING)
@@ -268,13 +270,13 @@ impl Server {
         self: Arc<Self>,
         connection: C,
         peer: Option<SocketAddr>,
-        is_hung_up: fn(&C) -> bool,
+        socket: fn(&C) -> Option<BorrowedFd<'_>>,
     ) where
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut drained = pin!(self.service.context.drained());
         // Boxed, so that an idle connection does not hold the room for it.
-        let detected = Box::pin(timeout(self.header_timeout, detect(connection, is_hung_up)));
+        let detected = Box::pin(timeout(self.header_timeout, detect(connection)));
         let detected = tokio::select! {
             detected = detected => detected,
             // Nothing has been asked yet.
@@ -287,43 +289,56 @@ impl Server {
             }
             Err(_) => return tracing::debug!("a connection was cut: it asked for nothing in time"),
         };
-        let connection = TokioIo::new(connection);
-        let service = hyper::service::service_fn({
-            let service = self.service.clone();
-            move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(Peer(peer));
-                service.clone().call(request)
-            }
-        });
+        let link = Link::new(connection, socket);
+        let io = TokioIo::new(link.io());
+        let context = Arc::clone(&self.service.context);
+        let service = self.service.clone();
         let served = match protocol {
             Protocol::Http1 => {
-                let serving = self
-                    .http1
-                    .serve_connection(connection, service)
-                    .with_upgrades();
+                let mut watch = connection::Http1::new(link, context);
+                let outgoing = Arc::clone(watch.outgoing());
+                let service = service_fn(move |mut request: Request<Incoming>| {
+                    request.extensions_mut().insert(Peer(peer));
+                    let request = request.map(|body| RequestBody::new(body, Some(&outgoing)));
+                    service.clone().call(request)
+                });
+                let serving = self.http1.serve_connection(io, service).with_upgrades();
                 let mut serving = pin!(serving);
-                match select(serving.as_mut(), drained).await {
-                    Either::Left((served, _)) => served,
-                    Either::Right(_) => {
+                let mut is_draining = false;
+                poll_fn(|cx| {
+                    if !is_draining && drained.as_mut().poll(cx).is_ready() {
+                        is_draining = true;
                         serving.as_mut().graceful_shutdown();
-                        serving.await
                     }
-                }
+                    watch.poll(cx, |cx| serving.as_mut().poll(cx))
+                })
+                .await
             }
             Protocol::Http2 => {
+                let mut watch = connection::Http2::new(link, context);
+                let service = service_fn(move |mut request: Request<Incoming>| {
+                    request.extensions_mut().insert(Peer(peer));
+                    service.clone().call(request)
+                });
                 // Boxed, so that it takes no room of the others.
-                let mut serving = Box::pin(self.http2.serve_connection(connection, service));
-                match select(serving.as_mut(), drained).await {
-                    Either::Left((served, _)) => served,
-                    Either::Right(_) => {
+                let mut serving = Box::pin(self.http2.serve_connection(io, service));
+                let mut is_draining = false;
+                poll_fn(|cx| {
+                    if !is_draining && drained.as_mut().poll(cx).is_ready() {
+                        is_draining = true;
                         serving.as_mut().graceful_shutdown();
-                        serving.await
                     }
-                }
+                    watch.poll(cx, |cx| serving.as_mut().poll(cx))
+                })
+                .await
             }
         };
-        if let Err(error) = served {
-            tracing::debug!(error = %chain(&error), "a connection ended with an error");
+        match served {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(error = %chain(&error), "a connection ended with an error");
+            }
+            Err(cut) => tracing::debug!(?cut, "a connection was cut"),
         }
     }
 }

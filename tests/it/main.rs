@@ -16,3 +16,4 @@ mod topics_nats;
 mod topics_nodes;
 mod topics_redis;
 mod topics_together;
+mod unread;

@@ -14,7 +14,7 @@ pub(crate) use lines::Lines;
 pub(crate) use nats::Nats;
 pub(crate) use redis::Redis;
 pub(crate) use server::Server;
-pub(crate) use watch::{Watch, watch};
+pub(crate) use watch::{Reports, Watch, watch};
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};

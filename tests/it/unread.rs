@@ -1,0 +1,372 @@
+//! Clients that do not read: what the server decides reaches the generator at once, and the client's connection, or its
+//! stream in HTTP/2, ends within a stated time.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bocadillo::{
+    App, Client, ClientDisconnect, Listener, State, event_stream, generators, route, routes, stream,
+};
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
+use tokio::time::timeout;
+
+use crate::support::{Reports, Server, Watch, scratch, wait, watch};
+
+/// Within this time all that is decided has happened. The stated times together are one second.
+const SOON: Duration = Duration::from_secs(5);
+const END: Duration = Duration::from_millis(100);
+const LIFETIME: Duration = Duration::from_millis(500);
+
+#[derive(Clone, Debug)]
+struct Said(Watch);
+
+generators!(
+    /// Fills what a client does not read, as fast as it can.
+    #[route("/flood")]
+    #[event_stream]
+    async fn flood(State(said): State<Said>) {
+        let _guard = said.0.guard("dropped");
+        let event = "x".repeat(1000);
+        said.0.say("begun");
+        loop {
+            yield &*event;
+        }
+    }
+
+    /// The same; it cleans up.
+    #[route("/raising")]
+    #[event_stream(raise_on_disconnect)]
+    async fn raising(State(said): State<Said>, client: Client) {
+        let event = "x".repeat(1000);
+        said.0.say("begun");
+        while let Ok(()) = yield &*event {}
+        assert_eq!(yield "more", Err(ClientDisconnect));
+        client.disconnected().await;
+        said.0.say("dropped");
+    }
+
+    /// One event, and then silence.
+    #[route("/one")]
+    #[event_stream(keep_alive = off)]
+    async fn one(State(said): State<Said>) {
+        let _guard = said.0.guard("dropped");
+        said.0.say("begun");
+        yield "one";
+        std::future::pending::<()>().await;
+    }
+
+    /// Bytes, as fast as it can.
+    #[route("/chunks")]
+    #[stream]
+    async fn chunks(State(said): State<Said>) {
+        let _guard = said.0.guard("dropped");
+        let chunk = Bytes::from(vec![b'x'; 10_000]);
+        said.0.say("begun");
+        loop {
+            yield chunk.clone();
+        }
+    }
+
+    #[route("/numbers")]
+    #[event_stream(max_lifetime = Duration::from_secs(3600))]
+    async fn numbers() {
+        for n in 0_u64.. {
+            yield n.to_string();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+);
+
+fn app() -> (App<Said>, Reports) {
+    let (watch, reports) = watch();
+    let app = App::with_state(Said(watch))
+        .routes(routes![flood, raising, one, chunks, numbers])
+        .end_timeout(END);
+    (app, reports)
+}
+
+/// A connection that a test can stop reading: its kernel goes on, as that of a stopped process does.
+#[derive(Debug)]
+struct Pausable<C> {
+    connection: C,
+    is_paused: Arc<AtomicBool>,
+    reader: Arc<AtomicWaker>,
+}
+
+impl<C: AsyncRead + Unpin> AsyncRead for Pausable<C> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.reader.register(cx.waker());
+        if self.is_paused.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.connection).poll_read(cx, buf)
+    }
+}
+
+impl<C: AsyncWrite + Unpin> AsyncWrite for Pausable<C> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.connection).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_shutdown(cx)
+    }
+}
+
+/// Where the server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transport {
+    Tcp,
+    Unix,
+    /// A listener of the test's own, whose connections are more than a socket.
+    Own,
+}
+
+const TRANSPORTS: [Transport; 3] = [Transport::Tcp, Transport::Unix, Transport::Own];
+
+/// Connections without a socket that the server knows of.
+struct Own(TcpListener);
+
+impl Listener for Own {
+    type Connection = Pausable<TcpStream>;
+
+    async fn accept(&mut self) -> io::Result<(Self::Connection, Option<std::net::SocketAddr>)> {
+        let (connection, peer) = self.0.accept().await?;
+        let connection = Pausable {
+            connection,
+            is_paused: Arc::default(),
+            reader: Arc::default(),
+        };
+        Ok((connection, Some(peer)))
+    }
+
+    fn address(&self) -> io::Result<String> {
+        Ok("a test".to_owned())
+    }
+}
+
+trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<C: AsyncRead + AsyncWrite + Unpin + Send> Connection for C {}
+
+enum Place {
+    Tcp(std::net::SocketAddr),
+    Unix(std::path::PathBuf),
+}
+
+struct Served {
+    server: Server,
+    place: Place,
+}
+
+impl Served {
+    async fn start(app: App<Said>, transport: Transport) -> Self {
+        let (server, place) = match transport {
+            Transport::Tcp => {
+                let server = Server::start(app).await;
+                let address = server.address;
+                (server, Place::Tcp(address))
+            }
+            Transport::Unix => {
+                let path = scratch("unread").join("s");
+                let listener = UnixListener::bind(&path).expect("a path of the test's own");
+                (Server::on(app, listener), Place::Unix(path))
+            }
+            Transport::Own => {
+                let listener = TcpListener::bind("127.0.0.1:0")
+                    .await
+                    .expect("there is a free port");
+                let address = listener.local_addr().expect("it is bound");
+                (Server::on(app, Own(listener)), Place::Tcp(address))
+            }
+        };
+        Self { server, place }
+    }
+
+    /// A connection with little room for what is not read.
+    async fn connect(&self) -> Box<dyn Connection> {
+        match &self.place {
+            Place::Tcp(address) => {
+                let socket = TcpSocket::new_v4().expect("a socket");
+                socket
+                    .set_recv_buffer_size(4096)
+                    .expect("before the connect");
+                Box::new(socket.connect(*address).await.expect("it listens"))
+            }
+            Place::Unix(path) => Box::new(UnixStream::connect(path).await.expect("it listens")),
+        }
+    }
+}
+
+/// How a client does not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unread {
+    Http1,
+    /// The window of each HTTP/2 stream is zero.
+    Window,
+    /// The window of the HTTP/2 connection is used up by another stream.
+    ConnectionWindow,
+    /// Nothing of the HTTP/2 connection is read.
+    Socket,
+}
+
+const WAYS: [Unread; 4] = [
+    Unread::Http1,
+    Unread::Window,
+    Unread::ConnectionWindow,
+    Unread::Socket,
+];
+
+enum Request {
+    Http1(Box<dyn Connection>),
+    Http2 {
+        body: Incoming,
+        is_paused: Arc<AtomicBool>,
+        connection: Arc<AtomicWaker>,
+        sender: http2::SendRequest<Empty<Bytes>>,
+        // What else the client has asked for, and does not read.
+        _others: Vec<Incoming>,
+    },
+}
+
+impl Request {
+    async fn send(served: &Served, unread: Unread, path: &str) -> Self {
+        let mut connection = served.connect().await;
+        if unread == Unread::Http1 {
+            let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+            connection
+                .write_all(head.as_bytes())
+                .await
+                .expect("it is open");
+            return Self::Http1(connection);
+        }
+        let (is_paused, reader) = (Arc::<AtomicBool>::default(), Arc::<AtomicWaker>::default());
+        let io = TokioIo::new(Pausable {
+            connection,
+            is_paused: Arc::clone(&is_paused),
+            reader: Arc::clone(&reader),
+        });
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        match unread {
+            Unread::Window => builder.initial_stream_window_size(0),
+            Unread::ConnectionWindow => builder
+                .initial_stream_window_size(65_535)
+                .initial_connection_window_size(65_535),
+            _ => builder
+                .initial_stream_window_size(8 << 20)
+                .initial_connection_window_size(16 << 20),
+        };
+        let (mut sender, driver) = builder.handshake(io).await.expect("nothing is sent yet");
+        tokio::spawn(driver);
+        let mut others = Vec::new();
+        if unread == Unread::ConnectionWindow {
+            others.push(ask(&mut sender, "/chunks").await);
+        }
+        let body = ask(&mut sender, path).await;
+        is_paused.store(unread == Unread::Socket, Ordering::Relaxed);
+        Self::Http2 {
+            body,
+            is_paused,
+            connection: reader,
+            sender,
+            _others: others,
+        }
+    }
+
+    /// Waits for longer than the server does, reads again, and sees that the stream was cut. Fails if it goes on.
+    async fn is_cut(self, what: &str) {
+        tokio::time::sleep(END * 4).await;
+        let read = async {
+            match self {
+                Self::Http1(mut connection) => {
+                    let mut bytes = vec![0; 1 << 16];
+                    loop {
+                        match connection.read(&mut bytes).await {
+                            Ok(0) | Err(_) => break,
+                            Ok(length) => assert!(!bytes[..length].ends_with(b"\r\n0\r\n\r\n")),
+                        }
+                    }
+                }
+                Self::Http2 {
+                    mut body,
+                    is_paused,
+                    connection,
+                    ..
+                } => {
+                    is_paused.store(false, Ordering::Relaxed);
+                    connection.wake();
+                    loop {
+                        match body.frame().await {
+                            Some(Ok(_)) => {}
+                            Some(Err(error)) => break println!("{what}: {error:?}"),
+                            None => panic!("{what}: it has ended in order"),
+                        }
+                    }
+                }
+            }
+        };
+        let read = timeout(SOON, read).await;
+        read.unwrap_or_else(|_| panic!("{what}: it goes on"));
+    }
+}
+
+async fn ask(sender: &mut http2::SendRequest<Empty<Bytes>>, path: &str) -> Incoming {
+    let request = http::Request::get(format!("http://here{path}"))
+        .body(Empty::new())
+        .expect("a request");
+    wait::within("a response", sender.send_request(request))
+        .await
+        .expect("it answers")
+        .into_body()
+}
+
+async fn dropped(reports: &mut Reports, what: &str) {
+    let report = timeout(SOON, async { while reports.next().await != "dropped" {} });
+    report
+        .await
+        .unwrap_or_else(|_| panic!("{what}: the generator was not told"));
+}
+
+#[tokio::test]
+async fn a_lifetime_ends_a_stream_that_is_not_read() {
+    for transport in TRANSPORTS {
+        for unread in WAYS {
+            for path in ["/flood", "/raising"] {
+                let what = format!("{transport:?} {unread:?} {path}");
+                let (app, mut reports) = app();
+                let served = Served::start(app.max_lifetime(LIFETIME), transport).await;
+                let start = Instant::now();
+                let request = Request::send(&served, unread, path).await;
+                dropped(&mut reports, &what).await;
+                let told = start.elapsed();
+                request.is_cut(&what).await;
+                println!(
+                    "{what}: told after {told:?}, cut after {:?}",
+                    start.elapsed()
+                );
+            }
+        }
+    }
+}
