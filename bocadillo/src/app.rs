@@ -1,5 +1,6 @@
 //! `App`: routes, state and layers, as a `tower` service.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -17,7 +18,7 @@ use tower::{Service, ServiceExt};
 use tower_layer::Layer;
 
 use crate::body::Body;
-use crate::context::Context;
+use crate::context::{Adoption, Context, Outer};
 use crate::endpoint::{Route, RouteRequest};
 use crate::error::{BoxError, Error, Result};
 use crate::event::ServerEvent;
@@ -26,6 +27,7 @@ use crate::problem::Problem;
 use crate::response::Asked;
 use crate::route::RouteInfo;
 use crate::router::{Found, Router};
+use crate::timeouts::Timeouts;
 
 type Layered = BoxCloneSyncService<
     Request<axum_core::body::Body>,
@@ -60,20 +62,19 @@ pub struct App<S = ()> {
     routes: Vec<Route<S>>,
     layers: Vec<Wrap>,
     fallback: Option<Layered>,
+    /// The routes of the fallback, if it is an app.
+    fallback_routes: Arc<[&'static RouteInfo]>,
     /// What runs beside the server.
     pub(crate) background: Tasks,
     options: Options,
-    pub(crate) limits: Limits,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) shutdown_timeout: Duration,
     /// Host and port for `run`.
     pub(crate) listen_on: (Option<String>, Option<u16>),
 }
 
-/// What the server allows a connection and a shutdown.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) header_timeout: Duration,
-    pub(crate) shutdown_timeout: Duration,
-}
+/// How long a shutdown waits, unless the app says otherwise.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl App {
     /// An app without state.
@@ -117,18 +118,16 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// # }
     /// ```
     pub fn with_state(state: S) -> Self {
-        let limits = Limits {
-            header_timeout: Duration::from_secs(10),
-            shutdown_timeout: Duration::from_secs(20),
-        };
         Self {
             state,
             routes: Vec::new(),
             layers: Vec::new(),
             fallback: None,
+            fallback_routes: Arc::default(),
             background: Vec::new(),
             options: Options::default(),
-            limits,
+            timeouts: Timeouts::default(),
+            shutdown_timeout: SHUTDOWN_TIMEOUT,
             listen_on: (None, None),
         }
     }
@@ -161,7 +160,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// What the routes say of themselves, in the order in which they were added.
+    /// What the routes say of themselves, in the order in which they were added. If the
+    /// [fallback](Self::fallback_service) is an app, its routes follow.
     ///
     /// For a page that lists them, say, or a description of the API.
     ///
@@ -180,7 +180,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// # }
     /// ```
     pub fn route_infos(&self) -> impl Iterator<Item = &'static RouteInfo> + '_ {
-        self.routes.iter().map(Route::info)
+        let fallback = self.fallback_routes.iter().copied();
+        self.routes.iter().map(Route::info).chain(fallback)
     }
 
     /// Wraps the whole app in a layer of tower's: one of tower-http's, or your own. It sees every request, also those to
@@ -224,7 +225,13 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Hands requests for which there is no route to another service: an axum router, say, or a directory of files.
+    /// Hands requests for which there is no route to another service, for example an axum router, a directory of files,
+    /// or another app.
+    ///
+    /// An app as the fallback is the way to a layer for some of the routes. Its options hold for its streams, and the
+    /// outer app's hold where it has none. Its streams end with the outer app's at a shutdown, which also waits for their
+    /// clean-ups. Limits of connections are those of the outer app. The log at the start has the routes of both, unless
+    /// a service of another type stands between the two.
     ///
     /// # Examples
     ///
@@ -244,6 +251,9 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         F::Future: Send,
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
+        self.fallback_routes = (&service as &dyn Any)
+            .downcast_ref::<AppService>()
+            .map_or_else(Arc::default, |app| Arc::clone(&app.routes));
         let service =
             service.map_response(|response: Response<B>| response.map(axum_core::body::Body::new));
         self.fallback = Some(BoxCloneSyncService::new(service));
@@ -491,11 +501,11 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// How long a client may take to send the head of a request, from the connection's start or from the last
-    /// response's end; 10 seconds if nothing is said.
+    /// How long a client may take to send the head of a request. The default is 10 seconds.
     ///
-    /// A connection on which it takes longer is closed. In HTTP/2, whose clients may be idle between requests, it is the
-    /// time for the connection's first bytes.
+    /// The time begins with the head's first byte. For the first request of a connection it begins with the connection,
+    /// and in HTTP/2 the client also has to send its SETTINGS within it. A connection on which a head takes longer is
+    /// closed.
     ///
     /// # Examples
     ///
@@ -503,18 +513,81 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// use std::time::Duration;
     /// use bocadillo::App;
     ///
-    ///
     /// let app = App::new().header_timeout(Duration::from_secs(3));
     /// ```
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.header_timeout = timeout;
+        self.timeouts.header = timeout;
+        self
+    }
+
+    /// How long a connection stays open between two requests. The default is 75 seconds.
+    ///
+    /// The time begins when the response has been written, and ends with the first byte of the next request. In HTTP/2
+    /// it is the time without an open stream.
+    ///
+    /// Behind a proxy that keeps connections open, set it to more than the proxy's own idle time: otherwise a request
+    /// can meet a connection that is being closed, and the proxy answers 502. nginx and the load balancers of AWS close
+    /// after 60 seconds by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::App;
+    ///
+    /// let app = App::new().idle_timeout(Duration::from_secs(120));
+    /// ```
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.idle = timeout;
+        self
+    }
+
+    /// How long a client may be silent while the server waits for the body of its request. The default is 30 seconds.
+    ///
+    /// Only time in which the handler waits for more of the body counts. The time is a budget: waiting uses it up, and
+    /// each byte of the client gives a part of it back, as [`min_body_rate`](Self::min_body_rate) says.
+    ///
+    /// If the time is over before the handler has answered, the answer is 408, and the connection is closed. A handler
+    /// that reads the body by itself sees an error, an [`io::Error`](std::io::Error) of the kind `TimedOut`. Its answer
+    /// stays if it is not an error. From the start of a shutdown, the time is at most 2 seconds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::App;
+    ///
+    /// let app = App::new().body_timeout(Duration::from_secs(5));
+    /// ```
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.body = timeout;
+        self
+    }
+
+    /// How many bytes a second a client has to send of a request's body. The default is 240.
+    ///
+    /// A client that is slower uses up its [`body_timeout`](Self::body_timeout). With the defaults, each 240 bytes give
+    /// a second back, up to 30 seconds, and a client that sends one byte every 29 seconds is refused after 30. With 0
+    /// each byte gives the whole time back.
+    ///
+    /// In HTTP/2 bytes count when their frame is complete: with frames of 16 KiB, the slowest rate is 546 bytes a second.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// // Clients that send an event now and then, in one long request.
+    /// let app = bocadillo::App::new().min_body_rate(0);
+    /// ```
+    pub fn min_body_rate(mut self, bytes_per_second: u32) -> Self {
+        self.timeouts.min_body_rate = bytes_per_second;
         self
     }
 
     /// How long a shutdown waits for requests under way and for clean-ups; 20 seconds if nothing is said.
     ///
     /// Keep it below what the platform grants between SIGTERM and SIGKILL (30 seconds on Kubernetes, 10 with Docker). No
-    /// stream is waited for: they end at once.
+    /// stream is waited for: they end at once. A request whose body is still coming is refused when its client is silent
+    /// for 2 seconds, or slower than [`min_body_rate`](Self::min_body_rate).
     ///
     /// # Examples
     ///
@@ -526,7 +599,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// let app = App::new().shutdown_timeout(Duration::from_secs(8));
     /// ```
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.shutdown_timeout = timeout;
+        self.shutdown_timeout = timeout;
         self
     }
 
@@ -555,6 +628,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// # }
     /// ```
     pub fn into_service(self) -> Result<AppService> {
+        let routes = self.route_infos().collect();
         let context = Arc::new(Context::new(self.options));
         let router = Router::new(&self.routes)?;
         let direct = Direct {
@@ -578,7 +652,11 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
                 .fold(BoxCloneSyncService::new(service), |inner, wrap| wrap(inner));
             Kind::Layered(layered)
         };
-        Ok(AppService { kind, context })
+        Ok(AppService {
+            kind,
+            context,
+            routes,
+        })
     }
 }
 
@@ -616,6 +694,7 @@ type AnswerFuture = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 pub struct AppService {
     kind: Kind,
     pub(crate) context: Arc<Context>,
+    routes: Arc<[&'static RouteInfo]>,
 }
 
 #[derive(Clone)]
@@ -645,12 +724,13 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let request = request.map(axum_core::body::Body::new);
+        let mut request = request.map(axum_core::body::Body::new);
         match &self.kind {
             Kind::Direct(answer) => Box::pin(answer(request).map(Ok)),
             Kind::Layered(layered) => {
                 let layered = layered.clone();
-                let context = Arc::clone(&self.context);
+                let context = self.context.for_request(request.extensions());
+                request.extensions_mut().insert(Outer(Arc::clone(&context)));
                 Box::pin(async move {
                     Ok(context
                         .scope(layered.oneshot(request))
@@ -685,7 +765,8 @@ impl<S: Send + Sync + 'static> Direct<S> {
     async fn answer(self, request: Request<axum_core::body::Body>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let asked = Asked::of(&parts);
-        let response = match self.router.find(&parts.method, parts.uri.path()) {
+        let context = self.context.for_request(&parts.extensions);
+        let mut response = match self.router.find(&parts.method, parts.uri.path()) {
             Found::Route(route, path) => {
                 parts.extensions.insert(route.info);
                 let request = RouteRequest {
@@ -694,7 +775,8 @@ impl<S: Send + Sync + 'static> Direct<S> {
                     path,
                     state: self.state,
                 };
-                contained(self.context.scope((route.handler)(request)), route.info).await
+                let answer = (route.handler)(request);
+                contained(Arc::clone(&context).scope(answer), route.info).await
             }
             Found::OtherMethods(allow) => {
                 let detail = format!(
@@ -710,12 +792,13 @@ impl<S: Send + Sync + 'static> Direct<S> {
                 problem.into_response().map(Body::from)
             }
             Found::Nothing if let Some(fallback) = self.fallback => {
+                parts.extensions.insert(Outer(Arc::clone(&context)));
                 let request = Request::from_parts(parts, body);
                 let answer = async {
                     let Ok(response) = fallback.oneshot(request).await;
                     response.map(Body::from)
                 };
-                contained(self.context.scope(answer), "the fallback").await
+                contained(Arc::clone(&context).scope(answer), "the fallback").await
             }
             Found::Nothing => {
                 let detail = format!("nothing is served at {}", parts.uri.path());
@@ -725,6 +808,9 @@ impl<S: Send + Sync + 'static> Direct<S> {
                     .map(Body::from)
             }
         };
+        if let Some(adoption) = response.extensions_mut().remove::<Adoption>() {
+            adoption.adopt(context);
+        }
         asked.complete(response)
     }
 }

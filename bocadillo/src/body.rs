@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use crate::context::{Context, Drained};
+use crate::context::{Adoption, Drained, Owner};
 use crate::error::Error;
 use crate::event::ServerEvent;
 use crate::feed::{Batch, Feed, Payload};
@@ -187,6 +187,8 @@ pin_project_lite::pin_project! {
         timer: Option<Sleep>,
         #[pin]
         drained: Option<Drained>,
+        // Until the stream starts.
+        owner: Option<Owner>,
         // Whether hyper had the time to write all that came before a broken end.
         flushed: bool,
         // Frames handed out, and whether another one has been asked for since.
@@ -224,31 +226,20 @@ impl<T: Framing> fmt::Debug for StreamBody<T> {
 }
 
 impl<T: Framing> StreamBody<T> {
-    /// A body of `feed`, under what the current server says where there is one.
-    pub(crate) fn new(mut feed: Feed<T>) -> Self {
-        let context = Context::current();
-        if let Some(context) = &context {
-            feed.options = mem::take(&mut feed.options).or(&context.options);
-            feed.clean_ups = Some(context.clean_ups.clone());
-        }
-        let mut batch = Batch::default();
-        if T::EVENTS
-            && let Some(delay) = feed.options.retry
-        {
-            wire::encode(&ServerEvent::retry_only(delay), &mut batch.own);
-        }
-        let expires = feed.options.max_lifetime.filter(|_| T::EVENTS);
+    /// A body of `feed`. It belongs to the app whose request is handled here, or to the one that adopts it.
+    pub(crate) fn new(feed: Feed<T>) -> Self {
         let core = Core {
-            keep_alive: feed.options.keep_alive().filter(|_| T::EVENTS),
-            expires: expires.and_then(|lifetime| Instant::now().checked_add(jittered(lifetime))),
             feed,
-            batch,
+            batch: Batch::default(),
             rest: Bytes::new(),
             end: None,
             is_told: false,
+            keep_alive: None,
             last_write: None,
+            expires: None,
             timer: None,
-            drained: context.as_ref().map(Context::drained),
+            drained: None,
+            owner: Some(Owner::current()),
             flushed: false,
             frames: 0,
             is_waiting: false,
@@ -263,10 +254,12 @@ impl<T: Framing> StreamBody<T> {
     fn register(&self) {
         let shared: Weak<Shared<T>> = Arc::downgrade(&self.0);
         let shared: Weak<dyn outgoing::Stream> = shared;
-        let mut core = self.lock();
-        let this = core.as_mut().project();
-        let write_timeout = this.feed.options.write_timeout(T::EVENTS);
-        *this.is_http2 |= Outgoing::register(&shared, write_timeout);
+        *self.lock().as_mut().project().is_http2 |= Outgoing::register(&shared);
+    }
+
+    /// An extension for the response with this body, if the body does not belong to an app yet.
+    pub(crate) fn adoption(&self) -> Option<Adoption> {
+        self.lock().owner.as_ref().and_then(Owner::adoption)
     }
 
     fn lock(&self) -> MutexGuard<'_, Pin<Box<Core<T>>>> {
@@ -293,9 +286,37 @@ impl<T: Framing> outgoing::Stream for Shared<T> {
     fn end(&self) {
         self.lock().as_mut().leave(End::InOrder);
     }
+
+    fn write_timeout(&self) -> Option<Duration> {
+        self.lock().feed.options.write_timeout(T::EVENTS)
+    }
 }
 
 impl<T: Framing> Core<T> {
+    /// Takes what the app says, once it is known who that is.
+    fn start(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        if let Some(context) = this.owner.take().and_then(Owner::context) {
+            let options = mem::take(&mut this.feed.options);
+            this.feed.options = options.or(&context.options);
+            this.feed.clean_ups = Some(context.shutdown.clean_ups.clone());
+            this.drained.set(Some(context.shutdown.drained()));
+        }
+        let options = &this.feed.options;
+        let now = Instant::now();
+        *this.last_write = Some(now);
+        if !T::EVENTS {
+            return;
+        }
+        *this.keep_alive = options.keep_alive();
+        *this.expires = options
+            .max_lifetime
+            .and_then(|lifetime| now.checked_add(jittered(lifetime)));
+        if let Some(delay) = options.retry {
+            wire::encode(&ServerEvent::retry_only(delay), &mut this.batch.own);
+        }
+    }
+
     /// What the connection sees of it, without asking its source.
     fn poll_state(mut self: Pin<&mut Self>, cx: &mut Poller<'_>) -> outgoing::State {
         if self.is_told {
@@ -403,11 +424,10 @@ impl<T: Framing> Core<T> {
         mut self: Pin<&mut Self>,
         cx: &mut Poller<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let this = self.as_mut().project();
-        if this.last_write.is_none() {
-            *this.last_write = Some(Instant::now());
+        if self.last_write.is_none() {
+            self.as_mut().start();
         }
-        if !this.rest.is_empty() {
+        if !self.rest.is_empty() {
             return Poll::Ready(Some(Ok(self.piece(Bytes::new()))));
         }
         if self.end.is_none()
@@ -497,8 +517,12 @@ impl<T: Framing> HttpBody for StreamBody<T> {
         let was_told = core.is_told;
         let polled = core.as_mut().poll_frame(cx);
         let this = core.as_mut().project();
+        let id = Arc::as_ptr(&self.0).cast();
+        if is_first {
+            Outgoing::started(id, this.feed.options.write_timeout(T::EVENTS));
+        }
         if *this.is_told && !was_told {
-            Outgoing::told(Arc::as_ptr(&self.0).cast());
+            Outgoing::told(id);
         }
         *this.is_waiting = polled.is_pending();
         *this.frames += u64::from(polled.is_ready());

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as Poller, Poll};
-use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
@@ -14,7 +13,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::context::Context;
 use crate::link::{HungUp, Link};
-use crate::outgoing::{Outgoing, State};
+use crate::outgoing::{Look, Outgoing, State};
 
 /// A timer that is made when there is something to wait for.
 #[derive(Default)]
@@ -98,17 +97,19 @@ impl<C> Http1<C> {
 
     fn poll_cut(&mut self, cx: &mut Poller<'_>) -> Poll<Cut> {
         let blocked = self.link.blocked();
-        let stream = self.outgoing.stream();
+        let Look {
+            stream,
+            is_told,
+            write_timeout,
+            ..
+        } = self.outgoing.look(cx);
         if stream.is_none() && blocked.is_none() {
             self.outgoing.forget();
         }
-        let is_told = stream
-            .as_ref()
-            .is_some_and(|stream| stream.poll_state(cx) == State::Told);
         // A body that has ended is gone before its last bytes are written.
-        let (was_told, timeout) = self.outgoing.last();
-        let is_drained = stream.is_none() && timeout.is_some() && self.context.is_draining();
-        if is_told || was_told || is_drained {
+        let is_drained =
+            stream.is_none() && write_timeout.is_some() && self.context.shutdown.is_draining();
+        if is_told || is_drained {
             self.told.get_or_insert_with(Instant::now);
         } else {
             self.told = None;
@@ -117,7 +118,7 @@ impl<C> Http1<C> {
             let ends = self
                 .told
                 .map(|told| told + self.context.options.end_timeout());
-            let stalls = timeout.and_then(|timeout| since.checked_add(timeout));
+            let stalls = write_timeout.and_then(|timeout| since.checked_add(timeout));
             ends.into_iter().chain(stalls).min()
         });
         if self.deadline.has_come(due, cx) {
@@ -229,7 +230,8 @@ impl<C> Http2<C> {
             .zip(counts.reset)
             .filter(|_| counts.unlimited == 0)
             .map(|(blocked, reset)| blocked.max(reset) + grace);
-        let drains = (counts.open == 0 && self.context.is_draining()).then(|| self.quiet() + grace);
+        let drains =
+            (counts.open == 0 && self.context.shutdown.is_draining()).then(|| self.quiet() + grace);
         if self
             .deadline
             .has_come(resets.into_iter().chain(drains).min(), cx)
@@ -346,11 +348,15 @@ impl<F: Future<Output = ()>> Future for Http2Stream<F> {
         if this.outgoing.scope(|| this.future.poll(cx)).is_ready() {
             return Poll::Ready(());
         }
-        let Some(stream) = this.outgoing.stream() else {
+        let Look {
+            stream: Some(stream),
+            state: Some(state),
+            write_timeout: timeout,
+            ..
+        } = this.outgoing.look(cx)
+        else {
             return Poll::Pending;
         };
-        let (_, timeout) = this.outgoing.last();
-        let state = stream.poll_state(cx);
         this.open
             .set_unlimited(timeout.is_none() && state != State::Told);
         let due = match state {
@@ -383,7 +389,7 @@ impl<F: Future<Output = ()>> Future for Http2Stream<F> {
 pin_project! {
     /// A request's body, which tells whether somebody may still read it: the end of a connection that comes behind its
     /// bytes then says nothing yet.
-    pub(crate) struct RequestBody<B> {
+    pub(crate) struct HeldBody<B> {
         #[pin]
         body: B,
         in_use: Option<InUse>,
@@ -398,7 +404,7 @@ impl Drop for InUse {
     }
 }
 
-impl<B: Body> RequestBody<B> {
+impl<B: Body> HeldBody<B> {
     pub(crate) fn new(body: B, outgoing: Option<&Arc<Outgoing>>) -> Self {
         let in_use = outgoing.filter(|_| !body.is_end_stream()).map(|outgoing| {
             let in_use = outgoing.request();
@@ -409,7 +415,7 @@ impl<B: Body> RequestBody<B> {
     }
 }
 
-impl<B: Body> Body for RequestBody<B> {
+impl<B: Body> Body for HeldBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 

@@ -56,6 +56,7 @@ mod signals;
 mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod timeouts;
 pub mod topic;
 pub mod wire;
 

@@ -22,6 +22,9 @@ pub(crate) trait Stream: Send + Sync {
 
     /// Ends the stream from this side: its source is released now.
     fn end(&self);
+
+    /// How long its client may take nothing. `None` is without a limit.
+    fn write_timeout(&self) -> Option<Duration>;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +53,15 @@ struct Last {
     write_timeout: Option<Duration>,
 }
 
+/// What a connection sees of its last stream.
+pub(crate) struct Look {
+    /// `None` once the body is dropped.
+    pub(crate) stream: Option<Arc<dyn Stream>>,
+    pub(crate) state: Option<State>,
+    pub(crate) is_told: bool,
+    pub(crate) write_timeout: Option<Duration>,
+}
+
 impl Outgoing {
     pub(crate) fn new(is_http2: bool) -> Arc<Self> {
         Arc::new(Self {
@@ -75,7 +87,7 @@ impl Outgoing {
     /// Registers a stream with what is polled now. Returns whether it goes out over HTTP/2.
     ///
     /// A stream that another stream reads, inside the same task, is not the one that goes out: the first stays.
-    pub(crate) fn register(stream: &Weak<dyn Stream>, write_timeout: Option<Duration>) -> bool {
+    pub(crate) fn register(stream: &Weak<dyn Stream>) -> bool {
         let registered = CURRENT.try_with(|outgoing| {
             let mut last = outgoing.lock();
             let is_free = last
@@ -85,8 +97,7 @@ impl Outgoing {
             if is_free {
                 *last = Last {
                     stream: Some(Weak::clone(stream)),
-                    is_told: false,
-                    write_timeout,
+                    ..Last::default()
                 };
             }
             outgoing.is_http2
@@ -94,14 +105,24 @@ impl Outgoing {
         registered.unwrap_or(false)
     }
 
-    /// Says that the server has ended `stream`, whose body may be dropped before the connection looks at it.
+    /// Says how long the client of `stream` may take nothing, since the body may be dropped before the connection looks
+    /// at it.
+    pub(crate) fn started(stream: *const (), write_timeout: Option<Duration>) {
+        Self::with(stream, |last| last.write_timeout = write_timeout);
+    }
+
+    /// Says that the server has ended `stream`.
     pub(crate) fn told(stream: *const ()) {
-        // What is polled outside of a server of ours has nobody to tell.
+        Self::with(stream, |last| last.is_told = true);
+    }
+
+    /// Does nothing for a stream that goes out elsewhere.
+    fn with(stream: *const (), f: impl FnOnce(&mut Last)) {
         let _ = CURRENT.try_with(|outgoing| {
             let mut last = outgoing.lock();
             let known = last.stream.as_ref().map(|known| known.as_ptr().cast());
             if known == Some(stream) {
-                last.is_told = true;
+                f(&mut last);
             }
         });
     }
@@ -111,14 +132,25 @@ impl Outgoing {
     }
 
     /// The stream whose body goes out, until the body is dropped.
-    pub(crate) fn stream(&self) -> Option<Arc<dyn Stream>> {
+    fn stream(&self) -> Option<Arc<dyn Stream>> {
         self.lock().stream.as_ref()?.upgrade()
     }
 
-    /// Whether the server has ended the last stream, and how long its client may take nothing.
-    pub(crate) fn last(&self) -> (bool, Option<Duration>) {
-        let last = self.lock();
-        (last.is_told, last.write_timeout)
+    /// What is to be known of the last stream.
+    pub(crate) fn look(&self, cx: &mut Context<'_>) -> Look {
+        let stream = self.stream();
+        let state = stream.as_ref().map(|stream| stream.poll_state(cx));
+        let mut last = self.lock();
+        if let Some(stream) = &stream {
+            last.write_timeout = stream.write_timeout();
+            last.is_told |= state == Some(State::Told);
+        }
+        Look {
+            is_told: last.is_told,
+            write_timeout: last.write_timeout,
+            state,
+            stream,
+        }
     }
 
     /// Forgets the last stream, all of which has been written.

@@ -29,7 +29,9 @@ impl IntoResponse for EventStream {
 }
 
 fn event_stream(stream: EventStream) -> http::Response<Body> {
-    let mut response = http::Response::new(Body::events(StreamBody::new(stream.feed)));
+    let body = StreamBody::new(stream.feed);
+    let adoption = body.adoption();
+    let mut response = http::Response::new(Body::events(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
     headers.insert(header::CACHE_CONTROL, NO_CACHE);
@@ -38,13 +40,17 @@ fn event_stream(stream: EventStream) -> http::Response<Body> {
     // The same for every other proxy (draft-ietf-httpbis-incremental).
     headers.insert(INCREMENTAL, HeaderValue::from_static("?1"));
     response.extensions_mut().insert(IsEventStream);
+    adoption.and_then(|adoption| response.extensions_mut().insert(adoption));
     response
 }
 
 impl IntoResponse for ByteStream {
     /// 200 with the stream's content type.
     fn into_response(self) -> Response {
-        let mut response = Response::new(axum_core::body::Body::new(StreamBody::new(self.feed)));
+        let body = StreamBody::new(self.feed);
+        let adoption = body.adoption();
+        let mut response = Response::new(axum_core::body::Body::new(body));
+        adoption.and_then(|adoption| response.extensions_mut().insert(adoption));
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, self.content_type);

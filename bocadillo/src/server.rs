@@ -7,27 +7,34 @@ use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use http::Request;
-use hyper::body::Incoming;
+use http::{Request, Response};
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use crate::app::{App, AppService, Limits};
-use crate::connection::{self, Executor, RequestBody};
-use crate::context::Context;
+use crate::app::{App, AppService};
+use crate::body::Body;
+use crate::connection::{self, Executor, HeldBody};
+use crate::context::Shutdown;
 use crate::error::{Error, Result, chain};
 use crate::link::Link;
 use crate::listener::Listener;
+use crate::outgoing::Outgoing;
 use crate::protocol::{Protocol, detect};
 use crate::signals::Signals;
+use crate::timeouts::body::RequestBody;
+use crate::timeouts::http1::Http1;
+use crate::timeouts::http2::{Expired, Http2, Tracked};
+use crate::timeouts::{Observed, Timeouts};
 
 /// What hyper gathers of a response before it writes, and the most that it reads of a request's head.
 const BUFFER: usize = 16 * 1024;
@@ -153,9 +160,9 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     ) -> Result<()> {
         let address = listener.address().map_err(Error::listen)?;
         let infos: Vec<_> = self.route_infos().collect();
-        let limits = self.limits;
+        let (timeouts, shutdown_timeout) = (self.timeouts, self.shutdown_timeout);
         let background = std::mem::take(&mut self.background);
-        let server = Arc::new(Server::new(self.into_service()?, limits));
+        let server = Arc::new(Server::new(self.into_service()?, timeouts));
         tracing::info!("listening on {address}");
         infos.iter().for_each(|info| tracing::info!("{info}"));
         let _background: JoinSet<()> = background.into_iter().collect();
@@ -188,9 +195,9 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         // From here on a load balancer, or the next process on this port, gets the new ones.
         drop(listener);
         drain(
-            &server.service.context,
+            &server.service.context.shutdown,
             connections,
-            limits.shutdown_timeout,
+            shutdown_timeout,
             hurry,
         )
         .await;
@@ -200,23 +207,23 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
 
 /// Ends the streams and waits for what is under way; cuts the connections that are left after that.
 async fn drain(
-    context: &Context,
+    shutdown: &Shutdown,
     mut connections: JoinSet<()>,
     wait: Duration,
     hurry: impl Future<Output = ()>,
 ) {
-    context.drain();
-    context.clean_ups.close();
+    shutdown.drain();
+    shutdown.clean_ups.close();
     let ended = async {
         while connections.join_next().await.is_some() {}
-        context.clean_ups.wait().await;
+        shutdown.clean_ups.wait().await;
     };
     tokio::select! {
         () = ended => return,
         () = sleep(wait) => {}
         () = hurry => {}
     }
-    let (connections, clean_ups) = (connections.len(), context.clean_ups.len());
+    let (connections, clean_ups) = (connections.len(), shutdown.clean_ups.len());
     tracing::warn!(
         connections,
         clean_ups,
@@ -238,15 +245,15 @@ struct Server {
     service: AppService,
     http1: http1::Builder,
     http2: http2::Builder<Executor>,
-    header_timeout: Duration,
+    timeouts: Timeouts,
 }
 
 impl Server {
-    fn new(service: AppService, limits: Limits) -> Self {
+    fn new(service: AppService, timeouts: Timeouts) -> Self {
         let mut http1 = http1::Builder::new();
         http1
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_timeout)
+            // A switch alone: each connection has a timer of its own, which knows how long to wait.
+            .header_read_timeout(Duration::ZERO)
             .max_buf_size(BUFFER)
             // Frames are gathered before they come to hyper; one flat buffer is then cheaper than a list of them.
             .writev(false);
@@ -262,7 +269,30 @@ impl Server {
             service,
             http1,
             http2,
-            header_timeout: limits.header_timeout,
+            timeouts,
+        }
+    }
+
+    /// Answers one request.
+    fn call(
+        &self,
+        peer: Option<SocketAddr>,
+        mut request: Request<Incoming>,
+        outgoing: Option<&Arc<Outgoing>>,
+    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + use<> {
+        request.extensions_mut().insert(Peer(peer));
+        let version = request.version();
+        let (head, body) = request.into_parts();
+        let (body, timed_out) =
+            RequestBody::new(body, self.timeouts, &self.service.context.shutdown);
+        let body = HeldBody::new(body, outgoing);
+        let answer = self.service.clone().call(Request::from_parts(head, body));
+        async move {
+            let response = answer.await?;
+            Ok(match timed_out {
+                Some(timed_out) => timed_out.answer(version, response),
+                None => response,
+            })
         }
     }
 
@@ -274,9 +304,10 @@ impl Server {
     ) where
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let mut drained = pin!(self.service.context.drained());
+        let start = Instant::now();
+        let mut drained = pin!(self.service.context.shutdown.drained());
         // Boxed, so that an idle connection does not hold the room for it.
-        let detected = Box::pin(timeout(self.header_timeout, detect(connection)));
+        let detected = Box::pin(timeout(self.timeouts.header, detect(connection)));
         let detected = tokio::select! {
             detected = detected => detected,
             // Nothing has been asked yet.
@@ -290,47 +321,78 @@ impl Server {
             Err(_) => return tracing::debug!("a connection was cut: it asked for nothing in time"),
         };
         let link = Link::new(connection, socket);
-        let io = TokioIo::new(link.io());
         let context = Arc::clone(&self.service.context);
-        let service = self.service.clone();
         let served = match protocol {
             Protocol::Http1 => {
-                let mut watch = connection::Http1::new(link, context);
-                let outgoing = Arc::clone(watch.outgoing());
-                let service = service_fn(move |mut request: Request<Incoming>| {
-                    request.extensions_mut().insert(Peer(peer));
-                    let request = request.map(|body| RequestBody::new(body, Some(&outgoing)));
-                    service.clone().call(request)
+                let http1 = Http1::new(self.timeouts, start);
+                let connection = TokioIo::new(Observed::new(link.io(), http1.clone()));
+                let mut guard = connection::Http1::new(link, context);
+                let outgoing = Arc::clone(guard.outgoing());
+                let mut builder = self.http1.clone();
+                builder.timer(http1.clone());
+                let service = service_fn({
+                    let server = Arc::clone(&self);
+                    move |request: Request<Incoming>| {
+                        http1.request(request.body().size_hint().exact());
+                        server.call(peer, request, Some(&outgoing))
+                    }
                 });
-                let serving = self.http1.serve_connection(io, service).with_upgrades();
+                let serving = builder
+                    .serve_connection(connection, service)
+                    .with_upgrades();
+                drop(builder);
                 let mut serving = pin!(serving);
-                let mut is_draining = false;
+                let mut closing = false;
                 poll_fn(|cx| {
-                    if !is_draining && drained.as_mut().poll(cx).is_ready() {
-                        is_draining = true;
+                    if !closing && drained.as_mut().poll(cx).is_ready() {
+                        closing = true;
                         serving.as_mut().graceful_shutdown();
                     }
-                    watch.poll(cx, |cx| serving.as_mut().poll(cx))
+                    guard.poll(cx, |cx| serving.as_mut().poll(cx))
                 })
                 .await
             }
             Protocol::Http2 => {
-                let mut watch = connection::Http2::new(link, context);
-                let service = service_fn(move |mut request: Request<Incoming>| {
-                    request.extensions_mut().insert(Peer(peer));
-                    service.clone().call(request)
+                let http2 = Http2::new(self.timeouts, start);
+                let mut watch = http2.watch();
+                let connection = TokioIo::new(Observed::new(link.io(), http2.clone()));
+                let mut guard = connection::Http2::new(link, context);
+                let service = service_fn({
+                    let server = Arc::clone(&self);
+                    move |request: Request<Incoming>| {
+                        let stream = http2.stream();
+                        let answer = server.call(peer, request, None);
+                        async {
+                            let response = answer.await?;
+                            Ok::<_, Infallible>(response.map(|body| Tracked::new(body, stream)))
+                        }
+                    }
                 });
                 // Boxed, so that it takes no room of the others.
-                let mut serving = Box::pin(self.http2.serve_connection(io, service));
-                let mut is_draining = false;
-                poll_fn(|cx| {
-                    if !is_draining && drained.as_mut().poll(cx).is_ready() {
-                        is_draining = true;
+                let mut serving = Box::pin(self.http2.serve_connection(connection, service));
+                let mut closing = false;
+                let served = poll_fn(|cx| {
+                    loop {
+                        if let Poll::Ready(served) = guard.poll(cx, |cx| serving.as_mut().poll(cx))
+                        {
+                            return Poll::Ready(Some(served));
+                        }
+                        let closes = match watch.poll(cx) {
+                            Poll::Ready(Expired::Head) => return Poll::Ready(None),
+                            Poll::Ready(Expired::Idle) => true,
+                            Poll::Pending => false,
+                        };
+                        if closing || !(closes || drained.as_mut().poll(cx).is_ready()) {
+                            return Poll::Pending;
+                        }
+                        closing = true;
                         serving.as_mut().graceful_shutdown();
                     }
-                    watch.poll(cx, |cx| serving.as_mut().poll(cx))
-                })
-                .await
+                });
+                let Some(served) = served.await else {
+                    return tracing::debug!("a connection was cut: a head did not come in time");
+                };
+                served
             }
         };
         match served {

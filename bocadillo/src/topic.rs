@@ -50,12 +50,15 @@
 //! [`HubBuilder::gap_name`]:
 //!
 //! - `reset`, with `{"reason":"evicted"}` and the like: *what you have is not enough to go on from.* Load the state
-//!   anew. It comes first, at most once for each connection unless a broker loses its data meanwhile, and its id is
-//!   the new position: what the application does from here on follows. The reason is
+//!   anew. It comes before the first event of its topic, at most once for each topic of a connection, unless a broker loses
+//!   events meanwhile. Its id is the new position: what the application does from here on follows. The reason is
 //!   - `evicted`: the history does not reach back to the client's id;
 //!   - `epoch`: the id is of another life of the hub (a restart, a broker that came back empty), of another topic or
 //!     other set of topics, or was never given;
-//!   - `unreadable`: it is no id of a hub.
+//!   - `unreadable`: it is no id of a hub;
+//!   - `missed`: the client came without an id while the broker could not be reached, or refused, so that
+//!     events may have passed before the broker answered ([`Subscription`] says when). In a stream of several topics also: the
+//!     id says nothing of this topic, because the broker had not answered for it before.
 //! - `gap`, with `{"dropped":17}`: so many events were dropped here, because the client did not keep up.
 //!
 //! After a `reset` the stream goes on as for a client that comes without an id: with new events, or, after
@@ -92,7 +95,7 @@
 //! # What is held in memory
 //!
 //! Each topic has one ring of encoded events on each node: the [`History`], and beyond it what a slow subscriber has
-//! yet to be sent, within the bound of the [`SlowPolicy`]. A subscriber itself holds no events, only its place in the
+//! yet to be sent, up to the bound of the [`SlowPolicy`]. A subscriber itself holds no events, only its place in the
 //! ring. A subscriber to several topics holds up to one batch of them on its way out.
 
 use std::fmt;
@@ -247,8 +250,8 @@ impl Topic {
     /// Publishes several events: all of them or none, one after the other with nothing in between, and no subscriber
     /// sees some of them before the others are there.
     ///
-    /// They should come to less than what the topic's [`SlowPolicy`] leaves to a subscriber, which all of them are on
-    /// their way to at once.
+    /// Subscribers are sent them after they have all been added. So they should come to fewer bytes than the topic's
+    /// [`History`] and the bound of its [`SlowPolicy`] together.
     ///
     /// # Examples
     ///
@@ -299,10 +302,11 @@ impl Topic {
     }
 
     async fn publish_to_broker(&self, drafts: Vec<Draft>) -> Result<Vec<EventId>> {
-        memory::wait_for_room(&self.lease, &drafts).await;
         let Some(broker) = self.lease.broker() else {
             return Ok(Vec::new());
         };
+        self.lease.followed(&**broker).await;
+        memory::wait_for_room(&self.lease, &drafts).await;
         let published = broker
             .publish(
                 self.lease.name(),
@@ -335,6 +339,8 @@ impl Topic {
     }
 
     /// How many subscribers the topic has on this node.
+    ///
+    /// A client that vanished without closing its connection counts until the server finds the connection dead.
     ///
     /// # Examples
     ///
@@ -428,6 +434,8 @@ impl fmt::Debug for Topic {
 
 #[cfg(test)]
 mod tests {
+    mod begin;
+    mod bound;
     mod broker;
     mod hostile;
     mod lifetimes;

@@ -1,12 +1,14 @@
 //! The framework from outside: real sockets, real clients, the examples as processes, pages in a browser.
 
 mod background;
+mod behind_nginx;
 mod beside_axum;
 mod browser;
 mod disconnect;
 mod examples;
 mod http;
 mod macros;
+mod nested;
 mod parity;
 mod readme;
 mod shutdown;

@@ -12,6 +12,7 @@ use bocadillo::{
     App, Client, ClientDisconnect, Listener, State, event_stream, generators, route, routes, stream,
 };
 use bytes::Bytes;
+use futures_util::future::join_all;
 use futures_util::task::AtomicWaker;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
@@ -230,6 +231,8 @@ enum Unread {
     ConnectionWindow,
     /// Nothing of the HTTP/2 connection is read.
     Socket,
+    /// The window of the one HTTP/2 stream is used up, those of others are not.
+    Own,
 }
 
 const WAYS: [Unread; 4] = [
@@ -247,7 +250,7 @@ enum Request {
         connection: Arc<AtomicWaker>,
         sender: http2::SendRequest<Empty<Bytes>>,
         // What else the client has asked for, and does not read.
-        _others: Vec<Incoming>,
+        others: Vec<Incoming>,
     },
 }
 
@@ -271,6 +274,7 @@ impl Request {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         match unread {
             Unread::Window => builder.initial_stream_window_size(0),
+            Unread::Own => builder.initial_stream_window_size(65_535),
             Unread::ConnectionWindow => builder
                 .initial_stream_window_size(65_535)
                 .initial_connection_window_size(65_535),
@@ -291,7 +295,7 @@ impl Request {
             is_paused,
             connection: reader,
             sender,
-            _others: others,
+            others,
         }
     }
 
@@ -313,17 +317,19 @@ impl Request {
                     mut body,
                     is_paused,
                     connection,
-                    ..
+                    others,
+                    sender,
                 } => {
                     is_paused.store(false, Ordering::Relaxed);
                     connection.wake();
                     loop {
                         match body.frame().await {
                             Some(Ok(_)) => {}
-                            Some(Err(error)) => break println!("{what}: {error:?}"),
+                            Some(Err(_)) => break,
                             None => panic!("{what}: it has ended in order"),
                         }
                     }
+                    drop((others, sender));
                 }
             }
         };
@@ -349,24 +355,132 @@ async fn dropped(reports: &mut Reports, what: &str) {
         .unwrap_or_else(|_| panic!("{what}: the generator was not told"));
 }
 
+/// Runs `check` for each way not to read, over each transport, all at once.
+async fn everywhere<F: Future<Output = ()>>(check: impl Fn(Transport, Unread) -> F) {
+    let checks = TRANSPORTS
+        .into_iter()
+        .flat_map(|transport| WAYS.map(|unread| check(transport, unread)));
+    join_all(checks).await;
+}
+
 #[tokio::test]
 async fn a_lifetime_ends_a_stream_that_is_not_read() {
-    for transport in TRANSPORTS {
-        for unread in WAYS {
-            for path in ["/flood", "/raising"] {
-                let what = format!("{transport:?} {unread:?} {path}");
-                let (app, mut reports) = app();
-                let served = Served::start(app.max_lifetime(LIFETIME), transport).await;
-                let start = Instant::now();
-                let request = Request::send(&served, unread, path).await;
-                dropped(&mut reports, &what).await;
-                let told = start.elapsed();
-                request.is_cut(&what).await;
-                println!(
-                    "{what}: told after {told:?}, cut after {:?}",
-                    start.elapsed()
-                );
-            }
-        }
+    for path in ["/flood", "/raising"] {
+        everywhere(async |transport, unread| {
+            let what = format!("{transport:?} {unread:?} {path}");
+            let (app, mut reports) = app();
+            let served = Served::start(app.max_lifetime(LIFETIME), transport).await;
+            let request = Request::send(&served, unread, path).await;
+            dropped(&mut reports, &what).await;
+            request.is_cut(&what).await;
+        })
+        .await;
     }
+}
+
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_a_client_that_does_not_read() {
+    for path in ["/flood", "/raising", "/chunks"] {
+        everywhere(async |transport, unread| {
+            let what = format!("{transport:?} {unread:?} {path}");
+            let (app, mut reports) = app();
+            let served = Served::start(app, transport).await;
+            let request = Request::send(&served, unread, path).await;
+            while reports.next().await != "begun" {}
+            stalled().await;
+            let start = Instant::now();
+            timeout(SOON, served.server.stop())
+                .await
+                .unwrap_or_else(|_| panic!("{what}: the server waits"));
+            println!("{what}: the server ended after {:?}", start.elapsed());
+            dropped(&mut reports, &what).await;
+            drop(request);
+        })
+        .await;
+    }
+}
+
+/// Long enough for a flood to fill what is between it and its client.
+async fn stalled() {
+    tokio::time::sleep(Duration::from_millis(300)).await;
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_events_is_cut_after_the_write_timeout() {
+    for path in ["/flood", "/raising"] {
+        everywhere(async |transport, unread| {
+            let what = format!("{transport:?} {unread:?} {path}");
+            let (app, mut reports) = app();
+            let app = app.write_timeout(Duration::from_millis(600));
+            let served = Served::start(app, transport).await;
+            let request = Request::send(&served, unread, path).await;
+            dropped(&mut reports, &what).await;
+            request.is_cut(&what).await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_slow_does_not_cut_its_client() {
+    everywhere(async |transport, unread| {
+        let what = format!("{transport:?} {unread:?}");
+        let (app, mut reports) = app();
+        let served = Served::start(app.write_timeout(Duration::from_millis(600)), transport).await;
+        // What it has sent stands in no buffer: the source waits, and not the client.
+        let _request = Request::send(&served, Unread::Http1, "/one").await;
+        while reports.next().await != "begun" {}
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(reports.so_far(), [""; 0], "{what}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn other_streams_of_a_connection_live_on() {
+    for (lifetime, write_timeout) in [(LIFETIME, SOON), (SOON * 10, Duration::from_millis(600))] {
+        let (app, mut reports) = app();
+        let app = app.max_lifetime(lifetime).write_timeout(write_timeout);
+        let served = Served::start(app, Transport::Tcp).await;
+        let Request::Http2 {
+            body, mut sender, ..
+        } = Request::send(&served, Unread::Own, "/flood").await
+        else {
+            unreachable!("it is HTTP/2");
+        };
+        let mut numbers = ask(&mut sender, "/numbers").await;
+        dropped(&mut reports, "the flood").await;
+        let mut text = String::new();
+        while !text.contains("data: 300\n") {
+            let frame = wait::within("a number", numbers.frame()).await;
+            let data = frame.expect("it goes on").expect("it is not reset");
+            text += std::str::from_utf8(&data.into_data().expect("data")).expect("text");
+        }
+        drop(body);
+    }
+}
+
+#[tokio::test]
+async fn bytes_wait_for_their_client_unless_there_is_a_timeout() {
+    everywhere(async |transport, unread| {
+        let what = format!("{transport:?} {unread:?}");
+        let (app, mut reports) = app();
+        let app = app.write_timeout(Duration::from_millis(300));
+        let served = Served::start(app, transport).await;
+        let _request = Request::send(&served, unread, "/chunks").await;
+        while reports.next().await != "begun" {}
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert!(!reports.so_far().contains(&"dropped".to_owned()), "{what}");
+    })
+    .await;
+    everywhere(async |transport, unread| {
+        let what = format!("{transport:?} {unread:?}");
+        let (app, mut reports) = app();
+        let app = app.byte_write_timeout(Duration::from_millis(300));
+        let served = Served::start(app, transport).await;
+        let request = Request::send(&served, unread, "/chunks").await;
+        dropped(&mut reports, &what).await;
+        request.is_cut(&what).await;
+    })
+    .await;
 }

@@ -1,4 +1,4 @@
-//! Installs what the tests need besides Rust: a browser with its driver, the brokers, a client in Python.
+//! Installs what the tests need besides Rust: a browser with its driver, the brokers, a proxy, a client in Python.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ struct Tool {
     why: &'static str,
 }
 
-const TOOLS: [Tool; 4] = [
+const TOOLS: [Tool; 5] = [
     Tool {
         program: "chromium",
         package: "chromium",
@@ -33,9 +33,14 @@ const TOOLS: [Tool; 4] = [
         package: "nats-server",
         why: "the hub on JetStream is tested with it",
     },
+    Tool {
+        program: "nginx",
+        package: "nginx",
+        why: "stands as a proxy in front of a server",
+    },
 ];
 
-/// Brokers are started by the tests that need them, so the packages' own services stay off.
+/// The tests start the servers that they need, so the packages' own services stay off.
 const INSTALL: &str = r#"
 set -e
 policy=/usr/sbin/policy-rc.d
@@ -48,7 +53,7 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get update --quiet
 apt-get install --quiet --yes --no-install-recommends "$@"
 if [ -d /run/systemd/system ]; then
-    for service in redis-server nats-server; do
+    for service in redis-server nats-server nginx; do
         case " $* " in *" $service "*) systemctl disable --quiet "$service" || true ;; esac
     done
 fi

@@ -6,6 +6,7 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::EventName;
+use crate::context::Context;
 use crate::feed::Options;
 use crate::private::{byte_stream, event_stream, event_stream_raising};
 use crate::stream::EventStream;
@@ -223,7 +224,7 @@ async fn a_drain_ends_events_in_order_and_breaks_bytes() {
     let waiting = tokio::spawn(async move { frame(&mut events).await });
     let breaking = tokio::spawn(async move { bytes.frame().await });
     tokio::task::yield_now().await;
-    context.drain();
+    context.shutdown.drain();
     assert_eq!(waiting.await.expect("no panic"), None);
     assert!(
         breaking
@@ -232,8 +233,8 @@ async fn a_drain_ends_events_in_order_and_breaks_bytes() {
             .expect("not the end")
             .is_err()
     );
-    context.clean_ups.close();
-    context.clean_ups.wait().await;
+    context.shutdown.clean_ups.close();
+    context.shutdown.clean_ups.wait().await;
     assert_eq!(
         reported.await,
         Ok(Err(crate::ClientDisconnect)),

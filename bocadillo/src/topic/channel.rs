@@ -3,18 +3,24 @@
 //! Lock order: `sequence`, then `state`. Neither is held while user code runs: no waker is woken or dropped under them.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::encoded::Encoded;
+use super::engine::Broker;
 use super::notice::Reason;
 use super::options::TopicOptions;
 use super::position::{Position, Tag};
 use super::ring::Ring;
 use super::waiting::{Waiting, Wakes};
+
+/// How long a publish waits for the broker's answer to an earlier follow of its topic: a round trip, where the broker works.
+pub(super) const FOLLOW: Duration = Duration::from_secs(2);
 
 pub(crate) struct Channel {
     name: Arc<str>,
@@ -25,8 +31,8 @@ pub(crate) struct Channel {
     /// The memory engine's last sequence. Its publishers hold it from taking a sequence to appending the event, so that
     /// they encode their ids without keeping readers waiting.
     pub(super) sequence: Mutex<u64>,
-    /// Publishers that wait for slow readers.
-    pub(super) room: Notify,
+    /// Publishers that wait: for slow readers, or for a feed to begin.
+    pub(super) publishers: Notify,
 }
 
 #[derive(Debug)]
@@ -34,6 +40,10 @@ pub(crate) struct State {
     pub(crate) ring: Ring,
     /// What ids begin with. `None` until the engine has said where the topic stands.
     pub(crate) tag: Option<Tag>,
+    /// What the tag is made of, where there is one.
+    pub(crate) epoch: u64,
+    /// Whether events may have passed unseen between the first subscriber and the beginning of the feed.
+    pub(crate) interrupted: bool,
     pub(crate) waiting: Waiting,
     /// Grows when the ring is restarted; a reader of an earlier one gets a `reset`.
     pub(crate) generation: u64,
@@ -51,15 +61,16 @@ impl Channel {
     pub(super) fn new(
         name: Arc<str>,
         options: Arc<TopicOptions>,
-        start: Option<(Tag, Position)>,
+        start: Option<(u64, Position)>,
     ) -> Self {
-        let floor = start.map(|(_, floor)| floor).unwrap_or_default();
+        let (epoch, floor) = start.unwrap_or_default();
         Self {
-            name,
             leases: AtomicUsize::new(0),
             state: Mutex::new(State {
                 ring: Ring::new(floor, &options.slow),
-                tag: start.map(|(tag, _)| tag),
+                tag: start.map(|_| Tag::new(epoch, &name)),
+                epoch,
+                interrupted: false,
                 waiting: Waiting::default(),
                 generation: 0,
                 restarted: Reason::Epoch,
@@ -67,9 +78,10 @@ impl Channel {
                 following: 0,
                 presence: None,
             }),
+            name,
             options,
             sequence: Mutex::new(floor.major),
-            room: Notify::new(),
+            publishers: Notify::new(),
         }
     }
 
@@ -124,6 +136,32 @@ impl Channel {
             .trim(&self.options.history, self.options.slow.bytes, now);
     }
 
+    /// Waits until the broker has answered the follow that was made before this call, if there is one: what is published then
+    /// reaches the subscribers that were there before. After [`FOLLOW`] the follow counts as interrupted.
+    pub(super) async fn followed(&self, broker: &dyn Broker) {
+        let Some(following) = self.lock().unanswered() else {
+            return;
+        };
+        broker.start();
+        let deadline = Instant::now() + FOLLOW;
+        loop {
+            let mut answered = pin!(self.publishers.notified());
+            answered.as_mut().enable();
+            if self.lock().unanswered() != Some(following) {
+                return;
+            }
+            if timeout_at(deadline, answered).await.is_err() {
+                let mut state = self.lock();
+                if state.unanswered() == Some(following) {
+                    state.interrupted = true;
+                }
+                drop(state);
+                self.publishers.notify_waiters();
+                return;
+            }
+        }
+    }
+
     pub(crate) fn subscribers(&self) -> usize {
         self.lock().subscribers
     }
@@ -157,14 +195,24 @@ impl Channel {
 }
 
 impl State {
+    pub(super) fn set_epoch(&mut self, epoch: u64, topic: &str) {
+        self.epoch = epoch;
+        self.tag = Some(Tag::new(epoch, topic));
+    }
+
+    /// The follow that the broker has not answered yet, and that nothing has interrupted.
+    fn unanswered(&self) -> Option<u64> {
+        let is_unanswered = self.subscribers > 0 && self.tag.is_none() && !self.interrupted;
+        is_unanswered.then_some(self.following)
+    }
+
     /// Starts anew after `floor`, with other ids; every reader gets a `reset`.
     #[cfg_attr(
         not(test),
         allow(dead_code, reason = "called by the features that bring a broker")
     )]
-    pub(super) fn restart(&mut self, tag: Tag, floor: Position, reason: Reason) -> Wakes {
+    pub(super) fn restart(&mut self, floor: Position, reason: Reason) -> Wakes {
         self.ring.restart(floor);
-        self.tag = Some(tag);
         self.generation += 1;
         self.restarted = reason;
         self.waiting.take()

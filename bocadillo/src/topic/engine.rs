@@ -13,7 +13,7 @@ use super::encoded::{Draft, Encoded};
 use super::history::History;
 use super::notice::Reason;
 use super::options::TopicOptions;
-use super::position::{Position, Tag};
+use super::position::Position;
 use super::waiting::Wakes;
 use crate::error::Result;
 
@@ -23,7 +23,14 @@ pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(crate) trait Broker: fmt::Debug + Send + Sync + 'static {
     /// The first subscriber on this node has come: find out where the topic stands, say so by [`Feed::begin`], then feed all that
     /// comes later, in order. Goes on over reconnects until [`unfollow`](Self::unfollow).
+    ///
+    /// Until the feed has begun, publishers on this node wait for it. A broker that is known to be away calls
+    /// [`Feed::interrupt`] at once; so it does when the follow is refused, or when the connection is lost before the answer.
     fn follow(&self, feed: Feed);
+
+    /// Somebody waits, on a runtime, for a feed to begin. `follow` may have been called where there was no runtime to start the
+    /// broker's task on.
+    fn start(&self) {}
 
     /// The last subscriber on this node has gone. Only the feed with this [`Feed::following`] or an earlier one is meant: the next may have been
     /// handed over already.
@@ -101,10 +108,27 @@ impl Feed {
     pub(crate) fn begin(&self, epoch: u64, last: Position) -> bool {
         let begun = self.with(|_, state| {
             state.ring.begin(last);
-            state.tag = Some(Tag::new(epoch, &self.topic));
+            state.set_epoch(epoch, &self.topic);
             state.waiting.take()
         });
-        begun.map(Wakes::wake).is_some()
+        self.wake(begun)
+    }
+
+    /// The follow was refused, or the connection was lost before it was answered, or could not be made. The broker tries on, and
+    /// calls [`begin`](Self::begin) when it succeeds.
+    ///
+    /// Publishers no longer wait for this feed, so events may pass unseen: a subscriber that came without a cursor gets one
+    /// `reset` when the feed begins. After `begin` it has no effect. `false` when nobody listens any more.
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "called by the features that bring a broker")
+    )]
+    pub(crate) fn interrupt(&self) -> bool {
+        let interrupted = self.with(|_, state| {
+            state.interrupted |= state.tag.is_none();
+            Wakes::default()
+        });
+        self.wake(interrupted)
     }
 
     /// The newest event that was fed: after a lost connection, go on behind it. `None` when nobody listens any more.
@@ -133,9 +157,23 @@ impl Feed {
     /// The broker has lost what it had (a new epoch), or events that were never fed (`Reason::Evicted`): every subscriber gets one
     /// `reset`, and goes on with what is fed after `last`. `false` when nobody listens any more.
     pub(crate) fn restart(&self, epoch: u64, last: Position, reason: Reason) -> bool {
-        let restarted =
-            self.with(|_, state| state.restart(Tag::new(epoch, &self.topic), last, reason));
-        restarted.map(Wakes::wake).is_some()
+        let restarted = self.with(|_, state| {
+            state.set_epoch(epoch, &self.topic);
+            state.restart(last, reason)
+        });
+        self.wake(restarted)
+    }
+
+    /// Wakes subscribers, and publishers that wait for the feed.
+    fn wake(&self, wakes: Option<Wakes>) -> bool {
+        let Some(wakes) = wakes else {
+            return false;
+        };
+        wakes.wake();
+        if let Some(channel) = self.channel.upgrade() {
+            channel.publishers.notify_waiters();
+        }
+        true
     }
 
     /// `None` when this feed is not the topic's any more.

@@ -62,7 +62,8 @@ pub struct Hub {
 pub struct Stats {
     /// Topics that have a handle, a subscriber or a history.
     pub topics: usize,
-    /// Subscriptions; one to several topics counts for each.
+    /// Subscriptions; one to several topics counts for each. A client that vanished counts until the server finds its
+    /// connection dead.
     pub subscribers: usize,
     /// Events that are kept.
     pub events: usize,
@@ -136,6 +137,10 @@ impl Hub {
     /// there when the client is ready for them. A `reset` or `gap` names the topics that it is about, as
     /// `"topics":[…]` in its data. The order in which you name the topics does not matter, nor do repetitions; a set
     /// with one topic more or less is another one, and an id of it gives a `reset`.
+    ///
+    /// Over a broker a topic whose subscription the broker has not answered, or refuses, does not hold the others: their
+    /// events come at once. It joins when the broker has answered. A client that reconnects before has an id that says
+    /// nothing of that topic. It gets a `reset` for that topic alone, with the reason `missed`.
     ///
     /// The bytes of such a stream differ from any other's, so they are put together for each client.
     ///

@@ -29,10 +29,10 @@ impl Memory {
         }
     }
 
-    /// Where a topic begins that was not there.
-    pub(super) fn start(&self, topic: &str) -> (Tag, Position) {
+    /// The epoch, and where a topic begins that was not there.
+    pub(super) fn start(&self) -> (u64, Position) {
         (
-            Tag::new(self.epoch, topic),
+            self.epoch,
             Position::new(self.floor.load(Ordering::Acquire), 0),
         )
     }
@@ -64,7 +64,7 @@ pub(super) async fn wait_for_room(channel: &Channel, drafts: &[Draft]) {
     let bytes = drafts.iter().map(Draft::size).sum();
     let deadline = Instant::now() + up_to;
     loop {
-        let mut room = pin!(channel.room.notified());
+        let mut room = pin!(channel.publishers.notified());
         room.as_mut().enable();
         if channel.has_room(drafts.len(), bytes)
             || tokio::time::timeout_at(deadline, room).await.is_err()

@@ -16,6 +16,8 @@ pub(crate) enum Reason {
     Epoch,
     /// Its id is none of ours.
     Unreadable,
+    /// It came without an id, and events may have passed before the broker could be asked where the topic stands.
+    Missed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +105,12 @@ mod tests {
             &[],
             "reset",
             r#"{"reason":"unreadable"}"#,
+        );
+        check(
+            Notice::Reset(Reason::Missed),
+            &[],
+            "reset",
+            r#"{"reason":"missed"}"#,
         );
         check(Notice::Gap { dropped: 7 }, &[], "gap", r#"{"dropped":7}"#);
         check(

@@ -9,13 +9,13 @@ use crate::event::ServerEvent;
 /// What happens to a subscriber that does not keep up with its topic.
 ///
 /// No subscriber has a queue. All read from the topic's one ring of encoded events, each from its own place. The ring
-/// holds the [`History`](super::History), and beyond it what a subscriber has yet to be sent, for as long as that
-/// comes to no more than [`within`](Self::within) so many bytes (1 MiB unless you say otherwise). So:
+/// holds the [`History`](super::History). Beyond it the ring holds what a subscriber has yet to be sent, up to
+/// [`within`](Self::within) so many bytes. The default is 1 MiB. So:
 ///
-/// - no event that is still there is ever kept from a subscriber, however late it comes;
-/// - a subscriber that never reads makes the topic hold that many bytes more (plus one event), and a hundred such
+/// - a subscriber that reads in the history is never too slow, however large the history is: those events are kept anyway;
+/// - a subscriber that never reads makes the topic hold the bound more than the history, plus one event. A hundred such
 ///   subscribers make it hold no more than one does;
-/// - once the ring has let go of an event that a subscriber had yet to be sent, the policy says what becomes of it.
+/// - when the ring has dropped an event that a subscriber had yet to be sent, the policy decides what happens to it.
 ///
 /// # Examples
 ///
@@ -115,7 +115,8 @@ impl SlowPolicy {
     }
 
     /// The publisher waits, up to this long, as long as its event would push out another that a subscriber has yet to
-    /// be sent. After that the subscriber is disconnected.
+    /// be sent. After that the subscriber is disconnected. The publisher counts up to 64 bytes for the id of its event, so it may
+    /// wait a little before the bound is reached.
     ///
     /// With a broker it is the node's own subscribers that its publishers wait for.
     ///
@@ -132,8 +133,11 @@ impl SlowPolicy {
         Self::new(Kind::Block(up_to))
     }
 
-    /// How many bytes a subscriber may have yet to be sent, as they go over the wire. The event that it would get
-    /// next does not count, so that an event larger than this can be sent at all.
+    /// How many bytes the topic holds for a subscriber beyond its history, as they go over the wire. The default is 1 MiB.
+    ///
+    /// Events in the history do not count. An event that leaves the history, because others came or because it is too
+    /// old, counts from then on for each subscriber that has yet to be sent it. The event that a subscriber gets next does not
+    /// count, so that an event larger than the bound can be sent.
     ///
     /// # Examples
     ///

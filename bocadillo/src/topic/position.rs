@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! one topic       TAG "-" sequence [ "-" minor ]              Kq03xZ1a-1042
-//! several         TAG 1*( "." position [ "-" minor ] )        9bTz00Qe.gO.4.1aZ-2
+//! several         TAG 1*( "." ( position [ "-" minor ] / "-" ) )        9bTz00Qe.gO.-.1aZ-2
 //! ```
+//!
+//! A hyphen in the place of a position: where the client stands in this topic is not known.
 //!
 //! The tag is eight letters and digits, made of the topic's name and the engine's epoch, so that an id of another
 //! topic, or of another life of the hub, is known for what it is. Positions are decimal where there is one, and in
@@ -91,11 +93,19 @@ pub(crate) fn read_one(text: &str) -> Option<(Tag, Position)> {
     Some((tag, read_position(rest.strip_prefix('-')?, decimal)?))
 }
 
-/// Writes the id of an event in a stream of several topics: where each of them stands.
-pub(crate) fn write_several(tag: Tag, positions: &[Position], out: &mut Vec<u8>) {
+/// Writes the id of an event in a stream of several topics: where each of them stands, as far as that is known.
+pub(crate) fn write_several(
+    tag: Tag,
+    positions: impl IntoIterator<Item = Option<Position>>,
+    out: &mut Vec<u8>,
+) {
     tag.write(out);
     for position in positions {
         out.push(b'.');
+        let Some(position) = position else {
+            out.push(b'-');
+            continue;
+        };
         write_base62(position.major, out);
         if position.minor != 0 {
             out.push(b'-');
@@ -105,12 +115,15 @@ pub(crate) fn write_several(tag: Tag, positions: &[Position], out: &mut Vec<u8>)
 }
 
 /// Reads what [`write_several`] wrote. `None` for anything else, whatever it is.
-pub(crate) fn read_several(text: &str) -> Option<(Tag, Vec<Position>)> {
+pub(crate) fn read_several(text: &str) -> Option<(Tag, Vec<Option<Position>>)> {
     let (tag, rest) = read_tag(text)?;
     let positions = rest
         .strip_prefix('.')?
         .split('.')
-        .map(|position| read_position(position, base62));
+        .map(|position| match position {
+            "-" => Some(None),
+            position => read_position(position, base62).map(Some),
+        });
     let positions: Vec<_> = positions.collect::<Option<_>>()?;
     (positions.len() <= MAX_TOPICS).then_some((tag, positions))
 }
@@ -184,9 +197,9 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    fn several(tag: Tag, positions: &[Position]) -> String {
+    fn several(tag: Tag, positions: &[Option<Position>]) -> String {
         let mut out = Vec::new();
-        write_several(tag, positions, &mut out);
+        write_several(tag, positions.iter().copied(), &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -199,8 +212,9 @@ mod tests {
         }
 
         #[test]
-        fn a_vector_reads_back(epoch: u64, numbers in prop::collection::vec(any::<(u64, u64)>(), 1..=MAX_TOPICS)) {
-            let positions: Vec<_> = numbers.into_iter().map(|(major, minor)| Position::new(major, minor)).collect();
+        fn a_vector_reads_back(epoch: u64, numbers in prop::collection::vec(any::<Option<(u64, u64)>>(), 1..=MAX_TOPICS)) {
+            let position = |(major, minor)| Position::new(major, minor);
+            let positions: Vec<_> = numbers.into_iter().map(|numbers| numbers.map(position)).collect();
             let tag = Tag::new(epoch, "x");
             let text = several(tag, &positions);
             prop_assert_eq!(read_several(&text), Some((tag, positions)));
@@ -251,6 +265,8 @@ mod tests {
             ".1.!",
             ".1-",
             ".-1",
+            ".--",
+            ".1.--.1",
             ".zzzzzzzzzzzz",
             ".1.2.3.4.5.6.7.8.9",
         ] {
@@ -269,9 +285,9 @@ mod tests {
 
     #[test]
     fn ids_need_no_preflight() {
-        let sequences = [Position::new(u64::MAX, 0); MAX_TOPICS];
+        let sequences = [Some(Position::new(u64::MAX, 0)); MAX_TOPICS];
         // Redis: a million events in one millisecond of the year 2500.
-        let redis = [Position::new(16_725_225_600_000, 999_999); MAX_TOPICS];
+        let redis = [Some(Position::new(16_725_225_600_000, 999_999)); MAX_TOPICS];
         for text in [
             one(Tag::new(u64::MAX, "x"), Position::new(u64::MAX, u64::MAX)),
             several(Tag::new(u64::MAX, "x"), &sequences),

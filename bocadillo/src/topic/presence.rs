@@ -7,7 +7,8 @@ use super::Topic;
 /// Tells when the first subscriber of a topic comes and when the last one goes, so that an expensive source runs only
 /// while somebody listens. Made by [`Topic::presence`].
 ///
-/// It counts the subscribers on this node.
+/// It counts the subscribers on this node. A client that vanished without closing its connection counts until the server
+/// finds the connection dead.
 ///
 /// # Examples
 ///
@@ -36,7 +37,7 @@ impl Presence {
         Self { topic, watch }
     }
 
-    /// How many subscribers there are now.
+    /// How many subscribers there are now. A client that vanished counts until the server finds its connection dead.
     ///
     /// # Examples
     ///

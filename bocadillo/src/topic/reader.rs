@@ -35,7 +35,11 @@ struct Standing {
     position: Position,
     /// Of the ring that it stands in.
     generation: u64,
+    /// In which `position` is one.
+    epoch: u64,
     ticket: Option<Ticket>,
+    /// Whether it came before the feed had begun.
+    came_early: bool,
 }
 
 enum Stage {
@@ -81,6 +85,7 @@ impl Reader {
         let is_first = state.subscribers == 1;
         if is_first {
             state.following += 1;
+            state.interrupted = false;
         }
         let following = state.following;
         let next = state.ring.head();
@@ -90,7 +95,9 @@ impl Reader {
             otherwise,
             position: Position::default(),
             generation: state.generation,
+            epoch: state.epoch,
             ticket: None,
+            came_early: state.tag.is_none(),
         };
         drop(state);
         if is_first && let Some(broker) = lease.broker() {
@@ -105,9 +112,9 @@ impl Reader {
         &self.lease
     }
 
-    /// What ids of the topic begin with, once that is known.
-    pub(super) fn tag(&self) -> Option<Tag> {
-        self.lease.lock().tag
+    /// The epoch of the topic now. It has one once the reader is ready.
+    pub(super) fn current_epoch(&self) -> u64 {
+        self.lease.lock().epoch
     }
 
     /// The last event that it has passed.
@@ -115,33 +122,67 @@ impl Reader {
         self.standing.position
     }
 
+    /// The epoch of [`position`](Self::position): an earlier one than the topic's, until the reader has been told.
+    pub(super) fn epoch(&self) -> u64 {
+        self.standing.epoch
+    }
+
+    /// What ids of the topic begin with in that epoch.
+    pub(super) fn tag(&self) -> Tag {
+        Tag::new(self.epoch(), self.lease.name())
+    }
+
     /// Waits for the engine to say where the topic stands. At once in memory.
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let state = self.lease.lock();
         if state.tag.is_some() {
-            Poll::Ready(())
-        } else {
-            self.standing.wait(state, cx)
+            return Poll::Ready(());
         }
+        let waits = self.standing.wait(state, cx);
+        if let Some(broker) = self.lease.broker() {
+            broker.start();
+        }
+        waits
     }
 
     /// Begins as a client does that has no id.
-    pub(super) fn begin(&mut self) {
-        let mut state = self.lease.lock();
-        match (self.standing.otherwise, self.standing.next()) {
-            // It stands there since it came.
-            (Otherwise::Live, Some(next)) => self.standing.position = state.ring.before(next),
-            _ => self.standing.start_over(&self.lease, &mut state),
+    ///
+    /// # Errors
+    ///
+    /// When events may have passed since it came. It begins nevertheless, and the client has to be told.
+    pub(super) fn begin(&mut self) -> Result<(), Reason> {
+        let Self { lease, standing } = self;
+        let mut state = lease.lock();
+        if standing.generation != state.generation {
+            standing.restarted(lease, &mut state);
+            return Err(state.restarted);
         }
+        match (standing.otherwise, standing.next()) {
+            (Otherwise::Live, Some(next)) => {
+                // It stands there since it came.
+                standing.position = state.ring.before(next);
+                standing.epoch = state.epoch;
+                if standing.came_early && state.interrupted {
+                    return Err(Reason::Missed);
+                }
+            }
+            _ => standing.start_over(lease, &mut state),
+        }
+        Ok(())
     }
 
-    /// Begins after an event that a client has got.
+    /// Begins after an event of this epoch that a client has got.
     ///
     /// # Errors
     ///
     /// When that cannot be done. Then it has begun as a client does that has no id.
-    pub(super) fn begin_after(&mut self, position: Position) -> Result<(), Reason> {
+    pub(super) fn begin_after(&mut self, position: Position, epoch: u64) -> Result<(), Reason> {
         let mut state = self.lease.lock();
+        if state.epoch != epoch {
+            drop(state);
+            let _ = self.begin();
+            return Err(Reason::Epoch);
+        }
         self.lease.trim(&mut state, Instant::now());
         let place = state.ring.after(position);
         if let Place::At(index) = place {
@@ -150,7 +191,8 @@ impl Reader {
             self.standing.replay(&mut state, Some(position));
         } else {
             drop(state);
-            self.begin();
+            // What it may have missed is part of what the client is told now.
+            let _ = self.begin();
             return Err(if place == Place::Below {
                 Reason::Evicted
             } else {
@@ -209,12 +251,17 @@ impl Standing {
         self.leave(state);
         state.ring.enter(next);
         self.stage = Stage::Ring { next };
+        self.set_generation(state);
+    }
+
+    fn set_generation(&mut self, state: &State) {
         self.generation = state.generation;
+        self.epoch = state.epoch;
     }
 
     fn replay(&mut self, state: &mut State, after: Option<Position>) {
         self.leave(state);
-        self.generation = state.generation;
+        self.set_generation(state);
         let floor = state.ring.floor();
         self.stage = Stage::Replay(Replaying {
             after,
@@ -288,12 +335,12 @@ impl Standing {
             Read::Ready { value, next, last } => {
                 self.move_to(&mut state, next);
                 self.position = last;
-                if state.ring.is_over(&lease.options().history) {
+                if state.ring.is_over() {
                     lease.trim(&mut state, Instant::now());
                 }
                 drop(state);
                 if lease.options().slow.blocks().is_some() {
-                    lease.room.notify_waiters();
+                    lease.publishers.notify_waiters();
                 }
                 Poll::Ready(Next::Events(value))
             }
@@ -417,12 +464,12 @@ impl Drop for Reader {
             state.following += 1;
             state.tag = None;
             state.ring.restart(Position::default());
-        } else if state.ring.is_over(&lease.options().history) {
+        } else if state.ring.is_over() {
             lease.trim(&mut state, Instant::now());
         }
         drop(state);
         drop(waker);
-        lease.room.notify_waiters();
+        lease.publishers.notify_waiters();
         if let Some(broker) = unfollowed {
             broker.unfollow(lease.name(), following);
         }

@@ -76,7 +76,7 @@ impl Inner {
             return take(channel);
         }
         let start = match &self.engine {
-            Engine::Memory(memory) => Some(memory.start(name)),
+            Engine::Memory(memory) => Some(memory.start()),
             Engine::Broker(_) => None,
         };
         let name: Arc<str> = name.into();

@@ -35,6 +35,11 @@ pub(crate) struct Ring {
     /// Entries that are not superseded, and their bytes.
     live: usize,
     bytes: usize,
+    /// Where the history begins. Entries before it are held for readers only, and never become history again.
+    start: u64,
+    /// How many of the entries before it are not superseded, and their bytes.
+    held: usize,
+    held_bytes: usize,
     /// The bytes of all events that ever were.
     end: u64,
     /// Readers that have all there is, and readers in all.
@@ -88,6 +93,9 @@ impl Ring {
             last: floor,
             live: 0,
             bytes: 0,
+            start: 0,
+            held: 0,
+            held_bytes: 0,
             end: 0,
             at_head: 0,
             readers: 0,
@@ -130,9 +138,14 @@ impl Ring {
         else {
             return;
         };
-        self.live -= 1;
-        self.bytes -= entry.event.wire.len();
+        let bytes = entry.event.wire.len();
         entry.event.supersede();
+        self.live -= 1;
+        self.bytes -= bytes;
+        if index < self.start {
+            self.held -= 1;
+            self.held_bytes -= bytes;
+        }
         self.batch = None;
         if self.entries.len() > 2 * self.live + 16 {
             self.compact();
@@ -154,14 +167,34 @@ impl Ring {
         self.at_head += readers;
     }
 
-    /// Lets go of what is neither history nor wanted by a reader within `bound` bytes.
-    pub(crate) fn trim(&mut self, history: &History, bound: usize, now: Instant) {
-        while let Some(front) = self.entries.front() {
-            if !front.event.is_superseded() {
-                if !is_outside(front, self.live, self.bytes, history, now) {
+    /// Finds out where the history begins now. Each entry leaves it once.
+    fn advance(&mut self, history: &History, now: Instant) {
+        let mut slot = self.slot(self.start);
+        while let Some(entry) = self.entries.get(slot) {
+            let bytes = entry.event.wire.len();
+            if !entry.event.is_superseded() {
+                let (live, rest) = (self.live - self.held, self.bytes - self.held_bytes);
+                if !is_outside(entry, live, rest, history, now) {
                     break;
                 }
-                if front.readers > 0 && self.bytes - front.event.wire.len() <= bound {
+                self.held += 1;
+                self.held_bytes += bytes;
+            }
+            self.start = entry.index + 1;
+            slot += 1;
+        }
+    }
+
+    /// Lets go of what is neither history nor wanted by a reader. For readers it holds `bound` bytes beyond the history, and
+    /// the event that the last of them gets next.
+    pub(crate) fn trim(&mut self, history: &History, bound: usize, now: Instant) {
+        self.advance(history, now);
+        while let Some(front) = self.entries.front() {
+            if !front.event.is_superseded() {
+                if front.index >= self.start {
+                    break;
+                }
+                if front.readers > 0 && self.held_bytes - front.event.wire.len() <= bound {
                     break;
                 }
             }
@@ -196,6 +229,8 @@ impl Ring {
         }
         self.live -= 1;
         self.bytes -= entry.event.wire.len();
+        self.held -= 1;
+        self.held_bytes -= entry.event.wire.len();
         self.lost = entry.index + 1;
         self.floor = entry.event.position;
         if let Some(newest) = &mut self.newest
@@ -206,7 +241,8 @@ impl Ring {
         }
     }
 
-    /// Whether pushing so many events of so many bytes would take from a reader what it has yet to be sent.
+    /// Whether pushing so many events of so many bytes would take from a reader what it has yet to be sent. A reader that has
+    /// all cannot make room, so it does not count.
     pub(crate) fn would_lose(
         &self,
         events: usize,
@@ -215,20 +251,35 @@ impl Ring {
         bound: usize,
         now: Instant,
     ) -> bool {
-        let (mut live, mut rest) = (self.live + events, self.bytes + bytes);
-        for entry in &self.entries {
-            if !entry.event.is_superseded() {
-                if !is_outside(entry, live, rest, history, now) {
-                    return false;
-                }
-                live -= 1;
-                rest -= entry.event.wire.len();
+        let mut live = self.live - self.held + events;
+        let mut rest = self.bytes - self.held_bytes + bytes;
+        // What would be held beyond the history after the event that the last reader gets next.
+        let mut held = None;
+        let mut is_wanted = false;
+        if let Some(front) = self.entries.front().filter(|_| self.held > 0) {
+            held = Some(self.held_bytes - front.event.wire.len());
+        }
+        for entry in self.entries.range(self.slot(self.start)..) {
+            is_wanted |= entry.readers > 0;
+            if entry.event.is_superseded() {
+                continue;
             }
-            if entry.readers > 0 {
-                return rest > bound;
+            if !is_outside(entry, live, rest, history, now) {
+                return false;
+            }
+            let size = entry.event.wire.len();
+            live -= 1;
+            rest -= size;
+            held = match held {
+                Some(held) => Some(held + size),
+                None => is_wanted.then_some(0),
+            };
+            if held.is_some_and(|held| held > bound) {
+                return true;
             }
         }
-        false
+        let fits = events <= history.max_events() && bytes <= history.max_bytes();
+        held.is_some_and(|held| !fits && held + bytes > bound)
     }
 
     /// Says where an empty ring stands.
@@ -239,9 +290,9 @@ impl Ring {
         }
     }
 
-    /// Whether it holds more than the history, for a slow reader's sake.
-    pub(crate) fn is_over(&self, history: &History) -> bool {
-        self.live > history.max_events() || self.bytes > history.max_bytes()
+    /// Whether it holds more than the history, for a slow reader.
+    pub(crate) fn is_over(&self) -> bool {
+        self.held > 0
     }
 
     /// Forgets all, and goes on after `floor`. Readers are no longer counted: all must enter anew.
@@ -249,6 +300,7 @@ impl Ring {
         *self = Self {
             head: self.head,
             lost: self.head,
+            start: self.head,
             end: self.end,
             ..Self::with(floor, self.carries, self.newest.is_some())
         };
@@ -283,19 +335,11 @@ impl Ring {
     }
 
     /// Where the history begins; what is only kept for slow readers comes before it.
-    pub(crate) fn start(&self, history: &History, now: Instant) -> u64 {
-        let (mut live, mut bytes) = (self.live, self.bytes);
-        for entry in &self.entries {
-            if entry.event.is_superseded() {
-                continue;
-            }
-            if !is_outside(entry, live, bytes, history, now) {
-                return entry.index;
-            }
-            live -= 1;
-            bytes -= entry.event.wire.len();
-        }
-        self.head
+    pub(crate) fn start(&mut self, history: &History, now: Instant) -> u64 {
+        self.advance(history, now);
+        let mut entries = self.entries.range(self.slot(self.start)..);
+        let first = entries.find(|entry| !entry.event.is_superseded());
+        first.map_or(self.head, |entry| entry.index)
     }
 
     /// The event after a position.

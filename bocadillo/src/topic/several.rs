@@ -13,17 +13,34 @@ use super::notice::{Notice, Reason};
 use super::position::{Position, Tag, read_several, write_several};
 use super::reader::{Next, Reader};
 use super::subscription::{event_id, known};
+use crate::event::EventId;
 use crate::wire;
 
-/// Readers of several topics, by name.
+/// Readers of several topics, by name. A topic whose feed has not begun joins the stream when it begins.
 pub(super) struct Several {
     pub(super) readers: Vec<Reader>,
+    /// What the client has asked for, until the first topic has begun: no id can be read before.
+    cursor: Option<Option<String>>,
+    /// Where each topic is to begin that has not begun yet. Empty once all have.
+    waiting: Vec<(usize, Start)>,
     tag: Tag,
-    /// What the client has got of each topic.
-    sent: Vec<Position>,
+    /// What the client has got of each topic, and the epoch in which it has got that.
+    sent: Vec<Option<(u64, Position)>>,
+    /// The epoch of a topic of which the client has got nothing. All topics of a hub are in the same one, except for the moment
+    /// in which it changes.
+    epoch: u64,
     /// What has been taken, on its way out.
     queue: VecDeque<(usize, Item)>,
     has_ended: bool,
+}
+
+/// Where a topic begins, by what the client has asked for.
+#[derive(Clone, Copy)]
+enum Start {
+    Fresh,
+    After(u64, Position),
+    /// As one that is fresh, and the client is told why.
+    Reset(Reason),
 }
 
 enum Item {
@@ -32,55 +49,140 @@ enum Item {
 }
 
 impl Several {
-    pub(super) fn new(readers: Vec<Reader>) -> Self {
+    pub(super) fn new(readers: Vec<Reader>, cursor: Option<String>) -> Self {
         Self {
-            sent: vec![Position::default(); readers.len()],
-            readers,
+            cursor: Some(cursor),
+            waiting: (0..readers.len()).map(|at| (at, Start::Fresh)).collect(),
             tag: Tag::of_all(std::iter::empty()),
+            sent: vec![None; readers.len()],
+            readers,
+            epoch: 0,
             queue: VecDeque::new(),
             has_ended: false,
         }
     }
 
-    fn tag(&self) -> Tag {
-        Tag::of_all(self.readers.iter().filter_map(Reader::tag))
+    /// Begins with the topics whose feeds have begun since the last call. Ready once all topics have begun.
+    pub(super) fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let readers = &mut self.readers;
+        let ready: Vec<usize> = self
+            .waiting
+            .iter()
+            .map(|(at, _)| *at)
+            .filter(|at| readers[*at].poll_ready(cx).is_ready())
+            .collect();
+        if let Some(first) = ready.first() {
+            self.epoch = self.readers[*first].current_epoch();
+            if let Some(cursor) = self.cursor.take() {
+                self.read_cursor(cursor.as_deref());
+            }
+            self.begin(&ready);
+        }
+        if self.waiting.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 
-    pub(super) fn open(&mut self, after: Option<&str>) -> Option<(Notice, Vec<Arc<str>>)> {
-        self.tag = self.tag();
-        let cursor = match after.map(|text| known(read_several(text), Some(self.tag))) {
-            None => None,
-            Some(Ok(positions)) if positions.len() == self.readers.len() => Some(Ok(positions)),
-            Some(Ok(_)) => Some(Err(Reason::Unreadable)),
-            Some(Err(reason)) => Some(Err(reason)),
+    /// Whether at least one topic has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        self.cursor.is_none()
+    }
+
+    /// Finds out where each topic is to begin.
+    fn read_cursor(&mut self, after: Option<&str>) {
+        let Some(after) = after else {
+            return;
         };
-        let mut reset: Option<(Notice, Vec<Arc<str>>)> = None;
-        for (at, reader) in self.readers.iter_mut().enumerate() {
-            let outcome = match &cursor {
-                Some(Ok(positions)) => reader.begin_after(positions[at]),
-                Some(Err(reason)) => {
-                    reader.begin();
-                    Err(*reason)
-                }
-                None => {
-                    reader.begin();
-                    Ok(())
+        let tag = self.tag_in(std::iter::repeat(self.epoch));
+        let positions = known(read_several(after), tag).and_then(|positions| {
+            let is_of_these = positions.len() == self.readers.len();
+            is_of_these.then_some(positions).ok_or(Reason::Unreadable)
+        });
+        for (at, start) in &mut self.waiting {
+            *start = match &positions {
+                Err(reason) => Start::Reset(*reason),
+                Ok(positions) => match positions[*at] {
+                    None => Start::Reset(Reason::Missed),
+                    Some(position) => {
+                        self.sent[*at] = Some((self.epoch, position));
+                        Start::After(self.epoch, position)
+                    }
+                },
+            };
+        }
+    }
+
+    fn begin(&mut self, ready: &[usize]) {
+        let mut reset = None;
+        for at in ready {
+            let Some(waiting) = self.waiting.iter().position(|(waiting, _)| waiting == at) else {
+                continue;
+            };
+            let (_, start) = self.waiting.remove(waiting);
+            let reader = &mut self.readers[*at];
+            let outcome = match start {
+                Start::Fresh => reader.begin(),
+                Start::After(epoch, position) => reader.begin_after(position, epoch),
+                Start::Reset(reason) => {
+                    let _ = reader.begin();
+                    Err(reason)
                 }
             };
-            self.sent[at] = reader.position();
-            if let Err(reason) = outcome {
-                let (_, topics) = reset.get_or_insert((Notice::Reset(reason), Vec::new()));
-                topics.push(Arc::clone(reader.lease().name()));
+            match outcome {
+                Ok(()) => self.sent[*at] = Some((reader.epoch(), reader.position())),
+                // The client is at the new position once it has got the notice.
+                Err(reason) => {
+                    let notice = Notice::Reset(*reset.get_or_insert(reason));
+                    self.queue.push_back((*at, Item::Notice(notice)));
+                }
             }
         }
-        reset
+        self.set_tag();
     }
 
-    pub(super) fn write_id(&self, out: &mut Vec<u8>) {
-        write_several(self.tag, &self.sent, out);
+    fn tag_in(&self, epochs: impl Iterator<Item = u64>) -> Tag {
+        let names = self.readers.iter().map(|reader| reader.lease().name());
+        Tag::of_all(names.zip(epochs).map(|(name, epoch)| Tag::new(epoch, name)))
     }
 
+    fn set_tag(&mut self) {
+        let epochs = self
+            .sent
+            .iter()
+            .map(|sent| sent.map_or(self.epoch, |(epoch, _)| epoch));
+        self.tag = self.tag_in(epochs);
+    }
+
+    /// The client has got a notice of this topic: it is where the reader is.
+    fn set_sent(&mut self, at: usize) {
+        let reader = &self.readers[at];
+        self.epoch = reader.epoch();
+        self.sent[at] = Some((reader.epoch(), reader.position()));
+    }
+
+    /// `None` as long as the client has got nothing of any topic.
+    pub(super) fn last_id(&self) -> Option<EventId> {
+        self.sent.iter().find(|sent| sent.is_some())?;
+        let mut id = Vec::new();
+        self.write_id(&mut id);
+        event_id(id)
+    }
+
+    fn write_id(&self, out: &mut Vec<u8>) {
+        let positions = self
+            .sent
+            .iter()
+            .map(|sent| sent.map(|(_, position)| position));
+        write_several(self.tag, positions, out);
+    }
+
+    /// What comes next, once a topic has begun.
     pub(super) fn poll_wire(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Option<Bytes>> {
+        if self.poll_begin(cx).is_pending() && !self.has_begun() {
+            return Poll::Pending;
+        }
         if self.queue.is_empty() && !self.has_ended {
             self.fill(cx, limit);
         }
@@ -111,6 +213,9 @@ impl Several {
         let limit = limit / self.readers.len();
         let mut taken: Vec<(Option<Instant>, usize, Item)> = Vec::new();
         for (at, reader) in self.readers.iter_mut().enumerate() {
+            if self.waiting.iter().any(|(waiting, _)| *waiting == at) {
+                continue;
+            }
             match reader.poll::<Vec<(Instant, Encoded)>>(cx, limit) {
                 Poll::Pending => {}
                 Poll::Ready(Next::Events(events)) => {
@@ -135,7 +240,10 @@ impl Several {
         id.clear();
         match item {
             Item::Event(event) => {
-                self.sent[at] = event.position;
+                // In the epoch of the last notice.
+                if let Some((_, position)) = &mut self.sent[at] {
+                    *position = event.position;
+                }
                 self.write_id(id);
                 out.reserve(event.payload().len() + id.len() + "id: \n".len());
                 out.extend_from_slice(b"id: ");
@@ -144,21 +252,20 @@ impl Several {
                 out.extend_from_slice(event.payload());
             }
             Item::Notice(notice) => {
-                let reader = &self.readers[at];
-                self.sent[at] = reader.position();
-                let mut topics = vec![Arc::clone(reader.lease().name())];
+                self.set_sent(at);
+                let mut topics = vec![Arc::clone(self.readers[at].lease().name())];
                 // A broker that comes back empty does so for all of its topics: one `reset` speaks for those that are
                 // known by now.
                 while let Some((other, Item::Notice(next))) = self.queue.front()
                     && *next == notice
                     && matches!(notice, Notice::Reset(_))
                 {
-                    let reader = &self.readers[*other];
-                    self.sent[*other] = reader.position();
-                    topics.push(Arc::clone(reader.lease().name()));
+                    let other = *other;
+                    self.set_sent(other);
+                    topics.push(Arc::clone(self.readers[other].lease().name()));
                     self.queue.pop_front();
                 }
-                self.tag = self.tag();
+                self.set_tag();
                 self.write_id(id);
                 let mut event = notice.event(&self.readers[at].lease().hub().names, &topics);
                 event.id = event_id(std::mem::take(id));

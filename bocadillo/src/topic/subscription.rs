@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -30,7 +29,20 @@ use crate::wire;
 ///
 /// `EventStream::from(subscription)`, or `.into()`, is what a handler answers with.
 ///
-/// It counts as a subscriber, and is sent what comes, from its making on, whether it is polled or not.
+/// It counts as a subscriber from the moment it is made, whether it is polled or not.
+///
+/// # From when on nothing is missed
+///
+/// - With [`Hub::memory`](super::Hub::memory) it gets every event that is published after it was made.
+/// - Over a broker it gets every event that this hub publishes after it was made: a publish waits for the broker's answer to
+///   an earlier subscription of the same topic, for at most 2 seconds. If that time runs out, or the broker refuses
+///   the subscription or cannot be reached, the publish goes on without it. The subscription tries on. When it succeeds, a
+///   subscription that came without an id gets one `reset` with the reason `missed`.
+/// - Other nodes do not wait. A subscription without an id gets what they publish once the broker has
+///   answered it: [`ready`](Self::ready) waits for that. With [`Cursor::start`] it begins with the history as it
+///   is at that moment.
+/// - With an id it begins after the event with that id, wherever events were published. If they cannot all be sent, it
+///   gets a `reset`.
 ///
 /// # Examples
 ///
@@ -54,16 +66,75 @@ use crate::wire;
 #[must_use = "a subscription that is dropped has ended"]
 pub struct Subscription {
     readers: Readers,
-    /// Where it is to begin, until it has begun.
-    cursor: Option<Cursor>,
-    /// A `reset` at the very beginning, and the topics that it is about.
-    opening: Option<(Notice, Vec<Arc<str>>)>,
     has_ended: bool,
 }
 
 enum Readers {
-    One(Reader),
+    One(One),
     Several(Several),
+}
+
+/// The reader of a stream of one topic.
+struct One {
+    reader: Reader,
+    /// Where it is to begin, until it has begun.
+    cursor: Option<Cursor>,
+    /// A `reset` that has to be sent first.
+    opening: Option<Notice>,
+}
+
+impl One {
+    /// Finds out what the cursor means, once the topic knows where it stands.
+    fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { reader, cursor, .. } = self;
+        let Some(cursor) = cursor else {
+            return Poll::Ready(());
+        };
+        ready!(reader.poll_ready(cx));
+        let outcome = match cursor.after.as_deref() {
+            None => reader.begin(),
+            Some(text) => {
+                let epoch = reader.current_epoch();
+                let tag = Tag::new(epoch, reader.lease().name());
+                match known(read_one(text), tag) {
+                    Ok(position) => reader.begin_after(position, epoch),
+                    Err(reason) => {
+                        let _ = reader.begin();
+                        Err(reason)
+                    }
+                }
+            }
+        };
+        self.opening = outcome.err().map(Notice::Reset);
+        self.cursor = None;
+        Poll::Ready(())
+    }
+
+    fn poll_wire(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Option<Bytes>> {
+        ready!(self.poll_begin(cx));
+        let notice = match self.opening.take() {
+            Some(notice) => notice,
+            None => match ready!(self.reader.poll::<Bytes>(cx, limit)) {
+                Next::Events(bytes) => return Poll::Ready(Some(bytes)),
+                Next::Notice(notice) => notice,
+                Next::End => return Poll::Ready(None),
+            },
+        };
+        let mut event = notice.event(&self.reader.lease().hub().names, &[]);
+        event.id = self.last_id();
+        let mut bytes = BytesMut::new();
+        wire::encode(&event, &mut bytes);
+        Poll::Ready(Some(bytes.freeze()))
+    }
+
+    fn last_id(&self) -> Option<EventId> {
+        if self.cursor.is_some() || self.opening.is_some() {
+            return None;
+        }
+        let mut id = Vec::new();
+        write_one(self.reader.tag(), self.reader.position(), &mut id);
+        event_id(id)
+    }
 }
 
 impl Subscription {
@@ -73,85 +144,75 @@ impl Subscription {
             .map(|lease| Reader::new(lease, cursor.otherwise))
             .collect();
         let readers = match readers.pop() {
-            Some(reader) if readers.is_empty() => Readers::One(reader),
+            Some(reader) if readers.is_empty() => Readers::One(One {
+                reader,
+                cursor: Some(cursor),
+                opening: None,
+            }),
             last => {
                 readers.extend(last);
-                Readers::Several(Several::new(readers))
+                Readers::Several(Several::new(readers, cursor.after))
             }
         };
         let mut subscription = Self {
             readers,
-            cursor: Some(cursor),
-            opening: None,
             has_ended: false,
         };
-        // In memory that is all; a broker may have to be asked first, which happens when it is polled.
-        let _ = subscription.poll_open(&mut Context::from_waker(std::task::Waker::noop()));
+        // In memory that is all. A broker has to be asked first; its answer is looked at when the subscription is polled.
+        let _ = subscription.poll_begin(&mut Context::from_waker(std::task::Waker::noop()));
         subscription
     }
 
-    /// Finds out what the cursor means, once all topics know where they stand.
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(cursor) = &self.cursor else {
-            return Poll::Ready(());
-        };
-        let reset = match &mut self.readers {
-            Readers::One(reader) => {
-                ready!(reader.poll_ready(cx));
-                let outcome = match cursor.after.as_deref() {
-                    None => {
-                        reader.begin();
-                        Ok(())
-                    }
-                    Some(text) => match known(read_one(text), reader.tag()) {
-                        Ok(position) => reader.begin_after(position),
-                        Err(reason) => {
-                            reader.begin();
-                            Err(reason)
-                        }
-                    },
-                };
-                outcome
-                    .err()
-                    .map(|reason| (Notice::Reset(reason), Vec::new()))
-            }
-            Readers::Several(several) => {
-                for reader in &mut several.readers {
-                    ready!(reader.poll_ready(cx));
-                }
-                several.open(cursor.after.as_deref())
-            }
-        };
-        self.opening = reset;
-        self.cursor = None;
-        Poll::Ready(())
+    /// Ready once all topics have begun.
+    fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.readers {
+            Readers::One(one) => one.poll_begin(cx),
+            Readers::Several(several) => several.poll_begin(cx),
+        }
+    }
+
+    /// Waits until the broker has answered: from then on no event is missed, whichever node publishes it.
+    ///
+    /// With several topics it waits for all of them. With [`Hub::memory`](super::Hub::memory) it returns at once. While the
+    /// broker cannot be reached, or refuses the subscription, it waits on: put a time-out around it where you cannot wait. An
+    /// event is still lost to a client that is too slow, as the [`SlowPolicy`](super::SlowPolicy) says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::Hub;
+    /// use futures_util::StreamExt;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
+    /// let hub = Hub::memory();
+    /// let mut answers = hub.subscribe(["answers", "errors"], None::<&str>)?;
+    /// answers.ready().await;
+    ///
+    /// // Now another node may be asked for something that it answers on these topics.
+    /// hub.topic("answers")?.publish("42").await?;
+    /// assert_eq!(answers.next().await.unwrap().get_data(), Some("42"));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// It can be dropped and called again at any time.
+    pub async fn ready(&mut self) {
+        std::future::poll_fn(|cx| self.poll_begin(cx)).await;
     }
 
     /// The next events as they go over the wire: about `limit` bytes where there is more than one. `None` once it has
     /// ended.
     pub(crate) fn poll_wire(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Option<Bytes>> {
-        ready!(self.poll_open(cx));
         if self.has_ended {
             return Poll::Ready(None);
         }
-        if let Some((notice, topics)) = self.opening.take() {
-            return Poll::Ready(Some(self.notice(notice, &topics)));
-        }
-        match &mut self.readers {
-            Readers::One(reader) => match ready!(reader.poll::<Bytes>(cx, limit)) {
-                Next::Events(bytes) => Poll::Ready(Some(bytes)),
-                Next::Notice(notice) => Poll::Ready(Some(self.notice(notice, &[]))),
-                Next::End => {
-                    self.has_ended = true;
-                    Poll::Ready(None)
-                }
-            },
-            Readers::Several(several) => {
-                let bytes = ready!(several.poll_wire(cx, limit));
-                self.has_ended = bytes.is_none();
-                Poll::Ready(bytes)
-            }
-        }
+        let bytes = ready!(match &mut self.readers {
+            Readers::One(one) => one.poll_wire(cx, limit),
+            Readers::Several(several) => several.poll_wire(cx, limit),
+        });
+        self.has_ended = bytes.is_none();
+        Poll::Ready(bytes)
     }
 
     /// The next event.
@@ -161,25 +222,10 @@ impl Subscription {
         Poll::Ready(wire.map(|wire| read(&wire).expect("what this crate has encoded it can read")))
     }
 
-    fn notice(&self, notice: Notice, topics: &[Arc<str>]) -> Bytes {
-        let mut event = notice.event(&self.lease().hub().names, topics);
-        event.id = self.last_id();
-        let mut bytes = BytesMut::new();
-        wire::encode(&event, &mut bytes);
-        bytes.freeze()
-    }
-
-    fn lease(&self) -> &Lease {
-        match &self.readers {
-            Readers::One(reader) => reader.lease(),
-            Readers::Several(several) => several.readers[0].lease(),
-        }
-    }
-
     /// The id from which a client would go on that has got all that has come out of this subscription so far.
     ///
-    /// It is that of the last event; before the first event it says where the subscription has begun. `None` with a
-    /// broker that has not been reached yet.
+    /// It is that of the last event; before the first event it says where the subscription has begun. `None` before the
+    /// broker has answered, and before a `reset` with which the stream begins.
     ///
     /// # Examples
     ///
@@ -205,15 +251,10 @@ impl Subscription {
     /// ```
     #[must_use]
     pub fn last_id(&self) -> Option<EventId> {
-        if self.cursor.is_some() {
-            return None;
-        }
-        let mut id = Vec::new();
         match &self.readers {
-            Readers::One(reader) => write_one(reader.tag()?, reader.position(), &mut id),
-            Readers::Several(several) => several.write_id(&mut id),
+            Readers::One(one) => one.last_id(),
+            Readers::Several(several) => several.last_id(),
         }
-        event_id(id)
     }
 }
 
@@ -222,10 +263,10 @@ pub(super) fn event_id(text: Vec<u8>) -> Option<EventId> {
 }
 
 /// What a cursor says, if it is one for what has this tag.
-pub(super) fn known<T>(cursor: Option<(Tag, T)>, tag: Option<Tag>) -> Result<T, Reason> {
+pub(super) fn known<T>(cursor: Option<(Tag, T)>, tag: Tag) -> Result<T, Reason> {
     match cursor {
         None => Err(Reason::Unreadable),
-        Some((other, _)) if Some(other) != tag => Err(Reason::Epoch),
+        Some((other, _)) if other != tag => Err(Reason::Epoch),
         Some((_, position)) => Ok(position),
     }
 }
@@ -304,7 +345,7 @@ impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut f = f.debug_struct("Subscription");
         match &self.readers {
-            Readers::One(reader) => f.field("reader", reader),
+            Readers::One(one) => f.field("reader", &one.reader),
             Readers::Several(several) => f.field("readers", &several.readers),
         };
         f.field("has_ended", &self.has_ended).finish()

@@ -3,5 +3,5 @@
 mod bad_input;
 mod layers;
 mod places;
-mod slow;
 mod structure;
+mod timeouts;

@@ -3,7 +3,9 @@
 mod example;
 pub(crate) mod http;
 mod lines;
+pub(crate) mod memory;
 mod nats;
+mod nginx;
 mod redis;
 mod server;
 pub(crate) mod wait;
@@ -12,6 +14,7 @@ mod watch;
 pub(crate) use example::Example;
 pub(crate) use lines::Lines;
 pub(crate) use nats::Nats;
+pub(crate) use nginx::Nginx;
 pub(crate) use redis::Redis;
 pub(crate) use server::Server;
 pub(crate) use watch::{Reports, Watch, watch};

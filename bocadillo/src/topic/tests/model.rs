@@ -60,6 +60,8 @@ struct Event {
     at: Instant,
     key: Option<String>,
     data: String,
+    /// What has left the history does not come back, whatever is replaced later.
+    is_history: bool,
 }
 
 /// What a client is sent.
@@ -98,20 +100,38 @@ impl ModelTopic {
         (0..self.kept.len())
             .find(|&at| {
                 let rest = &self.kept[at..];
-                rest.len() <= rules.events
+                rest[0].is_history
+                    && rest.len() <= rules.events
                     && rest.iter().map(|event| event.size).sum::<usize>() <= rules.bytes
                     && rules.age.is_none_or(|age| now - rest[0].at < age)
             })
             .unwrap_or(self.kept.len())
     }
 
+    /// What is kept for one reader alone: what it has yet to be sent that is no history, without the event that it gets next.
+    fn debt(&self, next: u64) -> usize {
+        let wanted = self.kept.iter().filter(|event| event.sequence >= next);
+        let rest = wanted.skip(1).filter(|event| !event.is_history);
+        rest.map(|event| event.size).sum()
+    }
+
+    fn mark(&mut self, rules: &Rules, now: Instant) {
+        let start = self.history_start(rules, now);
+        for event in &mut self.kept[..start] {
+            event.is_history = false;
+        }
+    }
+
     fn trim(&mut self, rules: &Rules, now: Instant) {
-        while !self.kept.is_empty() && self.history_start(rules, now) > 0 {
-            let front = &self.kept[0];
-            let is_wanted = self.readers.iter().any(|(_, next)| {
-                *next <= front.sequence && (*next > self.lost || rules.slow != Slow::Disconnect)
-            });
-            if is_wanted && self.total() - front.size <= rules.bound {
+        self.mark(rules, now);
+        // One event after the other is lost to those that are owed too much.
+        while let Some(front) = self.kept.first().filter(|event| !event.is_history) {
+            let is_kept_for = |next: u64| {
+                let goes_on = rules.slow != Slow::Disconnect;
+                let is_cut = next <= self.lost && !goes_on;
+                next <= front.sequence && !is_cut && self.debt(next) <= rules.bound
+            };
+            if self.readers.iter().any(|(_, next)| is_kept_for(*next)) {
                 break;
             }
             self.lost = front.sequence;
@@ -119,8 +139,8 @@ impl ModelTopic {
         }
     }
 
-    fn is_over(&self, rules: &Rules) -> bool {
-        self.kept.len() > rules.events || self.total() > rules.bytes
+    fn is_over(&self) -> bool {
+        self.kept.iter().any(|event| !event.is_history)
     }
 
     fn publish(&mut self, rules: &Rules, events: Vec<Event>, now: Instant) {
@@ -144,10 +164,11 @@ impl ModelTopic {
     }
 
     /// Where a reader begins that comes without a cursor: the sequence after which it goes on.
-    fn fresh(&self, rules: &Rules, from_start: bool, now: Instant) -> u64 {
+    fn fresh(&mut self, rules: &Rules, from_start: bool, now: Instant) -> u64 {
         if !from_start {
             return self.before(self.last + 1);
         }
+        self.mark(rules, now);
         self.before(
             self.kept
                 .get(self.history_start(rules, now))
@@ -190,6 +211,7 @@ struct World {
     rules: Rules,
     hub: Hub,
     handles: Vec<Topic>,
+    tags: Vec<Tag>,
     topics: [ModelTopic; 2],
     clients: Vec<Client>,
     clients_ever: usize,
@@ -227,15 +249,22 @@ impl World {
             .memory();
         // Sweeps are steps of the schedule here.
         hub.inner.stop_sweeper();
-        let handles = TOPICS
+        let handles: Vec<_> = TOPICS
             .iter()
             .map(|topic| hub.topic(topic).unwrap())
             .collect();
+        // Before anything else: a subscription that comes and goes has effects.
+        let tag = |topic: &Topic| {
+            let id = topic.subscribe(Cursor::live()).last_id().unwrap();
+            read_one(id.as_str()).unwrap().0
+        };
+        let tags = handles.iter().map(tag).collect();
         Self {
             random,
             rules,
             hub,
             handles,
+            tags,
             topics: Default::default(),
             clients: Vec::new(),
             clients_ever: 0,
@@ -300,6 +329,7 @@ impl World {
                 at: now,
                 key: key.map(str::to_owned),
                 data,
+                is_history: true,
             });
         }
         self.log.push(format!(
@@ -324,23 +354,9 @@ impl World {
     }
 
     fn tag(&self, topics: &[usize]) -> Tag {
-        let tag = |at: &usize| {
-            self.hub
-                .topic(TOPICS[*at])
-                .unwrap()
-                .subscribe(Cursor::live())
-                .last_id()
-                .unwrap()
-        };
-        let tags: Vec<_> = topics
-            .iter()
-            .map(tag)
-            .map(|id| read_one(id.as_str()).unwrap().0)
-            .collect();
-        if let [tag] = tags[..] {
-            tag
-        } else {
-            Tag::of_all(tags.into_iter())
+        match *topics {
+            [at] => self.tags[at],
+            _ => Tag::of_all(topics.iter().map(|at| self.tags[*at])),
         }
     }
 
@@ -352,7 +368,11 @@ impl World {
         let mut out = Vec::new();
         match positions[..] {
             [position] => write_one(self.tag(topics), position, &mut out),
-            _ => write_several(self.tag(topics), &positions, &mut out),
+            _ => write_several(
+                self.tag(topics),
+                positions.iter().copied().map(Some),
+                &mut out,
+            ),
         }
         String::from_utf8(out).unwrap()
     }
@@ -390,7 +410,12 @@ impl World {
                     .map(|(tag, position)| (tag, vec![position]))
                     .ok_or("unreadable")?
             } else {
-                read_several(text).ok_or("unreadable")?
+                let (tag, positions) = read_several(text).ok_or("unreadable")?;
+                let positions: Option<_> = positions.into_iter().collect();
+                (
+                    tag,
+                    positions.expect("every topic of a memory hub is known"),
+                )
             };
             if tag != self.tag(&topics) {
                 return Err("epoch");
@@ -517,7 +542,7 @@ impl World {
         }
         *topic.next(reader) = taken.last()?.sequence + 1;
         debug_assert!(taken.last()?.sequence <= last);
-        if topic.is_over(rules) {
+        if topic.is_over() {
             topic.trim(rules, Instant::now());
         }
         Some(Taken::Events(taken))
@@ -688,7 +713,7 @@ impl World {
         for at in client.topics {
             let topic = &mut self.topics[at];
             topic.readers.retain(|(id, _)| *id != client.id);
-            if topic.is_over(&self.rules) {
+            if topic.is_over() {
                 topic.trim(&self.rules, Instant::now());
             }
         }
@@ -717,7 +742,7 @@ fn parse(event: ServerEvent) -> Sent {
             .unwrap()
             .1
             .iter()
-            .map(|position| position.major)
+            .map(|position| position.unwrap().major)
             .collect(),
     };
     let data = event.get_data().unwrap().to_owned();

@@ -1,0 +1,117 @@
+//! Time-outs for what a client has to send: the head of a request, its body, and the next request. Time-outs of writes are
+//! elsewhere.
+
+pub(crate) mod body;
+pub(crate) mod http1;
+pub(crate) mod http2;
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// The time-outs of one server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    pub(crate) header: Duration,
+    pub(crate) idle: Duration,
+    pub(crate) body: Duration,
+    /// In bytes per second. Zero is no minimum.
+    pub(crate) min_body_rate: u32,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            header: Duration::from_secs(10),
+            // Longer than the 60 seconds after which nginx and the load balancers of AWS close an idle connection: the
+            // side that sends requests has to close first, or a request meets a connection that is being closed.
+            idle: Duration::from_secs(75),
+            body: Duration::from_secs(30),
+            min_body_rate: 240,
+        }
+    }
+}
+
+/// `wait` after `start`, or as late as a timer can be set.
+fn after(start: Instant, wait: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    start.checked_add(wait).unwrap_or_else(|| start + FAR)
+}
+
+/// What watches the bytes of a connection.
+pub(crate) trait Observer {
+    /// `bytes` came from the client.
+    fn read(&mut self, bytes: &[u8]);
+    /// The client's side took a write, or, if `blocked`, has no room for it.
+    fn written(&mut self, _blocked: bool) {}
+}
+
+/// A connection whose bytes are watched.
+#[derive(Debug)]
+pub(crate) struct Observed<C, O> {
+    connection: C,
+    observer: O,
+}
+
+impl<C, O> Observed<C, O> {
+    pub(crate) fn new(connection: C, observer: O) -> Self {
+        Self {
+            connection,
+            observer,
+        }
+    }
+}
+
+impl<C: AsyncRead + Unpin, O: Observer + Unpin> AsyncRead for Observed<C, O> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.connection).poll_read(cx, buf);
+        let bytes = buf.filled().get(before..).unwrap_or_default();
+        if !bytes.is_empty() {
+            self.observer.read(bytes);
+        }
+        polled
+    }
+}
+
+impl<C: AsyncWrite + Unpin, O: Observer + Unpin> AsyncWrite for Observed<C, O> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.connection).poll_write(cx, buf);
+        self.observer.written(polled.is_pending());
+        polled
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.connection).poll_write_vectored(cx, bufs);
+        self.observer.written(polled.is_pending());
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.connection.is_write_vectored()
+    }
+}

@@ -1,0 +1,172 @@
+//! HTTP/1: the time for the head of a request, and the idle time between two requests.
+//!
+//! hyper has one timer for both: it starts when hyper begins to wait for a head and stops when the head is complete. Here
+//! hyper gets a timer of ours, which knows whether the head has begun.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::rt;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{Observer, Timeouts, after};
+
+/// One connection's, shared by its socket, its timer and its service.
+#[derive(Clone, Debug)]
+pub(crate) struct Http1(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    timeouts: Timeouts,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// When the connection began, until hyper waits for the first head.
+    start: Option<Instant>,
+    /// Bytes of the next head have come.
+    begun: bool,
+    /// The last bytes that came.
+    tail: [u8; 3],
+    /// The last request had a body of a known length, so its last bytes can be any.
+    has_length: bool,
+    /// A write waits for the client to read.
+    blocked: bool,
+    /// When the last write that had waited was done.
+    unblocked: Option<Instant>,
+}
+
+impl State {
+    /// Whether what came last ends a request, as far as the bytes tell. hyper may have read a part of the next head with
+    /// the last request; such a part never ends with an empty line.
+    fn ends_request(&self) -> bool {
+        self.has_length || self.tail.ends_with(b"\n\n") || self.tail.ends_with(b"\n\r\n")
+    }
+}
+
+impl Http1 {
+    /// For a connection that began at `start`.
+    pub(crate) fn new(timeouts: Timeouts, start: Instant) -> Self {
+        let state = State {
+            start: Some(start),
+            begun: false,
+            tail: *b"\n\r\n",
+            has_length: false,
+            blocked: false,
+            unblocked: None,
+        };
+        Self(Arc::new(Shared {
+            timeouts,
+            state: Mutex::new(state),
+        }))
+    }
+
+    /// A head is complete. `length` is that of its body, if it is known.
+    pub(crate) fn request(&self, length: Option<u64>) {
+        self.state().has_length = length.is_some_and(|length| length > 0);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// hyper begins to wait for a head.
+    fn wait(&self) -> HeadSleep {
+        let mut state = self.state();
+        let now = Instant::now();
+        let (phase, due) = match state.start.take() {
+            Some(start) => (Phase::Head, after(start, self.0.timeouts.header)),
+            None => (Phase::Idle, after(now, self.0.timeouts.idle)),
+        };
+        state.begun = !state.ends_request();
+        state.unblocked = None;
+        drop(state);
+        HeadSleep {
+            http1: self.clone(),
+            phase,
+            sleep: sleep_until(due),
+        }
+    }
+}
+
+impl Observer for Http1 {
+    fn read(&mut self, bytes: &[u8]) {
+        let mut state = self.state();
+        state.begun = true;
+        let last = bytes.len().min(state.tail.len());
+        state.tail.rotate_left(last);
+        let kept = state.tail.len() - last;
+        state.tail[kept..].copy_from_slice(&bytes[bytes.len() - last..]);
+    }
+
+    fn written(&mut self, blocked: bool) {
+        let mut state = self.state();
+        if std::mem::replace(&mut state.blocked, blocked) && !blocked {
+            state.unblocked = Some(Instant::now());
+        }
+    }
+}
+
+impl rt::Timer for Http1 {
+    fn sleep(&self, _: Duration) -> Pin<Box<dyn rt::Sleep>> {
+        Box::pin(self.wait())
+    }
+
+    fn sleep_until(&self, _: std::time::Instant) -> Pin<Box<dyn rt::Sleep>> {
+        Box::pin(self.wait())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Head,
+}
+
+pin_project! {
+    /// Ready when the client has had its time. hyper polls it after each read, until the head is complete.
+    struct HeadSleep {
+        http1: Http1,
+        phase: Phase,
+        #[pin]
+        sleep: Sleep,
+    }
+}
+
+impl Future for HeadSleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let timeouts = this.http1.0.timeouts;
+        if *this.phase == Phase::Idle && this.http1.state().begun {
+            *this.phase = Phase::Head;
+            let due = after(Instant::now(), timeouts.header);
+            this.sleep.as_mut().reset(due);
+        }
+        loop {
+            ready!(this.sleep.as_mut().poll(cx));
+            if *this.phase == Phase::Head {
+                return Poll::Ready(());
+            }
+            // The idle time begins when the client has taken the last response.
+            let mut state = this.http1.state();
+            let begin = if state.blocked {
+                Some(Instant::now())
+            } else {
+                state.unblocked.take()
+            };
+            drop(state);
+            let Some(begin) = begin else {
+                return Poll::Ready(());
+            };
+            this.sleep.as_mut().reset(after(begin, timeouts.idle));
+        }
+    }
+}
+
+impl rt::Sleep for HeadSleep {}

@@ -1,0 +1,298 @@
+//! HTTP/2: the time for the client's first frames and for each head, and the idle time of a connection without streams.
+//!
+//! hyper tells of a request when its head is complete, so the frames are followed here (RFC 9113, section 4).
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{Observer, Timeouts, after};
+
+/// One connection's, shared by its socket, its requests and its [`Watch`].
+#[derive(Clone, Debug)]
+pub(crate) struct Http2(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    timeouts: Timeouts,
+    state: Mutex<State>,
+    waker: AtomicWaker,
+}
+
+#[derive(Debug)]
+struct State {
+    frames: Frames,
+    /// Since when the client owes the rest of a head.
+    head: Option<Instant>,
+    streams: usize,
+    /// When the last stream ended.
+    idle: Instant,
+}
+
+impl Http2 {
+    /// For a connection that began at `start`.
+    pub(crate) fn new(timeouts: Timeouts, start: Instant) -> Self {
+        let state = State {
+            frames: Frames::default(),
+            head: Some(start),
+            streams: 0,
+            idle: start,
+        };
+        Self(Arc::new(Shared {
+            timeouts,
+            state: Mutex::new(state),
+            waker: AtomicWaker::new(),
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A stream is open for as long as the guard lives.
+    pub(crate) fn stream(&self) -> OpenStream {
+        self.state().streams += 1;
+        OpenStream(self.clone())
+    }
+
+    pub(crate) fn watch(&self) -> Watch {
+        Watch {
+            http2: self.clone(),
+            sleep: None,
+        }
+    }
+}
+
+impl Observer for Http2 {
+    fn read(&mut self, bytes: &[u8]) {
+        let mut state = self.state();
+        if state.frames.read(bytes) {
+            state.head = None;
+        }
+        if state.head.is_none() && state.frames.owes_more() {
+            state.head = Some(Instant::now());
+        }
+    }
+}
+
+/// How far the client's frames have come.
+#[derive(Debug)]
+struct Frames {
+    header: [u8; 9],
+    /// How much of `header` has come.
+    filled: usize,
+    /// How much of the frame's payload is still to come.
+    payload: usize,
+    kind: u8,
+    /// The client's SETTINGS have not come yet.
+    opening: bool,
+    /// A head goes on in a CONTINUATION frame.
+    continues: bool,
+}
+
+const PREFACE: usize = 24;
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const CONTINUATION: u8 = 9;
+const END_HEADERS: u8 = 4;
+/// Not a frame of the protocol.
+const NONE: u8 = 255;
+
+impl Default for Frames {
+    fn default() -> Self {
+        Self {
+            header: [0; 9],
+            filled: 0,
+            payload: PREFACE,
+            kind: NONE,
+            opening: true,
+            continues: false,
+        }
+    }
+}
+
+impl Frames {
+    /// Follows `bytes`. Returns whether a frame that completes a head, or that is no part of one, has ended in them.
+    fn read(&mut self, mut bytes: &[u8]) -> bool {
+        let mut completed = false;
+        while !bytes.is_empty() {
+            if self.payload > 0 {
+                let length = self.payload.min(bytes.len());
+                self.payload -= length;
+                bytes = &bytes[length..];
+            } else {
+                self.header[self.filled] = bytes[0];
+                self.filled += 1;
+                bytes = &bytes[1..];
+                if self.filled < self.header.len() {
+                    continue;
+                }
+                let [high, middle, low, kind, flags, ..] = self.header;
+                self.filled = 0;
+                self.payload = u32::from_be_bytes([0, high, middle, low]) as usize;
+                self.kind = kind;
+                if matches!(kind, HEADERS | CONTINUATION) {
+                    self.continues = flags & END_HEADERS == 0;
+                }
+            }
+            if self.payload == 0 {
+                self.opening &= self.kind != SETTINGS;
+                completed |= !self.opening && !self.continues;
+            }
+        }
+        completed
+    }
+
+    /// Whether the client has to send more at once. A body is not a head: a part of a DATA frame may wait.
+    fn owes_more(&self) -> bool {
+        self.opening || self.continues || self.filled > 0 || (self.payload > 0 && self.kind != DATA)
+    }
+}
+
+/// A stream that counts as open.
+#[derive(Debug)]
+pub(crate) struct OpenStream(Http2);
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.streams -= 1;
+        let last = state.streams == 0;
+        if last {
+            state.idle = Instant::now();
+        }
+        drop(state);
+        if last {
+            self.0.0.waker.wake();
+        }
+    }
+}
+
+pin_project! {
+    /// A response's body, whose stream is open until the body is dropped.
+    pub(crate) struct Tracked<B> {
+        #[pin]
+        body: B,
+        stream: OpenStream,
+    }
+}
+
+impl<B> Tracked<B> {
+    pub(crate) fn new(body: B, stream: OpenStream) -> Self {
+        Self { body, stream }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for Tracked<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Which time-out has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expired {
+    Head,
+    Idle,
+}
+
+/// Ready when a time-out has passed. It has to be polled after the connection, in the same task.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    http2: Http2,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Watch {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Expired> {
+        let Shared {
+            timeouts, waker, ..
+        } = &*self.http2.0;
+        waker.register(cx.waker());
+        loop {
+            let state = self.http2.state();
+            let (due, expired) = match state.head {
+                Some(head) => (after(head, timeouts.header), Expired::Head),
+                None if state.streams == 0 => (after(state.idle, timeouts.idle), Expired::Idle),
+                None => return Poll::Pending,
+            };
+            drop(state);
+            // A timer that is set too early stays: it is set anew when it fires.
+            let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            if due < sleep.deadline() || sleep.is_elapsed() {
+                sleep.as_mut().reset(due);
+            }
+            ready!(sleep.as_mut().poll(cx));
+            if due <= Instant::now() {
+                return Poll::Ready(expired);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let length = (payload.len() as u32).to_be_bytes();
+        let header = [length[1], length[2], length[3], kind, flags, 0, 0, 0, 1];
+        [&header, payload].concat()
+    }
+
+    /// Whether more is owed after each part, with the parts whole and byte by byte.
+    #[track_caller]
+    fn check(parts: &[(&[u8], bool)]) {
+        let (mut whole, mut split) = (Frames::default(), Frames::default());
+        for (part, owes) in parts {
+            whole.read(part);
+            part.iter().for_each(|byte| {
+                split.read(&[*byte]);
+            });
+            assert_eq!(whole.owes_more(), *owes, "{part:?}");
+            assert_eq!(split.owes_more(), *owes, "{part:?}, byte by byte");
+        }
+    }
+
+    #[test]
+    fn a_head_is_owed_until_its_last_frame_has_come() {
+        let preface: &[u8] = &[b'x'; PREFACE];
+        let headers = frame(HEADERS, 0, b"some");
+        check(&[
+            (preface, true),
+            (&frame(SETTINGS, 0, b"")[..8], true),
+            (&frame(SETTINGS, 0, b"")[8..], false),
+            (&headers[..5], true),
+            (&headers[5..], true),
+            (&frame(CONTINUATION, 0, b"more"), true),
+            (&frame(CONTINUATION, END_HEADERS, b"last"), false),
+            (&frame(HEADERS, END_HEADERS, b"all"), false),
+            (&frame(DATA, 0, b"body")[..8], true),
+            (&frame(DATA, 0, b"body")[8..11], false),
+            (&frame(DATA, 0, b"body")[11..], false),
+            (&frame(6, 0, b"12345678")[..12], true),
+            (&frame(6, 0, b"12345678")[12..], false),
+        ]);
+    }
+}

@@ -1,0 +1,722 @@
+//! The time between a subscription and the broker's answer to it: who waits, who is told, what flows meanwhile.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt};
+use tokio::time::Instant;
+
+use super::super::encoded::{Draft, read};
+use super::super::engine::{BoxFuture, Broker, Feed, Published, Replay};
+use super::super::notice::Reason;
+use super::super::options::TopicOptions;
+use super::super::position::Position;
+use super::super::{Cursor, Hub, HubBuilder, Subscription};
+use crate::error::Result;
+use crate::event::EventId;
+
+/// A broker that answers a follow when the test says so. All else it does at once.
+#[derive(Debug, Default)]
+pub(super) struct Script(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    epoch: u64,
+    topics: HashMap<Arc<str>, Topic>,
+    /// Whether it interrupts each follow at once.
+    is_away: bool,
+    starts: usize,
+}
+
+#[derive(Debug, Default)]
+struct Topic {
+    events: Vec<Vec<u8>>,
+    evicted: usize,
+    feed: Option<Feed>,
+    /// In which the feed has begun, or was restarted.
+    fed_epoch: Option<u64>,
+}
+
+impl Topic {
+    fn last(&self) -> Position {
+        Position::new(self.events.len() as u64, 0)
+    }
+}
+
+impl Script {
+    pub(super) fn new() -> (Arc<Self>, Hub) {
+        Self::with(Hub::builder())
+    }
+
+    fn with(builder: HubBuilder) -> (Arc<Self>, Hub) {
+        let script = Arc::<Self>::default();
+        let hub = builder.broker(Arc::clone(&script) as Arc<dyn Broker>);
+        (script, hub)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    fn feed(&self, topic: &str) -> Feed {
+        self.state().topics[topic].feed.clone().unwrap()
+    }
+
+    /// Answers a follow, or says that there is a new epoch.
+    pub(super) fn begin(&self, topic: &str) {
+        let feed = self.feed(topic);
+        let (epoch, last, fed) = {
+            let mut state = self.state();
+            let epoch = state.epoch;
+            let topic = state.topics.get_mut(topic).unwrap();
+            let fed = topic.fed_epoch.replace(epoch);
+            (epoch, topic.last(), fed)
+        };
+        if fed.is_none() {
+            assert!(feed.begin(epoch, last));
+        } else if fed != Some(epoch) {
+            assert!(feed.restart(epoch, last, Reason::Epoch));
+        }
+    }
+
+    fn lose_all(&self) {
+        let mut state = self.state();
+        state.epoch += 1;
+        state
+            .topics
+            .values_mut()
+            .for_each(|topic| topic.events.clear());
+    }
+
+    fn interrupt(&self, topic: &str) {
+        assert!(self.feed(topic).interrupt());
+    }
+
+    /// Some node publishes. The feed gets it, if it has begun.
+    fn store(&self, topic: &str, payload: &[u8]) -> Position {
+        let (position, feed) = {
+            let mut state = self.state();
+            let epoch = state.epoch;
+            let topic = state.topics.entry(topic.into()).or_default();
+            topic.events.push(payload.to_vec());
+            let is_fed = topic.fed_epoch == Some(epoch);
+            (topic.last(), topic.feed.clone().filter(|_| is_fed))
+        };
+        if let Some(feed) = feed {
+            feed.append([(position, Draft::from_payload(payload, None).unwrap())]);
+        }
+        position
+    }
+
+    fn elsewhere(&self, topic: &str, text: &str) {
+        self.store(topic, format!("data: {text}\n\n").as_bytes());
+    }
+}
+
+impl Broker for Script {
+    fn follow(&self, feed: Feed) {
+        let is_away = {
+            let mut state = self.state();
+            let topic = state.topics.entry(Arc::clone(feed.topic())).or_default();
+            (topic.feed, topic.fed_epoch) = (Some(feed.clone()), None);
+            state.is_away
+        };
+        if is_away {
+            feed.interrupt();
+        }
+    }
+
+    fn start(&self) {
+        self.state().starts += 1;
+    }
+
+    fn unfollow(&self, topic: &Arc<str>, following: u64) {
+        let mut state = self.state();
+        let feed = &mut state.topics.get_mut(topic).unwrap().feed;
+        if feed
+            .as_ref()
+            .is_some_and(|feed| feed.following() <= following)
+        {
+            *feed = None;
+        }
+    }
+
+    fn publish(
+        &self,
+        topic: &Arc<str>,
+        _: &Arc<TopicOptions>,
+        drafts: Vec<Draft>,
+    ) -> BoxFuture<Result<Published>> {
+        let store = |draft: Draft| self.store(topic, draft.payload());
+        let positions = drafts.into_iter().map(store).collect();
+        let epoch = self.state().epoch;
+        Box::pin(async move { Ok(Published { epoch, positions }) })
+    }
+
+    fn replay(
+        &self,
+        topic: &Arc<str>,
+        _: &Arc<TopicOptions>,
+        after: Option<Position>,
+        _: usize,
+    ) -> BoxFuture<Replay> {
+        let state = self.state();
+        let topic = &state.topics[topic];
+        let from = after.map_or(topic.evicted, |after| after.major as usize);
+        let replay = if from < topic.evicted {
+            Replay::Evicted
+        } else if from > topic.events.len() {
+            Replay::Unknown
+        } else {
+            let record = |at: usize| {
+                let draft = Draft::from_payload(&topic.events[at], None).unwrap();
+                (Position::new(at as u64 + 1, 0), draft)
+            };
+            Replay::Events((from..topic.events.len()).map(record).collect())
+        };
+        Box::pin(async move { replay })
+    }
+}
+
+/// The data of all events that are there.
+fn drain(subscription: &mut Subscription) -> Vec<String> {
+    let mut all = Vec::new();
+    while let Poll::Ready(Some(wire)) =
+        subscription.poll_wire(&mut Context::from_waker(Waker::noop()), 1 << 16)
+    {
+        let text = std::str::from_utf8(&wire).unwrap();
+        all.extend(text.split_inclusive("\n\n").map(|event| {
+            let event = read(event.as_bytes()).unwrap();
+            event.get_data().unwrap().to_owned()
+        }));
+    }
+    all
+}
+
+const MISSED: &str = r#"{"reason":"missed"}"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_waits_for_an_earlier_follow_of_its_topic() {
+    let (script, hub) = Script::new();
+    let topic = hub.topic("x").unwrap();
+    let mut first = topic.subscribe(None::<&str>);
+    let mut second = topic.subscribe(None::<&str>);
+    let mut one = std::pin::pin!(topic.publish("1"));
+    let mut all = std::pin::pin!(topic.publish_all(["2", "3"]));
+    assert!(one.as_mut().now_or_never().is_none());
+    assert!(all.as_mut().now_or_never().is_none());
+    assert_eq!(script.state().topics["x"].events.len(), 0);
+    script.begin("x");
+    one.await.unwrap();
+    all.await.unwrap();
+    assert_eq!(drain(&mut first), ["1", "2", "3"], "and no reset");
+    assert_eq!(drain(&mut second), ["1", "2", "3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_waits_for_nothing_else() {
+    let (script, hub) = Script::new();
+    let topic = hub.topic("x").unwrap();
+    let _other = hub.topic("y").unwrap().subscribe(None::<&str>);
+    let publish = || topic.publish("1").now_or_never().expect("it does not wait");
+    publish().unwrap();
+    let subscription = topic.subscribe(None::<&str>);
+    let mut waiting = std::pin::pin!(topic.publish("2"));
+    assert!(waiting.as_mut().now_or_never().is_none());
+    // The next subscription is a later one.
+    drop(subscription);
+    let _later = topic.subscribe(None::<&str>);
+    assert!(waiting.as_mut().now_or_never().is_some());
+    script.begin("x");
+    let _third = topic.subscribe(None::<&str>);
+    publish().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_follow_holds_no_publish_and_is_one_reset_when_it_begins() {
+    for at_once in [false, true] {
+        let (script, hub) = Script::new();
+        script.state().is_away = at_once;
+        let topic = hub.topic("x").unwrap();
+        let mut before = topic.subscribe(None::<&str>);
+        if !at_once {
+            let mut waiting = std::pin::pin!(topic.publish("1"));
+            assert!(waiting.as_mut().now_or_never().is_none());
+            script.interrupt("x");
+            waiting.now_or_never().expect("it goes on").unwrap();
+        }
+        let publish = |text| topic.publish(text).now_or_never().unwrap().unwrap();
+        publish("2");
+        let mut after = topic.subscribe(None::<&str>);
+        let mut from_start = topic.subscribe(Cursor::start());
+        publish("3");
+        script.begin("x");
+        let mut late = topic.subscribe(None::<&str>);
+        publish("4");
+        assert_eq!(drain(&mut before), [MISSED, "4"]);
+        assert_eq!(drain(&mut after), [MISSED, "4"]);
+        assert_eq!(drain(&mut late), ["4"], "it came when the feed had begun");
+        let all: Vec<_> = (if at_once { 2..5 } else { 1..5 })
+            .map(|number| number.to_string())
+            .collect();
+        assert_eq!(drain(&mut from_start), all, "the history has them");
+        assert!(script.feed("x").interrupt(), "too late to have an effect");
+        drop((before, after, late, from_start));
+
+        // The next life of the topic on this node has nothing to do with it.
+        script.state().is_away = false;
+        let mut again = topic.subscribe(None::<&str>);
+        assert!(topic.publish("5").now_or_never().is_none());
+        script.begin("x");
+        publish("6");
+        assert_eq!(drain(&mut again), ["6"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_is_given_once_and_its_id_can_be_gone_on_from() {
+    let (script, hub) = Script::new();
+    script.state().is_away = true;
+    let topic = hub.topic("x").unwrap();
+    let mut subscription = topic.subscribe(None::<&str>);
+    script.elsewhere("x", "1");
+    script.begin("x");
+    let reset = subscription.next().await.unwrap();
+    assert_eq!(reset.get_data(), Some(MISSED));
+    script.elsewhere("x", "2");
+    let mut again = topic.subscribe(reset.get_id());
+    assert_eq!(drain(&mut again), ["2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_is_judged_by_what_it_says_however_late_the_broker_answers() {
+    let (script, hub) = Script::new();
+    let topic = hub.topic("x").unwrap();
+    let ids = topic.publish_all(["1", "2", "3"]).await.unwrap();
+    script.state().is_away = true;
+    let mut subscription = topic.subscribe(&ids[0]);
+    topic.publish("4").now_or_never().unwrap().unwrap();
+    script.begin("x");
+    topic.publish("5").await.unwrap();
+    assert_eq!(drain(&mut subscription), ["2", "3", "4", "5"]);
+    drop(subscription);
+
+    let mut subscription = topic.subscribe("nonsense");
+    topic.publish("6").now_or_never().unwrap().unwrap();
+    script.begin("x");
+    assert_eq!(drain(&mut subscription), [r#"{"reason":"unreadable"}"#]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follow_without_an_answer_holds_a_publish_for_two_seconds_once() {
+    let (script, hub) = Script::new();
+    let topic = hub.topic("x").unwrap();
+    let mut subscription = topic.subscribe(None::<&str>);
+    let started = Instant::now();
+    topic.publish("1").await.unwrap();
+    let waited = started.elapsed();
+    // The timer of the runtime counts in milliseconds.
+    let bound = Duration::from_secs(2);
+    assert!(
+        (bound..bound + Duration::from_millis(2)).contains(&waited),
+        "{waited:?}"
+    );
+    topic.publish("2").now_or_never().expect("once").unwrap();
+    script.begin("x");
+    topic.publish("3").await.unwrap();
+    assert_eq!(drain(&mut subscription), [MISSED, "3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_waits_for_the_broker_and_can_be_called_again() {
+    let (script, hub) = Script::new();
+    let mut both = hub.subscribe(["a", "b"], None::<&str>).unwrap();
+    assert!(both.ready().now_or_never().is_none());
+    script.begin("a");
+    assert!(both.ready().now_or_never().is_none(), "`b` is missing");
+    script.interrupt("b");
+    assert!(
+        both.ready().now_or_never().is_none(),
+        "an event of `b` could be missed"
+    );
+    let begin = async {
+        tokio::task::yield_now().await;
+        script.begin("b");
+    };
+    tokio::join!(both.ready(), begin);
+    both.ready().now_or_never().expect("it stays ready");
+    script.elsewhere("b", "1");
+    assert_eq!(
+        drain(&mut both),
+        [B_MISSED, "1"],
+        "nothing was taken from it"
+    );
+
+    let (script, hub) = Script::new();
+    let mut one = hub.topic("x").unwrap().subscribe(None::<&str>);
+    assert!(one.ready().now_or_never().is_none());
+    script.begin("x");
+    one.ready().now_or_never().unwrap();
+
+    let mut memory = Hub::memory().topic("x").unwrap().subscribe("nonsense");
+    memory.ready().now_or_never().expect("at once in memory");
+    let reset = memory.next().await.unwrap();
+    assert_eq!(reset.get_data(), Some(r#"{"reason":"unreadable"}"#));
+}
+
+/// `follow` may have been called outside of the runtime.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_feed_starts_the_broker() {
+    let (script, hub) = Script::new();
+    let topic = hub.topic("x").unwrap();
+    let mut subscription = topic.subscribe(None::<&str>);
+    let starts = || std::mem::take(&mut script.state().starts);
+    starts();
+    assert!(subscription.next().now_or_never().is_none());
+    assert_eq!(starts(), 1, "a stream that is polled");
+    assert!(topic.publish("1").now_or_never().is_none());
+    assert_eq!(starts(), 1, "a publish");
+    script.begin("x");
+    assert!(subscription.next().now_or_never().is_none());
+    topic.publish("2").await.unwrap();
+    assert_eq!(starts(), 0, "nobody waits any more");
+}
+
+/// An application may send it in an event of its own.
+#[tokio::test(start_paused = true)]
+async fn the_last_id_never_passes_a_reset_that_was_not_sent() {
+    let (script, hub) = Script::new();
+    let topic = hub.topic("x").unwrap();
+    let mut subscription = topic.subscribe(None::<&str>);
+    script.begin("x");
+    subscription.ready().await;
+    let before = subscription.last_id().unwrap();
+    script.lose_all();
+    script.begin("x");
+    assert_eq!(subscription.last_id(), Some(before));
+    assert!(subscription.next().await.is_some());
+    assert!(subscription.last_id().is_some());
+    for cursor in ["nonsense", "12345678-1"] {
+        let mut subscription = topic.subscribe(cursor);
+        assert_eq!(subscription.last_id(), None);
+        let mut several = both(&Hub::memory(), cursor);
+        assert_eq!(several.last_id(), None);
+        let reset = subscription.next().await.unwrap();
+        assert_eq!(subscription.last_id().as_ref(), reset.get_id());
+        let reset = several.next().await.unwrap();
+        assert_eq!(several.last_id().as_ref(), reset.get_id());
+    }
+}
+
+const B_MISSED: &str = r#"{"reason":"missed","topics":["b"]}"#;
+
+fn both(hub: &Hub, cursor: impl Into<Cursor>) -> Subscription {
+    hub.subscribe(["a", "b"], cursor).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_has_not_begun_holds_no_other() {
+    for (early, late) in [("a", "b"), ("b", "a")] {
+        let (script, hub) = Script::new();
+        let mut subscription = both(&hub, None::<&str>);
+        assert_eq!(subscription.last_id(), None);
+        script.begin(early);
+        script.elsewhere(early, "1");
+        script.elsewhere(late, "not seen");
+        assert_eq!(drain(&mut subscription), ["1"]);
+        script.begin(late);
+        script.elsewhere(late, "2");
+        assert_eq!(drain(&mut subscription), ["2"], "and no reset");
+
+        let id = subscription.last_id();
+        drop(subscription);
+        script.elsewhere(late, "4");
+        let mut subscription = both(&hub, id);
+        script.begin(early);
+        script.elsewhere(early, "5");
+        assert_eq!(drain(&mut subscription), ["5"]);
+        // Away once more, with an id that the late topic has not touched.
+        let id = subscription.last_id();
+        drop(subscription);
+        let mut subscription = both(&hub, id);
+        script.begin(early);
+        script.begin(late);
+        script.elsewhere(late, "6");
+        assert_eq!(drain(&mut subscription), ["4", "6"], "what it had missed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_was_interrupted_is_a_reset_for_itself() {
+    let (script, hub) = Script::new();
+    let mut subscription = both(&hub, None::<&str>);
+    script.begin("a");
+    script.interrupt("b");
+    let publish = async |topic: &str, text: &str| hub.topic(topic).unwrap().publish(text).await;
+    publish("b", "lost").await.unwrap();
+    publish("a", "1").await.unwrap();
+    assert_eq!(drain(&mut subscription), ["1"]);
+    script.begin("b");
+    publish("b", "2").await.unwrap();
+    assert_eq!(drain(&mut subscription), [B_MISSED, "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_epoch_of_one_topic_costs_those_that_have_begun_no_second_reset() {
+    let (script, hub) = Script::new();
+    let mut subscription = both(&hub, None::<&str>);
+    script.begin("a");
+    assert_eq!(drain(&mut subscription), [""; 0]);
+    script.lose_all();
+    script.begin("a");
+    let reset = r#"{"reason":"epoch","topics":["a"]}"#;
+    assert_eq!(drain(&mut subscription), [reset]);
+    let id = subscription.last_id();
+    drop(subscription);
+    script.elsewhere("a", "1");
+    let mut subscription = both(&hub, id);
+    script.begin("a");
+    assert_eq!(drain(&mut subscription), ["1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_left_before_a_topic_began_is_told() {
+    for cursor in [Cursor::live(), Cursor::start()] {
+        let (script, hub) = Script::new();
+        let mut subscription = both(&hub, cursor.clone());
+        script.begin("a");
+        script.elsewhere("a", "1");
+        assert_eq!(drain(&mut subscription), ["1"]);
+        let id = subscription.last_id().unwrap();
+        drop(subscription);
+        script.elsewhere("a", "2");
+        script.elsewhere("b", "3");
+        let after = |id: &EventId| Cursor {
+            after: Some(id.as_str().to_owned()),
+            otherwise: cursor.otherwise,
+        };
+        let mut again = both(&hub, after(&id));
+        script.begin("a");
+        assert_eq!(drain(&mut again), ["2"]);
+        let id = again.last_id().unwrap();
+        drop(again);
+        let mut again = both(&hub, after(&id));
+        script.begin("b");
+        script.begin("a");
+        let history: &[&str] = if cursor == Cursor::start() {
+            &["3"]
+        } else {
+            &[]
+        };
+        let mut got = drain(&mut again).into_iter();
+        assert_eq!(got.next().unwrap(), B_MISSED, "{cursor:?}");
+        assert_eq!(got.collect::<Vec<_>>(), history, "{cursor:?}");
+    }
+}
+
+/// Random schedules of what a node, a broker and a client do: no event that this hub has published is missed without a reset
+/// of its topic, none comes twice, and all come in order.
+#[tokio::test(start_paused = true)]
+async fn whatever_begins_when_an_event_comes_or_a_reset_says_so() {
+    for seed in 0..10_000_u64 {
+        let mut story = Story::new(seed);
+        for _ in 0..24 {
+            story.step().await;
+        }
+        story.end().await;
+    }
+}
+
+const TOPICS: [&str; 2] = ["a", "b"];
+
+struct Story {
+    seed: u64,
+    random: u64,
+    script: Arc<Script>,
+    hub: Hub,
+    from_start: bool,
+    /// All numbers that were published, of each topic.
+    published: [Vec<u64>; 2],
+    next: u64,
+    /// Another subscriber, which keeps the topics followed.
+    keeper: Option<Subscription>,
+    subscription: Option<Subscription>,
+    id: Option<EventId>,
+    /// What the client has of each topic since the last reset, and what was published before that.
+    got: [Vec<u64>; 2],
+    before: [usize; 2],
+    log: Vec<String>,
+}
+
+impl Story {
+    fn new(seed: u64) -> Self {
+        let (script, hub) = Script::new();
+        let mut story = Self {
+            seed,
+            random: seed,
+            script,
+            hub,
+            from_start: false,
+            published: Default::default(),
+            next: 0,
+            keeper: None,
+            subscription: None,
+            id: None,
+            got: Default::default(),
+            before: [0; 2],
+            log: Vec::new(),
+        };
+        story.from_start = story.below(2) == 0;
+        story.keeper = (story.below(2) == 0).then(|| both(&story.hub, None::<&str>));
+        story
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = self.random;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (x ^ (x >> 31)) % limit
+    }
+
+    async fn step(&mut self) {
+        let at = self.below(2) as usize;
+        let topic = TOPICS[at];
+        let step = self.below(12);
+        match step {
+            0..=3 => {
+                // A publish that would wait is given up.
+                self.next += 1;
+                let data = self.next.to_string();
+                let handle = self.hub.topic(topic).unwrap();
+                if let Some(published) = handle.publish(data).now_or_never() {
+                    published.unwrap();
+                    self.published[at].push(self.next);
+                    self.log.push(format!("publish {topic} {}", self.next));
+                }
+            }
+            4..=5 if self.subscription.is_some() || self.keeper.is_some() => {
+                self.log.push(format!("begin {topic}"));
+                self.script.begin(topic);
+            }
+            6 if self.subscription.is_some() => {
+                self.log.push(format!("interrupt {topic}"));
+                self.script.interrupt(topic);
+            }
+            7..=9 => self.read(),
+            10 if self.subscription.take().is_some() => self.log.push("leave".to_owned()),
+            10 => self.subscribe(),
+            11 if self.below(3) == 0 => {
+                self.log.push("lose all".to_owned());
+                self.script.lose_all();
+                if self.from_start {
+                    // The history with which a topic begins is the one at the time of the broker's answer.
+                    for (at, topic) in TOPICS.iter().enumerate() {
+                        let state = self.script.state();
+                        if state
+                            .topics
+                            .get(*topic)
+                            .is_some_and(|topic| topic.fed_epoch.is_none())
+                        {
+                            self.before[at] = self.published[at].len();
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn subscribe(&mut self) {
+        if self.id.is_none() {
+            // A client that has no id has nothing, and wants what comes from here on, or all.
+            self.got = Default::default();
+            self.before = self.published.each_ref().map(Vec::len);
+            if self.from_start {
+                let state = self.script.state();
+                for (at, topic) in TOPICS.iter().enumerate() {
+                    self.before[at] -= state
+                        .topics
+                        .get(*topic)
+                        .map_or(0, |topic| topic.events.len());
+                }
+            }
+        }
+        let cursor = Cursor::from(self.id.as_ref().map(|id| id.as_str()));
+        let cursor = if self.from_start {
+            cursor.or_start()
+        } else {
+            cursor
+        };
+        self.log.push(format!("subscribe {cursor:?}"));
+        self.subscription = Some(both(&self.hub, cursor));
+    }
+
+    fn read(&mut self) {
+        // One piece, which may be one event or several.
+        let limit = [1, 40, 1_000][self.below(3) as usize];
+        let Some(subscription) = &mut self.subscription else {
+            return;
+        };
+        if limit == 40 {
+            // The application sends an event of its own first.
+            let _ = subscription.ready().now_or_never();
+            self.id = subscription.last_id().or(self.id.take());
+            return;
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(Some(wire)) = subscription.poll_wire(&mut context, limit) else {
+            return;
+        };
+        let text = std::str::from_utf8(&wire).unwrap();
+        for event in text.split_inclusive("\n\n") {
+            let event = read(event.as_bytes()).unwrap();
+            self.log
+                .push(format!("  {:?} {:?}", event.get_id(), event.get_data()));
+            self.id = event.get_id().cloned();
+            let data = event.get_data().unwrap();
+            if let Ok(number) = data.parse() {
+                let at = usize::from(!self.published[0].contains(&number));
+                self.got[at].push(number);
+            } else {
+                for (at, topic) in TOPICS.iter().enumerate() {
+                    if data.contains(&format!("\"{topic}\"")) {
+                        self.got[at].clear();
+                        // What the client loads now has all that there is.
+                        self.before[at] = self.published[at].len();
+                    }
+                }
+            }
+        }
+        if let Some(id) = subscription.last_id() {
+            self.id = Some(id);
+        }
+    }
+
+    async fn end(&mut self) {
+        if self.subscription.is_none() {
+            self.subscribe();
+        }
+        for topic in TOPICS {
+            self.script.begin(topic);
+        }
+        for _ in 0..200 {
+            self.read();
+        }
+        for at in [0, 1] {
+            let wanted = &self.published[at][self.before[at]..];
+            let got = &self.got[at];
+            let is_in_order = got.is_sorted_by(|a, b| a < b);
+            let is_whole = got.ends_with(wanted);
+            assert!(
+                is_in_order && is_whole,
+                "seed {}, {}: {got:?} but not all of {wanted:?}\n{}",
+                self.seed,
+                TOPICS[at],
+                self.log.join("\n")
+            );
+        }
+    }
+}

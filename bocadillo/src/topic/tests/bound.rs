@@ -1,0 +1,292 @@
+//! What counts against the bound of a slow client: what is held for it beyond the history, and nothing else.
+
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::time::Instant;
+
+use super::super::encoded::Draft;
+use super::super::position::{Position, Tag};
+use super::super::ring::Ring;
+use super::super::{Cursor, History, Hub, SlowPolicy, Subscription, Topic};
+use super::begin::Script;
+
+const EVENT: usize = 8 * 1024;
+
+fn policies() -> [SlowPolicy; 4] {
+    [
+        SlowPolicy::disconnect(),
+        SlowPolicy::drop_oldest(),
+        SlowPolicy::conflate_by_name(),
+        SlowPolicy::block(Duration::from_secs(60)),
+    ]
+}
+
+/// Nobody has to be waited for.
+async fn publish(topic: &Topic, numbers: std::ops::Range<usize>) {
+    let started = Instant::now();
+    for number in numbers {
+        let event = format!("{number:0EVENT$}");
+        topic.publish(event).await.unwrap();
+    }
+    assert_eq!(started, Instant::now(), "a publisher has waited");
+}
+
+/// What an event takes, as it goes over the wire.
+async fn size_of_one() -> usize {
+    let hub = Hub::memory();
+    publish(&hub.topic("x").unwrap(), 0..1).await;
+    // Numbers of up to three digits.
+    hub.stats().bytes + 2
+}
+
+/// The numbers of all events that are there; `None` for a notice, and for the end.
+fn drain(subscription: &mut Subscription) -> Vec<Option<usize>> {
+    let mut all = Vec::new();
+    loop {
+        match subscription.poll_event(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => return all,
+            Poll::Ready(Some(event)) => all.push(event.get_data().unwrap().parse().ok()),
+            Poll::Ready(None) => {
+                all.push(None);
+                return all;
+            }
+        }
+    }
+}
+
+fn all(numbers: std::ops::Range<usize>) -> Vec<Option<usize>> {
+    numbers.map(Some).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_begins_in_a_full_history_gets_all_of_it_and_what_comes() {
+    for policy in policies() {
+        let hub = Hub::builder().slow_clients(policy.clone()).memory();
+        let topic = hub.topic("x").unwrap();
+        publish(&topic, 0..200).await;
+        let first = 200 - hub.stats().events;
+        assert!(first > 0, "the history is full");
+        let deep = drain_ids(&mut topic.subscribe(Cursor::start()));
+        let mut from_start = topic.subscribe(Cursor::start());
+        let mut resuming = topic.subscribe(deep[1].as_str());
+        let mut several = hub.subscribe(["x", "y"], Cursor::start()).unwrap();
+        // Each is read only now: half of the bound has passed meanwhile.
+        publish(&topic, 200..264).await;
+        assert_eq!(drain(&mut from_start), all(first..264), "{policy:?}");
+        assert_eq!(drain(&mut resuming), all(first + 2..264), "{policy:?}");
+        assert_eq!(drain(&mut several), all(first..264), "{policy:?}");
+    }
+}
+
+fn drain_ids(subscription: &mut Subscription) -> Vec<String> {
+    let mut context = Context::from_waker(Waker::noop());
+    std::iter::from_fn(|| match subscription.poll_event(&mut context) {
+        Poll::Ready(event) => Some(event?.get_id()?.as_str().to_owned()),
+        Poll::Pending => None,
+    })
+    .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_larger_than_the_bound_is_read_whole() {
+    for policy in policies() {
+        let hub = Hub::builder()
+            .history(History::new().bytes(8 << 20))
+            .slow_clients(policy.clone())
+            .memory();
+        let topic = hub.topic("x").unwrap();
+        publish(&topic, 0..500).await;
+        let mut from_start = topic.subscribe(Cursor::start());
+        publish(&topic, 500..900).await;
+        assert_eq!(drain(&mut from_start), all(0..900), "{policy:?}");
+    }
+}
+
+/// Wherever it begins, and whichever limit the history has: an event more than the bound is too much, one less is not.
+#[tokio::test(start_paused = true)]
+async fn the_bound_is_exact() {
+    let size = size_of_one().await;
+    for policy in policies() {
+        let block = policy.blocks().is_some();
+        for history in [
+            History::none(),
+            History::new().events(20),
+            // Room for the longest id, which a publisher that waits reckons with.
+            History::new().bytes(20 * size + 64).events(10_000),
+        ] {
+            for extra in [0, 1] {
+                // The same here.
+                let bound = 50 * size + if block { 64 } else { 0 };
+                let hub = Hub::builder()
+                    .history(history)
+                    .slow_clients(policy.clone().within(bound))
+                    .memory();
+                let topic = hub.topic("x").unwrap();
+                publish(&topic, 100..200).await;
+                let kept = hub.stats().events;
+                let mut subscription = topic.subscribe(Cursor::start());
+                // The event that it gets next does not count.
+                publish(&topic, 200..200 + 51).await;
+                if extra == 1 && block {
+                    tokio::task::yield_now().await;
+                    let waits = topic.publish("too much").now_or_never();
+                    assert!(waits.is_none(), "the publisher waits for it");
+                    continue;
+                }
+                publish(&topic, 251..251 + extra).await;
+                let got = drain(&mut subscription);
+                let expected = all(200 - kept..251 + extra);
+                if extra == 0 {
+                    assert_eq!(got, expected, "{policy:?}, {history:?}");
+                } else {
+                    assert_eq!(got[0], None, "{policy:?}, {history:?}");
+                    let rest = if policy.goes_on() {
+                        &expected[1..]
+                    } else {
+                        &[]
+                    };
+                    assert_eq!(got[1..], *rest, "{policy:?}, {history:?}");
+                }
+            }
+        }
+    }
+}
+
+/// What is too old is history no longer, and is held for the client alone.
+#[tokio::test(start_paused = true)]
+async fn what_gets_too_old_counts_from_then_on() {
+    let size = size_of_one().await;
+    for (bound, is_lost) in [(99 * size, false), (98 * size, true)] {
+        let hub = Hub::builder()
+            .history(History::new().age(Duration::from_secs(60)))
+            .slow_clients(SlowPolicy::disconnect().within(bound))
+            .memory();
+        let topic = hub.topic("x").unwrap();
+        publish(&topic, 100..200).await;
+        let mut subscription = topic.subscribe(Cursor::start());
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        let expected = if is_lost { vec![None] } else { all(100..200) };
+        assert_eq!(drain(&mut subscription), expected);
+        // Its memory goes when nobody wants it any more.
+        assert_eq!(hub.stats().events, 0);
+    }
+}
+
+/// A client that is slower than its topic, but not too far behind.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_falls_behind_is_cut_when_the_bound_is_reached() {
+    let size = size_of_one().await;
+    let history = 30;
+    let hub = Hub::builder()
+        .history(History::new().events(history))
+        .slow_clients(SlowPolicy::disconnect().within(20 * size))
+        .memory();
+    let topic = hub.topic("x").unwrap();
+    publish(&topic, 100..100 + history).await;
+    let mut subscription = topic.subscribe(Cursor::start());
+    for round in 0.. {
+        let published = 100 + history + 2 * round;
+        publish(&topic, published..published + 2).await;
+        let held = hub.stats().events - history;
+        assert!(held <= 21, "{held}");
+        let Poll::Ready(event) = subscription.poll_event(&mut Context::from_waker(Waker::noop()))
+        else {
+            panic!("it is behind")
+        };
+        if event.is_none() {
+            assert_eq!(round, 20, "it has lost an event in each round");
+            break;
+        }
+        assert_eq!(
+            event.unwrap().get_data().unwrap().parse::<usize>().unwrap(),
+            100 + round,
+            "in order"
+        );
+    }
+    assert_eq!(hub.stats().events, history);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_may_take_its_time_between_subscribing_and_answering() {
+    for policy in policies() {
+        let hub = Hub::builder().slow_clients(policy).memory();
+        let mut subscription = hub.topic("x").unwrap().subscribe(None::<&str>);
+        // The history, and as much again.
+        publish(&hub.topic("x").unwrap(), 0..250).await;
+        assert_eq!(drain(&mut subscription), all(0..250));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bound_is_the_same_over_a_broker() {
+    let (script, hub) = Script::new();
+    let topic = hub.topic("x").unwrap();
+    let mut live = topic.subscribe(None::<&str>);
+    let mut lost = topic.subscribe(None::<&str>);
+    script.begin("x");
+    publish(&topic, 0..250).await;
+    assert_eq!(drain(&mut live), all(0..250));
+    // Its replay begins before what the ring has.
+    let mut from_start = topic.subscribe(Cursor::start());
+    publish(&topic, 250..260).await;
+    assert_eq!(drain(&mut from_start), all(0..260));
+    publish(&topic, 260..300).await;
+    assert_eq!(drain(&mut live), all(250..300));
+    assert_eq!(drain(&mut lost), [None], "more than the bound");
+}
+
+/// What a publisher is told before it adds an event is what happens when it adds it.
+#[test]
+fn a_publisher_knows_whether_its_event_would_be_one_too_many() {
+    let mut random = 0_u64;
+    let mut below = |limit: u64| {
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        (random >> 33) % limit
+    };
+    let (mut blocked, mut free) = (0, 0);
+    for _ in 0..2_000 {
+        let history = History::new()
+            .events([0, 2, 5, 1_000][below(4) as usize])
+            .bytes([0, 150, 400, 10_000][below(4) as usize])
+            .age(Duration::from_secs(50));
+        let bound = [0, 100, 300][below(3) as usize];
+        let mut ring = Ring::new(Position::default(), &SlowPolicy::block(Duration::ZERO));
+        let mut now = Instant::now();
+        let mut readers: Vec<u64> = Vec::new();
+        for sequence in 1..40 {
+            let draft = format!("data: {}\n\n", "x".repeat(below(80) as usize));
+            let event = Draft::from_payload(draft.as_bytes(), None)
+                .unwrap()
+                .seal(Tag::new(1, "x"), Position::new(sequence, 0));
+            if below(3) == 0 {
+                readers.push(ring.head());
+                ring.enter(ring.head());
+            }
+            if !readers.is_empty() && below(3) == 0 {
+                // One goes on to the next event.
+                let at = below(readers.len() as u64) as usize;
+                if readers[at] < ring.head() {
+                    ring.leave(readers[at]);
+                    readers[at] += 1;
+                    ring.enter(readers[at]);
+                    ring.trim(&history, bound, now);
+                }
+            }
+            now += Duration::from_secs(below(4));
+            ring.trim(&history, bound, now);
+            readers.retain(|next| *next >= ring.lost());
+            let mut behind = readers.clone();
+            behind.retain(|next| *next < ring.head());
+            let told = ring.would_lose(1, event.wire.len(), &history, bound, now);
+            ring.push(event, now);
+            ring.trim(&history, bound, now);
+            let happens = behind.iter().any(|next| *next < ring.lost());
+            assert_eq!(told, happens, "{history:?}, bound {bound}, {sequence}");
+            *(if told { &mut blocked } else { &mut free }) += 1;
+            readers.retain(|next| *next >= ring.lost());
+        }
+    }
+    assert!(blocked > 1_000 && free > 1_000, "{blocked}, {free}");
+}

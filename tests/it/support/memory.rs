@@ -1,0 +1,47 @@
+//! A server over pipes in memory, for tests in paused time: nothing there waits for the kernel.
+
+use std::io;
+use std::net::SocketAddr;
+
+use bocadillo::{App, Listener};
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
+
+struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
+
+impl Listener for Pipes {
+    type Connection = DuplexStream;
+
+    async fn accept(&mut self) -> io::Result<(DuplexStream, Option<SocketAddr>)> {
+        match self.0.recv().await {
+            Some(pipe) => Ok((pipe, None)),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn address(&self) -> io::Result<String> {
+        Ok("memory".to_owned())
+    }
+}
+
+/// Connects to an app that is served in this runtime.
+#[derive(Debug)]
+pub(crate) struct Memory(mpsc::UnboundedSender<DuplexStream>);
+
+impl Memory {
+    pub(crate) fn serve<S: Clone + Send + Sync + 'static>(app: App<S>) -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let served = app.serve_until(Pipes(receiver), std::future::pending());
+            served.await.expect("the routes do not conflict");
+        });
+        Self(sender)
+    }
+
+    /// A connection whose two directions hold `room` bytes each.
+    pub(crate) fn connect(&self, room: usize) -> DuplexStream {
+        let (client, server) = tokio::io::duplex(room);
+        self.0.send(server).expect("the server runs");
+        client
+    }
+}
