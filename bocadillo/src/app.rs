@@ -433,6 +433,25 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
+    /// How long a client of a stream may acknowledge nothing before its connection is cut. The default is 30 seconds.
+    ///
+    /// It finds clients whose network or power is gone. A client that is paused acknowledges, and is the matter of
+    /// [`write_timeout`](Self::write_timeout). It works for HTTP/1 over TCP on Linux. In HTTP/2 a client that does not
+    /// answer a ping is cut after 30 seconds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::App;
+    ///
+    /// let app = App::new().ack_timeout(Duration::from_secs(10));
+    /// ```
+    pub fn ack_timeout(mut self, timeout: Duration) -> Self {
+        self.options.ack_timeout = Some(timeout);
+        self
+    }
+
     /// How long a client may take to read the end of a stream that the server has decided to end: by its
     /// [lifetime](Self::max_lifetime), by a shutdown, or by the policy of a topic. The default is 500 milliseconds.
     ///

@@ -22,6 +22,9 @@ use crate::wire;
 /// About how much goes into one frame: what hyper gathers before it writes.
 const FRAME: usize = 16 * 1024;
 
+/// So many bytes pass the window of any client that is not out of the ordinary: it begins with 64 KiB.
+const WINDOW: usize = 16 * 1024;
+
 /// The last line of an event stream that the server has ended, in HTTP/2: an empty comment.
 const LAST: &[u8] = b":\n";
 
@@ -191,8 +194,9 @@ pin_project_lite::pin_project! {
         owner: Option<Owner>,
         // Whether hyper had the time to write all that came before a broken end.
         flushed: bool,
-        // Frames handed out, and whether another one has been asked for since.
+        // Frames and bytes handed out, and whether another frame has been asked for since.
         frames: u64,
+        bytes: usize,
         is_waiting: bool,
         // Whether it goes out in a stream of HTTP/2, with a window of its own.
         is_http2: bool,
@@ -242,6 +246,7 @@ impl<T: Framing> StreamBody<T> {
             owner: Some(Owner::current()),
             flushed: false,
             frames: 0,
+            bytes: 0,
             is_waiting: false,
             is_http2: false,
             has_passed: false,
@@ -479,6 +484,7 @@ impl<T: Framing> Core<T> {
         if is_split && piece.len() > 2 * FRAME {
             *this.rest = piece.split_off(FRAME);
         }
+        *this.bytes = this.bytes.saturating_add(piece.len());
         Frame::data(piece)
     }
 
@@ -492,7 +498,12 @@ impl<T: Framing> Core<T> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if T::EVENTS && *this.is_told && *this.is_http2 && !mem::replace(this.has_passed, true) {
+        if T::EVENTS
+            && *this.is_told
+            && *this.is_http2
+            && *this.bytes > WINDOW
+            && !mem::replace(this.has_passed, true)
+        {
             // h2 takes the end of a stream at once, and keeps it behind bytes for which the client's window has no room.
             // It takes this comment only once there is room.
             return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(LAST)))));

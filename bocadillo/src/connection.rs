@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as Poller, Poll};
+use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
@@ -14,6 +15,7 @@ use tokio::time::{Instant, Sleep};
 use crate::context::Context;
 use crate::link::{HungUp, Link};
 use crate::outgoing::{Look, Outgoing, State};
+use crate::unanswered;
 
 /// A timer that is made when there is something to wait for.
 #[derive(Default)]
@@ -53,6 +55,8 @@ pub(crate) enum Cut {
     Stalled,
     /// The client has left.
     Left,
+    /// The client acknowledges nothing any more.
+    Silent,
 }
 
 /// Looks at an HTTP/1 connection after hyper has been polled.
@@ -64,6 +68,36 @@ pub(crate) struct Http1<C> {
     told: Option<Instant>,
     deadline: Deadline,
     hung_up: Option<HungUp>,
+    asking: Option<Box<Asking>>,
+}
+
+/// Asks the kernel from time to time whether the client acknowledges.
+struct Asking {
+    inode: Option<u64>,
+    /// Since when it does not.
+    silent: Option<Instant>,
+    next: Instant,
+    deadline: Deadline,
+}
+
+impl Asking {
+    fn poll(&mut self, timeout: Duration, cx: &mut Poller<'_>) -> Poll<Cut> {
+        let Some(inode) = self.inode else {
+            return Poll::Pending;
+        };
+        let pause = timeout / 8;
+        while self.deadline.has_come(Some(self.next), cx) {
+            let now = Instant::now();
+            self.next = now + pause.max(Duration::from_millis(10));
+            // One answer may be lost on its way.
+            if unanswered::count(inode, pause / 2) < 2 {
+                self.silent = None;
+            } else if *self.silent.get_or_insert(now) + timeout <= now {
+                return Poll::Ready(Cut::Silent);
+            }
+        }
+        Poll::Pending
+    }
 }
 
 impl<C> Http1<C> {
@@ -75,6 +109,7 @@ impl<C> Http1<C> {
             told: None,
             deadline: Deadline::default(),
             hung_up: None,
+            asking: None,
         }
     }
 
@@ -127,6 +162,29 @@ impl<C> Http1<C> {
             }
             self.link.discard();
             return Poll::Ready(Cut::Stalled);
+        }
+        // The kernel gives up clients that are gone and clients that are paused, after the same time. Where a paused
+        // one may stay longer, the two have to be told apart.
+        let timeout = self.context.options.ack_timeout();
+        let is_kernels = write_timeout.is_some_and(|limit| limit <= timeout);
+        self.link
+            .set_ack_timeout(Some(timeout).filter(|_| is_kernels && stream.is_some()));
+        if is_kernels || (stream.is_none() && blocked.is_none()) {
+            self.asking = None;
+        } else {
+            let link = &self.link;
+            let asking = self.asking.get_or_insert_with(|| {
+                Box::new(Asking {
+                    inode: link.inode(),
+                    silent: None,
+                    next: Instant::now() + timeout / 8,
+                    deadline: Deadline::default(),
+                })
+            });
+            if let Poll::Ready(cut) = asking.poll(timeout, cx) {
+                self.link.discard();
+                return Poll::Ready(cut);
+            }
         }
         let is_watched =
             stream.is_some() && !self.link.is_read() && !self.outgoing.is_request_read();

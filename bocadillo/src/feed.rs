@@ -115,14 +115,17 @@ pub(crate) struct Options {
     /// For events. `Some(None)` is without a limit.
     pub(crate) write_timeout: Option<Option<Duration>>,
     pub(crate) byte_write_timeout: Option<Duration>,
-    /// An app's alone.
+    /// These two are an app's alone.
     pub(crate) end_timeout: Option<Duration>,
+    pub(crate) ack_timeout: Option<Duration>,
 }
 
 /// How long the client of an event stream may take nothing.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long what is left of a stream may take to be written after the server has decided to end it.
 pub(crate) const END_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a client may acknowledge nothing.
+pub(crate) const ACK_TIMEOUT: Duration = Duration::from_secs(30);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const CLEAN_UP_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -138,7 +141,12 @@ impl Options {
             write_timeout: self.write_timeout.or(other.write_timeout),
             byte_write_timeout: self.byte_write_timeout.or(other.byte_write_timeout),
             end_timeout: self.end_timeout.or(other.end_timeout),
+            ack_timeout: self.ack_timeout.or(other.ack_timeout),
         }
+    }
+
+    pub(crate) fn ack_timeout(&self) -> Duration {
+        self.ack_timeout.unwrap_or(ACK_TIMEOUT)
     }
 
     pub(crate) fn end_timeout(&self) -> Duration {
@@ -177,6 +185,7 @@ impl fmt::Debug for Options {
             .field("write_timeout", &self.write_timeout)
             .field("byte_write_timeout", &self.byte_write_timeout)
             .field("end_timeout", &self.end_timeout)
+            .field("ack_timeout", &self.ack_timeout)
             .finish()
     }
 }

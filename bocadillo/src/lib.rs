@@ -58,6 +58,7 @@ mod stream;
 pub mod testing;
 mod timeouts;
 pub mod topic;
+mod unanswered;
 pub mod wire;
 
 #[doc(hidden)]

@@ -14,6 +14,7 @@ use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 use crate::protocol::Rewound;
+use crate::unanswered;
 
 /// How many bytes the kernel takes that it cannot send yet.
 ///
@@ -31,6 +32,7 @@ struct State<C> {
     blocked: Option<Instant>,
     written: u64,
     is_read: bool,
+    ack_timeout: Option<Duration>,
 }
 
 /// hyper's end of it.
@@ -52,6 +54,7 @@ impl<C> Link<C> {
                 blocked: None,
                 written: 0,
                 is_read: false,
+                ack_timeout: None,
             }),
             socket,
         })
@@ -87,6 +90,25 @@ impl<C> Link<C> {
 
     fn with_socket<R>(&self, f: impl FnOnce(BorrowedFd<'_>) -> R) -> Option<R> {
         (self.socket)(self.lock().connection.get_ref()).map(f)
+    }
+
+    /// Makes the kernel give up a peer that acknowledges nothing, or has no room, for this long.
+    pub(crate) fn set_ack_timeout(&self, timeout: Option<Duration>) {
+        let mut state = self.lock();
+        if state.ack_timeout == timeout {
+            return;
+        }
+        state.ack_timeout = timeout;
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        if let Some(socket) = (self.socket)(state.connection.get_ref()) {
+            // It fails for what is not TCP, and nothing is lost.
+            let _ = SockRef::from(&socket).set_tcp_user_timeout(timeout);
+        }
+    }
+
+    /// The number by which the kernel lists the socket.
+    pub(crate) fn inode(&self) -> Option<u64> {
+        self.with_socket(unanswered::inode).flatten()
     }
 
     /// Makes the kernel discard what has not been sent once the connection is dropped. Otherwise it would keep those

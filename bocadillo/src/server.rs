@@ -41,7 +41,7 @@ const BUFFER: usize = 16 * 1024;
 /// How much of one HTTP/2 stream waits for a client that does not read.
 const HTTP2_SEND_BUFFER: usize = 64 * 1024;
 /// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so.
-const HTTP2_PING: Duration = Duration::from_secs(20);
+const HTTP2_PING: Duration = Duration::from_secs(15);
 const HTTP2_STREAMS: u32 = 250;
 /// How long the loop rests when the process can take no more connections.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);

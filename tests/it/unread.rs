@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use bocadillo::topic::{History, Hub, SlowPolicy, Topic};
 use bocadillo::{
-    App, Client, ClientDisconnect, Listener, State, event_stream, generators, route, routes, stream,
+    App, Client, ClientDisconnect, EventStream, Listener, State, event_stream, generators, route,
+    routes, stream,
 };
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -31,6 +33,19 @@ const LIFETIME: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Debug)]
 struct Said(Watch);
+
+#[route("/topic")]
+async fn topic_route(State(topic): State<Topic>) -> EventStream {
+    topic.subscribe(None::<&str>).into()
+}
+
+/// Takes its time before it reads.
+#[route("/slow-reader", methods = [POST])]
+async fn slow_reader(body: axum::body::Body) -> String {
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let read = body.collect().await.expect("it comes whole");
+    read.to_bytes().len().to_string()
+}
 
 generators!(
     /// Fills what a client does not read, as fast as it can.
@@ -58,7 +73,7 @@ generators!(
     }
 
     /// One event, and then silence.
-    #[route("/one")]
+    #[route("/one", methods = [GET, POST])]
     #[event_stream(keep_alive = off)]
     async fn one(State(said): State<Said>) {
         let _guard = said.0.guard("dropped");
@@ -92,7 +107,7 @@ generators!(
 fn app() -> (App<Said>, Reports) {
     let (watch, reports) = watch();
     let app = App::with_state(Said(watch))
-        .routes(routes![flood, raising, one, chunks, numbers])
+        .routes(routes![flood, raising, one, chunks, numbers, slow_reader])
         .end_timeout(END);
     (app, reports)
 }
@@ -395,6 +410,132 @@ async fn a_shutdown_does_not_wait_for_a_client_that_does_not_read() {
             println!("{what}: the server ended after {:?}", start.elapsed());
             dropped(&mut reports, &what).await;
             drop(request);
+        })
+        .await;
+    }
+}
+
+/// A client that leaves while bytes of its own stand unread before the end of its connection.
+#[tokio::test]
+async fn leaving_is_noticed_behind_bytes_that_nobody_reads() {
+    let heads = [
+        // A body that the handler does not take.
+        ("POST", "content-length: 100000\r\n\r\n", "0123456789"),
+        ("POST", "content-length: 10\r\n\r\n", "0123456789"),
+        (
+            "POST",
+            "transfer-encoding: chunked\r\n\r\n",
+            "5\r\nhello\r\n",
+        ),
+        ("POST", "transfer-encoding: chunked\r\n\r\n", "5\r\nhel"),
+        (
+            "POST",
+            "expect: 100-continue\r\ncontent-length: 10\r\n\r\n",
+            "",
+        ),
+        (
+            "POST",
+            "expect: 100-continue\r\ncontent-length: 10\r\n\r\n",
+            "0123",
+        ),
+        // The next request, or a part of it.
+        ("GET", "\r\n", "G"),
+        ("GET", "\r\n", "GET /one HTTP/1.1\r\nhost: x\r\n\r\n"),
+        ("GET", "\r\n", ""),
+    ];
+    for transport in [Transport::Tcp, Transport::Unix] {
+        for (method, head, rest) in heads {
+            for half in [true, false] {
+                let what = format!("{transport:?} {method} {head:?} {rest:?} {half}");
+                let (app, mut reports) = app();
+                let served = Served::start(app, transport).await;
+                let mut rounds = Vec::new();
+                for _ in 0..3 {
+                    let mut connection = served.connect().await;
+                    let head = format!("{method} /one HTTP/1.1\r\nhost: x\r\n{head}");
+                    connection.write_all(head.as_bytes()).await.expect("open");
+                    let mut bytes = [0; 4096];
+                    let mut text = String::new();
+                    while !text.contains("data: one") {
+                        let length = connection.read(&mut bytes).await.expect("open");
+                        assert!(length > 0, "{what}");
+                        text += std::str::from_utf8(&bytes[..length]).expect("text");
+                    }
+                    connection.write_all(rest.as_bytes()).await.expect("open");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    let left = Instant::now();
+                    if half {
+                        connection.shutdown().await.expect("open");
+                        dropped(&mut reports, &what).await;
+                    } else {
+                        drop(connection);
+                        dropped(&mut reports, &what).await;
+                    }
+                    rounds.push(left.elapsed());
+                }
+                rounds.sort_unstable();
+                assert!(rounds[1] < Duration::from_millis(100), "{what}: {rounds:?}");
+            }
+        }
+    }
+}
+
+/// The end of a client's sending half says nothing to a handler that still reads.
+#[tokio::test]
+async fn a_half_close_behind_a_body_does_not_cut_its_reader() {
+    for transport in [Transport::Tcp, Transport::Unix] {
+        let (app, _reports) = app();
+        let served = Served::start(app, transport).await;
+        let mut connection = served.connect().await;
+        let head = "POST /slow-reader HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 200000\r\n\r\n";
+        connection.write_all(head.as_bytes()).await.expect("open");
+        connection.write_all(&[b'x'; 200_000]).await.expect("open");
+        connection.shutdown().await.expect("open");
+        let mut answer = String::new();
+        wait::within("the answer", connection.read_to_string(&mut answer))
+            .await
+            .expect("in order");
+        assert!(
+            answer.ends_with("\r\n\r\n200000"),
+            "{transport:?}: {answer:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_subscriber_that_does_not_read_ends_when_the_policy_says_so() {
+    for (name, policy) in [
+        ("disconnect", SlowPolicy::disconnect()),
+        ("block", SlowPolicy::block(Duration::from_millis(50))),
+    ] {
+        everywhere(async |transport, unread| {
+            let what = format!("{name} {transport:?} {unread:?}");
+            let (app, _reports) = app();
+            let hub = Hub::builder()
+                .history(History::none())
+                .slow_clients(policy.clone().within(64 * 1024))
+                .memory();
+            let topic = hub.topic("x").expect("a name");
+            let app = app.fallback_service(
+                App::with_state(topic.clone())
+                    .routes(routes![topic_route])
+                    .into_service()
+                    .expect("one route"),
+            );
+            let served = Served::start(app, transport).await;
+            let request = Request::send(&served, unread, "/topic").await;
+            let publishing = async {
+                // Until it is no subscriber any more, with nothing read.
+                let mut published = 0;
+                while published == 0 || hub.stats().subscribers > 0 {
+                    topic.publish("x".repeat(4000)).await.expect("in memory");
+                    published += 1;
+                    tokio::task::yield_now().await;
+                }
+            };
+            let published = timeout(SOON, publishing).await;
+            published.unwrap_or_else(|_| panic!("{what}: it stays"));
+            request.is_cut(&what).await;
         })
         .await;
     }
