@@ -19,3 +19,4 @@ mod topics_nodes;
 mod topics_redis;
 mod topics_together;
 mod unread;
+mod vanished;
