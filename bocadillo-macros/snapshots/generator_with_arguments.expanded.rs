@@ -9,6 +9,23 @@ pub(crate) fn feed<T: Source>(
 where
     T: Send + 'static,
 {
+    const _: () = {
+        #[allow(
+            unused_imports,
+            clippy::wildcard_imports,
+            reason = "the module may not have it"
+        )]
+        use self::*;
+        #[allow(
+            unused_imports,
+            clippy::wildcard_imports,
+            reason = "the module may have it"
+        )]
+        use ::bocadillo::private::words::*;
+        yield_! {
+            @
+        }
+    };
     let __clients = {
         use ::bocadillo::private::ProbeAny as _;
         [
@@ -38,7 +55,7 @@ where
                     count += 1;
                     tokio::select! {
                         _ = client.disconnected() => {} () = sensor.changed() => {
-                        yield_!(@ __yielder, "changed"); }
+                        ::bocadillo::yield_!(@ __yielder, "changed"); }
                     }
                     Ok(())
                 };

@@ -17,6 +17,23 @@
     "a generator has to name what it fails with: write `Result<(), MyError>` or `Result<(), Box<dyn Error + Send + Sync>>`"
 }
 fn feed(name: &'static str) -> ::bocadillo::EventStream {
+    const _: () = {
+        #[allow(
+            unused_imports,
+            clippy::wildcard_imports,
+            reason = "the module may not have it"
+        )]
+        use self::*;
+        #[allow(
+            unused_imports,
+            clippy::wildcard_imports,
+            reason = "the module may have it"
+        )]
+        use ::bocadillo::private::words::*;
+        yield_! {
+            @
+        }
+    };
     let __clients = {
         use ::bocadillo::private::ProbeAny as _;
         [(&::bocadillo::private::Probe(&name)).client()]

@@ -1,5 +1,22 @@
 #[allow(clippy::all)]
 fn lines() -> ::bocadillo::ByteStream {
+    const _: () = {
+        #[allow(
+            unused_imports,
+            clippy::wildcard_imports,
+            reason = "the module may not have it"
+        )]
+        use self::*;
+        #[allow(
+            unused_imports,
+            clippy::wildcard_imports,
+            reason = "the module may have it"
+        )]
+        use ::bocadillo::private::words::*;
+        yield_! {
+            @
+        }
+    };
     ::bocadillo::private::byte_stream(async move |__yielder| -> () {
             let __yielder = &__yielder;
             let __outcome: () = {
@@ -13,6 +30,23 @@ fn lines() -> ::bocadillo::ByteStream {
         .content_type(::bocadillo::private::header_value("application/x-ndjson"))
 }
 fn text(__arg0: ()) -> ::bocadillo::ByteStream {
+    const _: () = {
+        #[allow(
+            unused_imports,
+            clippy::wildcard_imports,
+            reason = "the module may not have it"
+        )]
+        use self::*;
+        #[allow(
+            unused_imports,
+            clippy::wildcard_imports,
+            reason = "the module may have it"
+        )]
+        use ::bocadillo::private::words::*;
+        yield_! {
+            @
+        }
+    };
     let __clients = {
         use ::bocadillo::private::ProbeAny as _;
         [(&::bocadillo::private::Probe(&__arg0)).client()]

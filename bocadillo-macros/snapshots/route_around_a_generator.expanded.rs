@@ -1,4 +1,21 @@
 fn outermost(id: u8) -> ::bocadillo::EventStream {
+    const _: () = {
+        #[allow(
+            unused_imports,
+            clippy::wildcard_imports,
+            reason = "the module may not have it"
+        )]
+        use self::*;
+        #[allow(
+            unused_imports,
+            clippy::wildcard_imports,
+            reason = "the module may have it"
+        )]
+        use ::bocadillo::private::words::*;
+        yield_! {
+            @
+        }
+    };
     let __clients = {
         use ::bocadillo::private::ProbeAny as _;
         [(&::bocadillo::private::Probe(&id)).client()]
@@ -44,6 +61,23 @@ where
     }
 }
 fn innermost(id: u8) -> ::bocadillo::EventStream {
+    const _: () = {
+        #[allow(
+            unused_imports,
+            clippy::wildcard_imports,
+            reason = "the module may not have it"
+        )]
+        use self::*;
+        #[allow(
+            unused_imports,
+            clippy::wildcard_imports,
+            reason = "the module may have it"
+        )]
+        use ::bocadillo::private::words::*;
+        yield_! {
+            @
+        }
+    };
     let __clients = {
         use ::bocadillo::private::ProbeAny as _;
         [(&::bocadillo::private::Probe(&id)).client()]

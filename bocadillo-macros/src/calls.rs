@@ -11,6 +11,84 @@ pub(crate) fn yield_span(path: &Path) -> Option<Span> {
         .map(|segment| segment.ident.span())
 }
 
+/// Whether this path is the name alone, which may not be imported.
+pub(crate) fn is_bare(path: &Path) -> bool {
+    path.leading_colon.is_none() && path.segments.len() == 1
+}
+
+/// Macros that never expand to a `yield_!` of their own, and keywords that may stand before a `!(…)`.
+const NEVER_YIELD: &[&str] = &[
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "cfg",
+    "column",
+    "concat",
+    "dbg",
+    "debug",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "env",
+    "eprint",
+    "eprintln",
+    "error",
+    "file",
+    "format",
+    "format_args",
+    "include_bytes",
+    "include_str",
+    "info",
+    "join",
+    "json",
+    "line",
+    "matches",
+    "module_path",
+    "option_env",
+    "panic",
+    "pin",
+    "print",
+    "println",
+    "select",
+    "server_event",
+    "stringify",
+    "todo",
+    "trace",
+    "try_join",
+    "unimplemented",
+    "unreachable",
+    "vec",
+    "warn",
+    "write",
+    "writeln",
+    "yield_",
+    "break",
+    "else",
+    "if",
+    "in",
+    "match",
+    "return",
+    "while",
+];
+
+/// Whether a macro is called here whose expansion may contain a `yield_!`.
+pub(crate) fn has_helpers(tokens: TokenStream) -> bool {
+    let trees: Vec<TokenTree> = tokens.into_iter().collect();
+    let called = trees.windows(3).any(|window| match window {
+        [
+            TokenTree::Ident(name),
+            TokenTree::Punct(bang),
+            TokenTree::Group(_),
+        ] => bang.as_char() == '!' && !NEVER_YIELD.iter().any(|known| name == known),
+        _ => false,
+    });
+    called
+        || trees.into_iter().any(|tree| match tree {
+            TokenTree::Group(group) => has_helpers(group.stream()),
+            _ => false,
+        })
+}
+
 /// A piece of tokens of one level.
 pub(crate) enum Piece {
     /// What stands in the brackets of a call, brackets included.
@@ -71,6 +149,15 @@ mod tests {
     #[track_caller]
     fn check(source: &str, calls: usize) {
         assert_eq!(spans(source.parse().unwrap()).len(), calls, "{source}");
+    }
+
+    #[test]
+    fn a_macro_that_may_yield_is_told_from_those_that_never_do() {
+        let has_helpers = |source: &str| super::has_helpers(source.parse().unwrap());
+        assert!(has_helpers("tick!(1)"));
+        assert!(has_helpers("tokio::select! { x = y => crate::tick!() }"));
+        assert!(!has_helpers("yield_!(format!(\"{}\", 1)); println!()"));
+        assert!(!has_helpers("if !(a) { return !(b) } a != (b)"));
     }
 
     #[test]

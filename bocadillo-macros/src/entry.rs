@@ -66,13 +66,26 @@ pub(crate) fn yield_(operand: TokenStream) -> TokenStream {
         input.parse::<Token![@]>()?;
         let yielder: TokenTree = input.parse()?;
         input.parse::<Token![,]>()?;
-        Ok((yielder, input.parse()?))
+        Ok((yielder, input.parse::<TokenStream>()?))
     };
+    if is_at_alone(&operand) {
+        return TokenStream::new();
+    }
     match prepared.parse2(operand) {
+        Ok((_, operand)) if operand.is_empty() => expand::nothing_to_send(),
         Ok((TokenTree::Ident(nobody), operand)) if nobody == "_" => expand::give_up(operand),
         Ok((yielder, operand)) => expand::send(yielder, operand),
         Err(_) => expand::yield_outside(),
     }
+}
+
+/// What is written only to use an import of the macro.
+fn is_at_alone(operand: &TokenStream) -> bool {
+    let mut trees = operand.clone().into_iter();
+    matches!(
+        (trees.next(), trees.next()),
+        (Some(TokenTree::Punct(at)), None) if at.as_char() == '@'
+    )
 }
 
 pub(crate) fn routes(paths: TokenStream) -> TokenStream {

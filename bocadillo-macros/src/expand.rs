@@ -33,8 +33,17 @@ pub(crate) fn erroneous_expression(errors: &TokenStream, expression: &TokenStrea
 }
 
 pub(crate) fn yield_outside() -> TokenStream {
+    error_at_the_call(
+        "`yield` outside of a generator: put `#[event_stream]` or `#[stream]` on the `async fn` around it",
+    )
+}
+
+pub(crate) fn nothing_to_send() -> TokenStream {
+    error_at_the_call("this `yield` has nothing to send: write `yield_!(\"hello\")`, for example")
+}
+
+fn error_at_the_call(message: &str) -> TokenStream {
     let compile_error = core(&["compile_error"]);
-    let message = "`yield` outside of a generator: put `#[event_stream]` or `#[stream]` on the `async fn` around it";
     let message = proc_macro2::Literal::string(message);
     let span = Span::call_site();
     quote::quote_spanned!(span=> #compile_error!(#message))

@@ -67,6 +67,8 @@ pub(crate) enum Binding {
 
 pub(crate) struct Body {
     pub(crate) span: Span,
+    /// Whether it calls macros whose expansion may yield.
+    pub(crate) has_helpers: bool,
     pub(crate) code: Code,
 }
 

@@ -122,6 +122,10 @@ struct Bodies;
 
 fn expand_call(mac: &Macro) -> Option<Expr> {
     let tokens = mac.tokens.clone();
+    if tokens.to_string() == "@" {
+        // It expands to nothing, which is no expression.
+        return None;
+    }
     let expanded = match mac.path.segments.last()?.ident.to_string().as_str() {
         "yield_" => entry::yield_(tokens),
         "server_event" => entry::server_event(tokens),

@@ -69,6 +69,7 @@ pub struct App<S = ()> {
     options: Options,
     pub(crate) timeouts: Timeouts,
     pub(crate) shutdown_timeout: Duration,
+    strict_accept: bool,
     /// Host and port for `run`.
     pub(crate) listen_on: (Option<String>, Option<u16>),
 }
@@ -128,6 +129,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
             options: Options::default(),
             timeouts: Timeouts::default(),
             shutdown_timeout: SHUTDOWN_TIMEOUT,
+            strict_accept: false,
             listen_on: (None, None),
         }
     }
@@ -471,7 +473,10 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// What clients see last when an event stream ends with an error: nothing if nothing is said.
+    /// What clients see last when an event stream ends with an error. The default is nothing.
+    ///
+    /// Do not name this event `error`: a browser then runs `onerror`, as for a lost connection. See
+    /// [`EventName`](crate::EventName).
     ///
     /// The error is logged in any case; what of it is for a client to know, only the app can say. A stream's
     /// [own setting](crate::EventStream::on_error) goes before the app's.
@@ -481,14 +486,48 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// ```
     /// use bocadillo::{App, EventName, ServerEvent};
     ///
-    /// const ERROR: EventName = EventName::from_static("error");
-    /// let app = App::new().on_stream_error(|_| Some(ServerEvent::data("something broke").name(ERROR)));
+    /// const FAILED: EventName = EventName::from_static("failed");
+    /// let app = App::new().on_stream_error(|_| Some(ServerEvent::data("something broke").name(FAILED)));
     /// ```
     pub fn on_stream_error(
         mut self,
         show: impl Fn(&Error) -> Option<ServerEvent> + Send + Sync + 'static,
     ) -> Self {
         self.options.on_error = Some(Arc::new(show));
+        self
+    }
+
+    /// Whether the `Content-Type` of event streams ends in `; charset=utf-8`. The default is `false`. A stream's
+    /// [own setting](crate::EventStream::charset) goes before the app's.
+    ///
+    /// An event stream is always UTF-8, and browsers ignore the parameter (WHATWG HTML, section 9.2.5 and the
+    /// registration of `text/event-stream`). Some clients need it: `iter_lines(decode_unicode=True)` of Python's
+    /// `requests` reads text without a charset as Latin-1.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let app = bocadillo::App::new().charset(true);
+    /// ```
+    pub fn charset(mut self, charset: bool) -> Self {
+        self.options.charset = Some(charset);
+        self
+    }
+
+    /// Whether a GET or HEAD request whose `Accept` header excludes event streams gets 406 instead of the stream. The
+    /// default is `false`: every client gets the stream, whatever it accepts.
+    ///
+    /// A server may disregard `Accept` (RFC 9110, section 12.5.1), and many clients always send the same value: the
+    /// `openai` client for Python sends `Accept: application/json` and expects a stream. Turn this on for an API whose
+    /// clients are known.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let app = bocadillo::App::new().strict_accept(true);
+    /// ```
+    pub fn strict_accept(mut self, strict: bool) -> Self {
+        self.strict_accept = strict;
         self
     }
 
@@ -605,8 +644,9 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// How long a shutdown waits for requests under way and for clean-ups; 20 seconds if nothing is said.
     ///
     /// Keep it below what the platform grants between SIGTERM and SIGKILL (30 seconds on Kubernetes, 10 with Docker). No
-    /// stream is waited for: they end at once. A request whose body is still coming is refused when its client is silent
-    /// for 2 seconds, or slower than [`min_body_rate`](Self::min_body_rate).
+    /// stream is waited for: they end at once. A client that still has to send a part of a head, or in HTTP/2 has to
+    /// answer the end of the connection, has 2 seconds. A request whose body is still coming is refused when its client is
+    /// silent for 2 seconds, or slower than [`min_body_rate`](Self::min_body_rate).
     ///
     /// # Examples
     ///
@@ -654,6 +694,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
             router: Arc::new(router),
             state: Arc::new(self.state),
             fallback: self.fallback,
+            strict_accept: self.strict_accept,
             context: Arc::clone(&context),
         };
         let kind = if self.layers.is_empty() {
@@ -766,6 +807,7 @@ struct Direct<S> {
     router: Arc<Router<S>>,
     state: Arc<S>,
     fallback: Option<Layered>,
+    strict_accept: bool,
     context: Arc<Context>,
 }
 
@@ -775,6 +817,7 @@ impl<S> Clone for Direct<S> {
             router: Arc::clone(&self.router),
             state: Arc::clone(&self.state),
             fallback: self.fallback.clone(),
+            strict_accept: self.strict_accept,
             context: Arc::clone(&self.context),
         }
     }
@@ -783,7 +826,7 @@ impl<S> Clone for Direct<S> {
 impl<S: Send + Sync + 'static> Direct<S> {
     async fn answer(self, request: Request<axum_core::body::Body>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
-        let asked = Asked::of(&parts);
+        let asked = Asked::of(&parts, self.strict_accept);
         let context = self.context.for_request(&parts.extensions);
         let mut response = match self.router.find(&parts.method, parts.uri.path()) {
             Found::Route(route, path) => {

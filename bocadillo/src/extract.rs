@@ -186,11 +186,18 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// The `Last-Event-ID` that a client sends when it reconnects: the id of the last event that it has seen
-/// (WHATWG HTML, section 9.2.4).
+/// The id of the last event that a client has seen: what it sends when it reconnects (WHATWG HTML, section 9.2.4).
 ///
-/// `None` for a client that comes for the first time, and for one that has seen no id. Bytes that are not UTF-8 become
-/// the replacement character: such an id is none that was sent.
+/// `None` for a client that connects for the first time, and for a client that has seen no id.
+///
+/// The id comes from the header `Last-Event-ID`. If there is no such header, or it is empty, the id comes from the URL,
+/// as `?lastEventId=…`: a page that opens a new `EventSource` cannot send the header, and neither can some polyfills.
+/// The header goes before the URL because it is newer: when an `EventSource` reconnects, it sends its newest id in the
+/// header, and its URL stays as it was. If the id is there several times, the last one that is not empty counts:
+/// polyfills append a new one to the URL each time.
+///
+/// Text that cannot be an id is not an error. Bytes that are not UTF-8, line ends and NUL become the replacement
+/// character U+FFFD, so the id is different from every id that was sent.
 ///
 /// # Examples
 ///
@@ -216,14 +223,22 @@ impl<S: Sync> FromRequestParts<S> for LastEventId {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let sent = parts
-            .headers
-            .get("last-event-id")
-            .filter(|value| !value.is_empty());
-        // No header value has the three characters that an id cannot have.
-        let id = sent.and_then(|value| {
-            EventId::try_from(String::from_utf8_lossy(value.as_bytes()).into_owned()).ok()
-        });
+        let id = last_event_id(parts)
+            .and_then(|id| EventId::try_from(id.replace(['\r', '\n', '\0'], "\u{fffd}")).ok());
         Ok(Self(id))
     }
+}
+
+/// The last id that the client says, as it stands in the request.
+pub(crate) fn last_event_id(parts: &Parts) -> Option<String> {
+    let in_headers = parts.headers.get_all("last-event-id").iter();
+    let mut in_headers = in_headers.filter(|value| !value.is_empty());
+    if let Some(newest) = in_headers.next_back() {
+        return Some(String::from_utf8_lossy(newest.as_bytes()).into_owned());
+    }
+    let query = parts.uri.query().unwrap_or_default();
+    form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, id)| name == "lastEventId" && !id.is_empty())
+        .last()
+        .map(|(_, id)| id.into_owned())
 }

@@ -118,6 +118,7 @@ pub(crate) struct Options {
     /// These two are an app's alone.
     pub(crate) end_timeout: Option<Duration>,
     pub(crate) ack_timeout: Option<Duration>,
+    pub(crate) charset: Option<bool>,
 }
 
 /// How long the client of an event stream may take nothing.
@@ -142,6 +143,7 @@ impl Options {
             byte_write_timeout: self.byte_write_timeout.or(other.byte_write_timeout),
             end_timeout: self.end_timeout.or(other.end_timeout),
             ack_timeout: self.ack_timeout.or(other.ack_timeout),
+            charset: self.charset.or(other.charset),
         }
     }
 
@@ -186,6 +188,7 @@ impl fmt::Debug for Options {
             .field("byte_write_timeout", &self.byte_write_timeout)
             .field("end_timeout", &self.end_timeout)
             .field("ack_timeout", &self.ack_timeout)
+            .field("charset", &self.charset)
             .finish()
     }
 }

@@ -5,6 +5,8 @@ use http::{HeaderValue, header};
 
 /// An answer that is a page: `text/html` in UTF-8.
 ///
+/// A content that has a type of its own keeps it: `Html<Result<String, Problem>>` answers a problem as one.
+///
 /// # Examples
 ///
 /// ```
@@ -21,7 +23,16 @@ pub struct Html<T>(pub T);
 
 impl<T: IntoResponse> IntoResponse for Html<T> {
     fn into_response(self) -> Response {
-        let html = HeaderValue::from_static("text/html; charset=utf-8");
-        ([(header::CONTENT_TYPE, html)], self.0).into_response()
+        let mut response = self.0.into_response();
+        let headers = response.headers_mut();
+        // What text and bytes have by default. Any other type was set on purpose, by a `Problem` for example.
+        let has_type = headers.get(header::CONTENT_TYPE).is_some_and(|known| {
+            known != "text/plain; charset=utf-8" && known != "application/octet-stream"
+        });
+        if !has_type {
+            let html = HeaderValue::from_static("text/html; charset=utf-8");
+            headers.insert(header::CONTENT_TYPE, html);
+        }
+        response
     }
 }

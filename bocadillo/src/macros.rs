@@ -96,7 +96,7 @@ pub use bocadillo_macros::routes;
 /// What comes out is a function of the same name that returns an [`EventStream`](crate::EventStream): give it to the
 /// app with [`#[route]`](macro@crate::route), call it from another handler, or read it in a test.
 ///
-/// In a plain attribute as here, stable Rust wants [`yield_!(x)`](crate::yield_). Within [`generators!`] the keyword
+/// In a plain attribute as here, write [`yield_!(x)`](crate::yield_), which needs no import. Within [`generators!`] the keyword
 /// `yield x` works, and so it does on nightly with `#![feature(yield_expr)]`.
 ///
 /// # What is yielded
@@ -138,7 +138,7 @@ pub use bocadillo_macros::routes;
 ///
 /// ```
 /// use std::time::Duration;
-/// use bocadillo::{event_stream, server_event, yield_};
+/// use bocadillo::{event_stream, server_event};
 ///
 /// #[event_stream(keep_alive = Duration::from_secs(5))]
 /// async fn countdown(from: u32) {
@@ -254,16 +254,16 @@ pub use bocadillo_macros::stream;
 /// ```
 pub use bocadillo_macros::generators;
 
-/// `yield`, in a spelling that stable Rust takes everywhere in a generator, inside of other macros too.
+/// `yield`, in a spelling that stable Rust accepts everywhere in a generator, inside of other macros too.
 ///
-/// It has a meaning in a function with [`#[event_stream]`](macro@crate::event_stream) or
-/// [`#[stream]`](macro@crate::stream) alone; there the attribute looks for it by its name, so it cannot be renamed by
-/// `use … as`, nor be made by another macro.
+/// In a function with [`#[event_stream]`](macro@crate::event_stream) or [`#[stream]`](macro@crate::stream) it needs no
+/// import, and a macro that such a function calls may expand to it. Outside of these functions it is a compile error. The
+/// attribute looks for it by its name, so `use … as` cannot rename it.
 ///
 /// # Examples
 ///
 /// ```
-/// use bocadillo::{Client, event_stream, yield_};
+/// use bocadillo::{Client, event_stream};
 ///
 /// #[event_stream]
 /// async fn feed(client: Client) {
@@ -287,7 +287,7 @@ pub use bocadillo_macros::yield_;
 ///
 /// | field | value |
 /// |---|---|
-/// | the first, without a name, or `name = …` | the event's name: text without line ends |
+/// | the first, without a name, or `name = …` | the event's name: text without line ends, and neither `error` nor `open`, which [browsers use](crate::EventName) |
 /// | `data = …` | text, or an iterable of text with one item for each line |
 /// | `json = …` | anything that is `Serialize`, or JSON with expressions in it |
 /// | `id = …` | text without line ends and NUL, or an integer |

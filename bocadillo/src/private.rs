@@ -23,6 +23,11 @@ use crate::feed::{Batch, Payload};
 use crate::generator::{self, ClientDisconnect, Generator, Yielder};
 use crate::stream::EventStream;
 
+/// A name that generated code uses as a user would.
+pub mod words {
+    pub use bocadillo_macros::yield_;
+}
+
 pub type Response = http::Response<Body>;
 
 /// The `yield` of a generator that is dropped at the client's leaving.

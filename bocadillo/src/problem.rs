@@ -91,7 +91,8 @@ impl Problem {
         self
     }
 
-    /// Adds a header to the answer, such as `WWW-Authenticate` or `Retry-After`.
+    /// Adds a header to the answer, such as `WWW-Authenticate` or `Retry-After`. A `Content-Type` replaces
+    /// `application/problem+json`.
     ///
     /// # Examples
     ///
@@ -196,7 +197,11 @@ impl IntoResponse for Problem {
             HeaderValue::from_static("application/problem+json"),
         );
         for (name, value) in self.headers {
-            headers.append(name, value);
+            if name == header::CONTENT_TYPE {
+                headers.insert(name, value);
+            } else {
+                headers.append(name, value);
+            }
         }
         response
     }

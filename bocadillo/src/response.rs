@@ -9,37 +9,133 @@ use http_body::Body as _;
 
 use crate::body::{Body, StreamBody};
 use crate::byte_stream::ByteStream;
+use crate::context::Context;
 use crate::problem::Problem;
 use crate::stream::EventStream;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
-const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+const EVENT_STREAM_UTF_8: HeaderValue =
+    HeaderValue::from_static("text/event-stream; charset=utf-8");
+// A proxy that compresses collects a response until its buffer is full, unless it is told not to transform it
+// (RFC 9111, section 5.2.2.6).
+const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("no-cache, no-transform");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const NO_BUFFERING: HeaderValue = HeaderValue::from_static("no");
 const INCREMENTAL: HeaderName = HeaderName::from_static("incremental");
+const IS_INCREMENTAL: HeaderValue = HeaderValue::from_static("?1");
 
-/// Marks a response whose body is an event stream, wherever the handler has put it.
-#[derive(Clone, Copy, Debug)]
-struct IsEventStream;
+/// Marks a response whose body is a stream, wherever the handler has put it. `headers` are the values that the stream
+/// set by itself: any other value is the author's.
+#[derive(Clone, Debug)]
+struct StreamHeaders {
+    is_event_stream: bool,
+    headers: [Option<(HeaderName, HeaderValue)>; 4],
+}
+
+impl StreamHeaders {
+    fn of_events(content_type: HeaderValue) -> Self {
+        Self {
+            is_event_stream: true,
+            headers: [
+                Some((header::CONTENT_TYPE, content_type)),
+                Some((header::CACHE_CONTROL, CACHE_CONTROL)),
+                // nginx, and other proxies that know this header, buffer a response unless it says `no`.
+                Some((X_ACCEL_BUFFERING, NO_BUFFERING)),
+                // The same for every other proxy (draft-ietf-httpbis-incremental).
+                Some((INCREMENTAL, IS_INCREMENTAL)),
+            ],
+        }
+    }
+
+    fn of_bytes(content_type: HeaderValue) -> Self {
+        Self {
+            is_event_stream: false,
+            headers: [
+                Some((header::CONTENT_TYPE, content_type)),
+                Some((X_ACCEL_BUFFERING, NO_BUFFERING)),
+                None,
+                None,
+            ],
+        }
+    }
+
+    fn content_type(&self) -> HeaderValue {
+        let own = self.iter().find(|(name, _)| name == header::CONTENT_TYPE);
+        own.map_or(EVENT_STREAM, |(_, value)| value.clone())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
+        self.headers.iter().flatten()
+    }
+
+    fn set_on<B>(self, response: &mut http::Response<B>) {
+        for (name, value) in self.iter() {
+            response.headers_mut().insert(name, value.clone());
+        }
+        response.extensions_mut().insert(self);
+    }
+
+    /// Where the author has added a value beside the stream's own, the author's alone stays.
+    fn yield_to_the_authors(&self, headers: &mut HeaderMap) {
+        for (name, own) in self.iter() {
+            let mut values: Vec<HeaderValue> = headers.get_all(name).iter().cloned().collect();
+            if values.len() < 2 {
+                continue;
+            }
+            values.retain(|value| value != own);
+            if name != header::CACHE_CONTROL {
+                // The others have one value, so the last one counts.
+                values.drain(..values.len().saturating_sub(1));
+            }
+            headers.remove(name);
+            if values.is_empty() {
+                values.push(own.clone());
+            }
+            for value in values {
+                headers.append(name, value);
+            }
+        }
+    }
+
+    /// Removes what describes a body, unless the author set it.
+    fn remove_from(&self, headers: &mut HeaderMap) {
+        for (name, own) in self.iter() {
+            if name != header::CACHE_CONTROL && headers.get(name) == Some(own) {
+                headers.remove(name);
+            }
+        }
+    }
+}
 
 impl IntoResponse for EventStream {
-    /// 200 with the headers of an event stream (WHATWG HTML, section 9.2.5).
+    /// 200 with the headers of an event stream (WHATWG HTML, section 9.2.5):
+    ///
+    /// | header | value | why |
+    /// |---|---|---|
+    /// | `Content-Type` | `text/event-stream` | see [`charset`](EventStream::charset) for a charset |
+    /// | `Cache-Control` | `no-cache, no-transform` | a proxy that compresses would hold events back |
+    /// | `X-Accel-Buffering` | `no` | nginx would hold events back |
+    /// | `Incremental` | `?1` | the same for other proxies |
+    ///
+    /// A value that the handler or a layer sets replaces the one above. There is one exception: a `Content-Type` of a
+    /// handler stays only if it is `text/event-stream`, with any parameters, because an `EventSource` refuses every
+    /// other type. If you set `Cache-Control`, keep `no-transform` in it. A `Content-Length` is removed.
     fn into_response(self) -> Response {
         event_stream(self).map(Body::into_axum)
     }
 }
 
 fn event_stream(stream: EventStream) -> http::Response<Body> {
+    let charset = stream.feed.options.charset;
+    let charset = charset.or_else(|| Context::current().and_then(|app| app.options.charset));
+    let content_type = match charset {
+        Some(true) => EVENT_STREAM_UTF_8,
+        _ => EVENT_STREAM,
+    };
     let body = StreamBody::new(stream.feed);
     let adoption = body.adoption();
     let mut response = http::Response::new(Body::events(body));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
-    headers.insert(header::CACHE_CONTROL, NO_CACHE);
-    // nginx, and those who took the header over from it, hold a response back until a buffer is full.
-    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
-    // The same for every other proxy (draft-ietf-httpbis-incremental).
-    headers.insert(INCREMENTAL, HeaderValue::from_static("?1"));
-    response.extensions_mut().insert(IsEventStream);
+    StreamHeaders::of_events(content_type).set_on(&mut response);
     adoption.and_then(|adoption| response.extensions_mut().insert(adoption));
     response
 }
@@ -50,13 +146,8 @@ impl IntoResponse for ByteStream {
         let body = StreamBody::new(self.feed);
         let adoption = body.adoption();
         let mut response = Response::new(axum_core::body::Body::new(body));
+        StreamHeaders::of_bytes(self.content_type).set_on(&mut response);
         adoption.and_then(|adoption| response.extensions_mut().insert(adoption));
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, self.content_type);
-        response
-            .headers_mut()
-            .insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
         response
     }
 }
@@ -121,26 +212,24 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn of(parts: &request::Parts) -> Self {
+    /// `strict_accept` is [`App::strict_accept`](crate::App::strict_accept).
+    pub(crate) fn of(parts: &request::Parts, strict_accept: bool) -> Self {
         Self {
             method: parts.method.clone(),
             version: parts.version,
             closes: asks_to_close(&parts.headers),
             // With other methods a body may ask for the stream: official clients of the OpenAI API say `stream: true`
             // there, and `Accept: application/json`. A server may disregard the field (RFC 9110, section 12.5.1).
-            takes_event_stream: !matches!(parts.method, Method::GET | Method::HEAD)
+            takes_event_stream: !strict_accept
+                || !matches!(parts.method, Method::GET | Method::HEAD)
                 || accepts_event_stream(&parts.headers),
         }
     }
 
     /// Applies to a handler's response what the handler cannot know or must not change.
     pub(crate) fn complete(&self, mut response: http::Response<Body>) -> http::Response<Body> {
-        if response
-            .extensions_mut()
-            .remove::<IsEventStream>()
-            .is_some()
-        {
-            response = self.complete_event_stream(response);
+        if let Some(stream) = response.extensions_mut().remove::<StreamHeaders>() {
+            response = self.complete_stream(response, &stream);
         }
         let length = response.body().size_hint().exact();
         if self.version == Version::HTTP_10 && length.is_none() {
@@ -148,7 +237,9 @@ impl Asked {
             // a client that asks for it that the connection is kept.
             *response.version_mut() = Version::HTTP_10;
         }
+        let has_body = has_body(response.status());
         if self.method == Method::HEAD
+            && has_body
             && let Some(length @ 1..) = length
         {
             // What GET would have sent. No length is given for an empty body: its handler may know of HEAD.
@@ -157,41 +248,68 @@ impl Asked {
                 .entry(header::CONTENT_LENGTH)
                 .or_insert(length.into());
         }
-        if self.method == Method::HEAD || has_no_body(response.status()) {
+        if !has_body && response.status() != StatusCode::NOT_MODIFIED {
+            // Of a body that is not sent (RFC 9110, section 8.6). With 304 it is the length that 200 would have.
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        }
+        if self.method == Method::HEAD || !has_body {
             // A stream that is not polled has not started; dropping it here starts nothing either.
             response = response.map(|_| Body::empty());
+        }
+        if matches!(
+            response.status(),
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT
+        ) {
+            // RFC 9110, sections 8.6 and 15.3.6.
+            response.headers_mut().remove(header::CONTENT_LENGTH);
         }
         response
     }
 
-    fn complete_event_stream(&self, mut response: http::Response<Body>) -> http::Response<Body> {
-        if !self.takes_event_stream {
+    fn complete_stream(
+        &self,
+        mut response: http::Response<Body>,
+        stream: &StreamHeaders,
+    ) -> http::Response<Body> {
+        if stream.is_event_stream && !self.takes_event_stream {
             return Problem::new(StatusCode::NOT_ACCEPTABLE)
                 .detail("this is an event stream: send `Accept: text/event-stream`, or no `Accept` at all")
                 .into_response()
                 .map(Body::from);
         }
-        let has_body = !has_no_body(response.status());
+        let has_body = has_body(response.status());
         let headers = response.headers_mut();
-        if has_body {
-            headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
+        stream.yield_to_the_authors(headers);
+        if !has_body {
+            stream.remove_from(headers);
+        } else if stream.is_event_stream {
+            let authors = headers.get(header::CONTENT_TYPE);
+            if !authors.is_some_and(is_event_stream) {
+                // An `EventSource` refuses every other type.
+                headers.insert(header::CONTENT_TYPE, stream.content_type());
+            }
+            // A length would cut the stream, or make the client wait for more.
+            headers.remove(header::CONTENT_LENGTH);
             if self.version == Version::HTTP_11 && !self.closes {
                 headers
                     .entry(header::CONNECTION)
                     .or_insert(HeaderValue::from_static("keep-alive"));
-            }
-        } else {
-            for of_a_stream in [header::CONTENT_TYPE, X_ACCEL_BUFFERING, INCREMENTAL] {
-                headers.remove(of_a_stream);
             }
         }
         response
     }
 }
 
+/// Whether this is the type of an event stream, with any parameters.
+fn is_event_stream(content_type: &HeaderValue) -> bool {
+    let value = content_type.to_str().unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("text/event-stream")
+}
+
 /// RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5. hyper sees to it in HTTP/1 alone.
-fn has_no_body(status: StatusCode) -> bool {
-    matches!(
+fn has_body(status: StatusCode) -> bool {
+    !matches!(
         status,
         StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
     )

@@ -36,12 +36,13 @@ use crate::timeouts::http1::Http1;
 use crate::timeouts::http2::{Expired, Http2, Tracked};
 use crate::timeouts::{Observed, Timeouts};
 
-/// What hyper gathers of a response before it writes, and the most that it reads of a request's head.
+/// What hyper gathers of a response before it writes, and the most that it reads of a request's head. In HTTP/2 hyper has
+/// the same limit for a head by default.
 const BUFFER: usize = 16 * 1024;
 /// How much of one HTTP/2 stream waits for a client that does not read.
 const HTTP2_SEND_BUFFER: usize = 64 * 1024;
-/// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so.
-const HTTP2_PING: Duration = Duration::from_secs(15);
+/// How often an HTTP/2 client is asked whether it is still there. It has 20 seconds to answer, as hyper has it.
+const HTTP2_PING: Duration = Duration::from_secs(10);
 const HTTP2_STREAMS: u32 = 250;
 /// How long the loop rests when the process can take no more connections.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -261,10 +262,8 @@ impl Server {
         http2
             .timer(TokioTimer::new())
             .keep_alive_interval(HTTP2_PING)
-            .keep_alive_timeout(HTTP2_PING)
             .max_concurrent_streams(HTTP2_STREAMS)
-            .max_send_buf_size(HTTP2_SEND_BUFFER)
-            .max_header_list_size(BUFFER as u32);
+            .max_send_buf_size(HTTP2_SEND_BUFFER);
         Self {
             service,
             http1,
@@ -331,7 +330,7 @@ impl Server {
                 let mut builder = self.http1.clone();
                 builder.timer(http1.clone());
                 let service = service_fn({
-                    let server = Arc::clone(&self);
+                    let (server, http1) = (Arc::clone(&self), http1.clone());
                     move |request: Request<Incoming>| {
                         http1.request(request.body().size_hint().exact());
                         server.call(peer, request, Some(&outgoing))
@@ -346,6 +345,7 @@ impl Server {
                 poll_fn(|cx| {
                     if !closing && drained.as_mut().poll(cx).is_ready() {
                         closing = true;
+                        http1.shut_down();
                         serving.as_mut().graceful_shutdown();
                     }
                     guard.poll(cx, |cx| serving.as_mut().poll(cx))
@@ -378,7 +378,7 @@ impl Server {
                             return Poll::Ready(Some(served));
                         }
                         let closes = match watch.poll(cx) {
-                            Poll::Ready(Expired::Head) => return Poll::Ready(None),
+                            Poll::Ready(Expired::Silent) => return Poll::Ready(None),
                             Poll::Ready(Expired::Idle) => true,
                             Poll::Pending => false,
                         };
@@ -386,11 +386,14 @@ impl Server {
                             return Poll::Pending;
                         }
                         closing = true;
+                        watch.close();
                         serving.as_mut().graceful_shutdown();
                     }
                 });
                 let Some(served) = served.await else {
-                    return tracing::debug!("a connection was cut: a head did not come in time");
+                    return tracing::debug!(
+                        "a connection was cut: its client did not send what it had to"
+                    );
                 };
                 served
             }

@@ -160,20 +160,37 @@ impl EventStream {
 
     /// What the client sees last when the stream ends with an error: nothing (the default), or an event.
     ///
+    /// Do not name this event `error`: a browser then runs `onerror`, as for a lost connection. See
+    /// [`EventName`](crate::EventName).
+    ///
     /// # Examples
     ///
     /// ```
     /// use bocadillo::{EventName, ServerEvent};
     ///
     /// # let events = bocadillo::EventStream::new(futures_util::stream::iter(["one"]));
-    /// const ERROR: EventName = EventName::from_static("error");
-    /// let events = events.on_error(|_| Some(ServerEvent::data("try again later").name(ERROR)));
+    /// const FAILED: EventName = EventName::from_static("failed");
+    /// let events = events.on_error(|_| Some(ServerEvent::data("try again later").name(FAILED)));
     /// ```
     pub fn on_error(
         mut self,
         show: impl Fn(&Error) -> Option<ServerEvent> + Send + Sync + 'static,
     ) -> Self {
         self.feed.options.on_error = Some(std::sync::Arc::new(show));
+        self
+    }
+
+    /// Whether the response's `Content-Type` ends in `; charset=utf-8`. The default is the app's
+    /// [own setting](crate::App::charset), which is off by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let events = bocadillo::EventStream::new(futures_util::stream::iter(["one"]));
+    /// let events = events.charset(true);
+    /// ```
+    pub fn charset(mut self, charset: bool) -> Self {
+        self.feed.options.charset = Some(charset);
         self
     }
 

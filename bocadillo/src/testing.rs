@@ -37,7 +37,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -235,7 +235,7 @@ pub struct TestRequest {
 }
 
 impl TestRequest {
-    /// Adds a header.
+    /// Adds a header. A second `Content-Type` replaces the first one.
     ///
     /// # Panics
     ///
@@ -259,7 +259,11 @@ impl TestRequest {
         let value = value
             .try_into()
             .unwrap_or_else(|error| panic!("not a value for `{name}`: {error}"));
-        self.asked.headers.append(name, value);
+        if name == header::CONTENT_TYPE {
+            self.asked.headers.insert(name, value);
+        } else {
+            self.asked.headers.append(name, value);
+        }
         self
     }
 
@@ -302,7 +306,7 @@ impl TestRequest {
         self
     }
 
-    /// Sets a JSON body, and its content type.
+    /// Sets a JSON body, and the content type `application/json` unless the request has one.
     ///
     /// # Panics
     ///
@@ -319,7 +323,13 @@ impl TestRequest {
     pub fn json(self, value: &impl Serialize) -> Self {
         let body = serde_json::to_vec(value)
             .unwrap_or_else(|error| panic!("the body does not serialise: {error}"));
-        self.body(body).header("content-type", "application/json")
+        let mut request = self.body(body);
+        request
+            .asked
+            .headers
+            .entry(header::CONTENT_TYPE)
+            .or_insert(HeaderValue::from_static("application/json"));
+        request
     }
 
     /// Sends the request, and waits for the head of the response.
@@ -389,7 +399,7 @@ impl TestResponse {
     /// ```
     #[doc = include_str!("testing/example.in")]
     /// let answer = client.get("/count").send().await;
-    /// assert_eq!(answer.headers()["cache-control"], "no-cache");
+    /// assert_eq!(answer.headers()["cache-control"], "no-cache, no-transform");
     /// # Ok(()) }
     /// ```
     #[must_use]

@@ -13,6 +13,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+/// How long a client that still has to send something may be silent while the server shuts down.
+const SHUTDOWN: Duration = Duration::from_secs(2);
+
 /// The time-outs of one server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {

@@ -66,9 +66,11 @@
 //! all that a page needs:
 //!
 //! ```js
-//! let last = '';  // where the page has got to
+//! const url = new URL('/rooms/7', location);
+//! let last = '';  // the id of the newest event
 //! function connect() {
-//!   const events = new EventSource(`/rooms/7?lastEventId=${encodeURIComponent(last)}`);
+//!   url.searchParams.set('lastEventId', last);  // `append` would add one more each time
+//!   const events = new EventSource(url);
 //!   const on = (name, take) => events.addEventListener(name, (event) => {
 //!     last = event.lastEventId;
 //!     take(JSON.parse(event.data));

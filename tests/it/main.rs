@@ -4,6 +4,7 @@ mod background;
 mod behind_nginx;
 mod beside_axum;
 mod browser;
+mod clients;
 mod disconnect;
 mod examples;
 mod http;

@@ -320,7 +320,7 @@ impl Request {
     }
 
     /// Waits for longer than the server does, reads again, and sees that the stream was cut. Fails if it goes on.
-    async fn is_cut(self, what: &str) {
+    async fn ends_by_a_cut(self, what: &str) {
         tokio::time::sleep(END * 4).await;
         let read = async {
             match self {
@@ -392,7 +392,7 @@ async fn a_lifetime_ends_a_stream_that_is_not_read() {
             let served = Served::start(app.max_lifetime(LIFETIME), transport).await;
             let request = Request::send(&served, unread, path).await;
             dropped(&mut reports, &what).await;
-            request.is_cut(&what).await;
+            request.ends_by_a_cut(&what).await;
         })
         .await;
     }
@@ -534,7 +534,7 @@ async fn a_subscriber_that_does_not_read_ends_when_the_policy_says_so() {
             };
             let published = timeout(SOON, publishing).await;
             published.unwrap_or_else(|_| panic!("{what}: it stays"));
-            request.is_cut(&what).await;
+            request.ends_by_a_cut(&what).await;
         })
         .await;
     }
@@ -555,7 +555,7 @@ async fn a_client_that_takes_no_events_is_cut_after_the_write_timeout() {
             let served = Served::start(app, transport).await;
             let request = Request::send(&served, unread, path).await;
             dropped(&mut reports, &what).await;
-            request.is_cut(&what).await;
+            request.ends_by_a_cut(&what).await;
         })
         .await;
     }
@@ -620,7 +620,7 @@ async fn bytes_wait_for_their_client_unless_there_is_a_timeout() {
         let served = Served::start(app, transport).await;
         let request = Request::send(&served, unread, "/chunks").await;
         dropped(&mut reports, &what).await;
-        request.is_cut(&what).await;
+        request.ends_by_a_cut(&what).await;
     })
     .await;
 }

@@ -205,7 +205,15 @@ async fn a_download_that_is_paused_comes_whole() {
     tokio::time::sleep(ACK * 4).await;
     assert_eq!(reports.so_far(), [""; 0]);
     curl.signal("-CONT");
-    wait::until("curl's end", || curl.0.try_wait().expect("a child"));
+    let ended = wait::within("curl's end", async {
+        loop {
+            if let Some(status) = curl.0.try_wait().expect("a child") {
+                break status;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(ended.await.success());
     let length = std::fs::metadata(output).expect("curl has written").len();
     assert_eq!(length, WHOLE as u64);
 }

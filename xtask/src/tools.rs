@@ -1,4 +1,4 @@
-//! Installs what the tests need besides Rust: a browser with its driver, the brokers, a proxy, a client in Python.
+//! Installs what the tests need besides Rust: a browser with its driver, the brokers, proxies, clients in Python.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ struct Tool {
     why: &'static str,
 }
 
-const TOOLS: [Tool; 5] = [
+const TOOLS: [Tool; 7] = [
     Tool {
         program: "chromium",
         package: "chromium",
@@ -38,6 +38,16 @@ const TOOLS: [Tool; 5] = [
         package: "nginx",
         why: "stands as a proxy in front of a server",
     },
+    Tool {
+        program: "node",
+        package: "nodejs",
+        why: "streams are read through a proxy that runs in it",
+    },
+    Tool {
+        program: "npm",
+        package: "npm",
+        why: "installs the proxy",
+    },
 ];
 
 /// The tests start the servers that they need, so the packages' own services stay off.
@@ -62,6 +72,7 @@ fi
 pub(crate) fn install() -> Outcome {
     debian()?;
     python()?;
+    node()?;
     Ok(None)
 }
 
@@ -132,6 +143,31 @@ fn python() -> Result<(), Failure> {
     run(Command::new(pip)
         .args(["install", "--quiet", "--requirement"])
         .arg(&wanted))?;
+    std::fs::write(stamp, text).map_err(Failure::new)
+}
+
+/// The packages of `tests/package.json`, in a folder below the build folder.
+fn node() -> Result<(), Failure> {
+    let wanted = root().join("tests/package.json");
+    let place = target()?.join("node");
+    let stamp = place.join("installed.json");
+    let text = std::fs::read_to_string(&wanted).map_err(Failure::new)?;
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == text) {
+        println!("{:<13} {}", "node packages", place.display());
+        return Ok(());
+    }
+    println!("installing into {}: tests/package.json", place.display());
+    std::fs::create_dir_all(&place).map_err(Failure::new)?;
+    std::fs::write(place.join("package.json"), &text).map_err(Failure::new)?;
+    run(Command::new("npm")
+        .args([
+            "install",
+            "--no-package-lock",
+            "--no-audit",
+            "--no-fund",
+            "--loglevel=error",
+        ])
+        .current_dir(&place))?;
     std::fs::write(stamp, text).map_err(Failure::new)
 }
 

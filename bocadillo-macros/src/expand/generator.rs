@@ -45,8 +45,9 @@ pub(crate) fn generator(generator: &Generator) -> TokenStream {
         let clients = clients(runtime, &names);
         let bind = runtime.private("bind");
         let start = start(&generator.arguments, &names);
-        let code = yields::lower(&generator.body.code);
-        let mut block = Group::new(Delimiter::Brace, code);
+        let lowered = yields::lower(&generator.body, runtime);
+        let before = lowered.before;
+        let mut block = Group::new(Delimiter::Brace, lowered.code);
         block.set_span(at(generator.body.span));
         let outcome = Ident::new("__outcome", Span::mixed_site());
         let yielder = yields::yielder();
@@ -66,11 +67,12 @@ pub(crate) fn generator(generator: &Generator) -> TokenStream {
             Some(clients) => {
                 let found = Ident::new("__clients", Span::mixed_site());
                 quote! {
+                    #before
                     let #found = #clients;
                     #bind(#stream #(#options)*, #found)
                 }
             }
-            None => quote!(#stream #(#options)*),
+            None => quote!(#before #stream #(#options)*),
         }
     };
     quote! {

@@ -1,8 +1,9 @@
 //! The lowering of `yield_!(x)`: a send into the slot that the generator shares with its stream, awaited.
 //!
-//! It goes by two steps. The attribute makes `yield_!(@ __yielder, x)` of it, and that `yield_!` makes the send. So the
-//! name of the macro is resolved as any other's, importing it is neither forgotten nor in vain, and what the compiler
-//! has to say of a `yield` (that its result is ignored, say) it says at that place.
+//! There are two steps. The attribute makes `::bocadillo::yield_!(@ __yielder, x)` of each call that it sees, and that
+//! `yield_!` makes the send. So no import is needed, and the compiler shows the call itself when a `yield` is wrong (when
+//! its result is ignored, for example). A call that another macro makes is not visible to the attribute: for these the
+//! body gets a `yield_!` of its own.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote, quote_spanned};
@@ -10,25 +11,77 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, Item, Macro};
 
 use crate::calls::{self, Piece};
-use crate::model::Code;
-use crate::paths::at;
+use crate::keyword;
+use crate::model::{Body, Code};
+use crate::paths::{Runtime, at};
 
 /// The name under which the body finds its end of the slot.
 pub(crate) fn yielder() -> Ident {
     Ident::new("__yielder", Span::mixed_site())
 }
 
-pub(crate) fn lower(code: &Code) -> TokenStream {
-    match code {
+/// The body, and what stands before the generator in its function.
+pub(crate) struct Lowered {
+    pub(crate) code: TokenStream,
+    pub(crate) before: TokenStream,
+}
+
+pub(crate) fn lower(body: &Body, runtime: &Runtime) -> Lowered {
+    let mut lowering = Lowering {
+        runtime,
+        in_closure: false,
+        found_bare: false,
+    };
+    let code = match &body.code {
         Code::Statements(statements) => {
             let mut statements = statements.clone();
-            let mut lowering = Lowering { in_closure: false };
             for statement in &mut statements {
                 lowering.visit_stmt_mut(statement);
             }
             quote!(#(#statements)*)
         }
-        Code::Tokens(tokens) => lower_tokens(tokens.clone()),
+        Code::Tokens(tokens) => lowering.tokens(tokens.clone()),
+    };
+    let own = if body.has_helpers {
+        own_macro(runtime)
+    } else {
+        TokenStream::new()
+    };
+    let before = if body.has_helpers || lowering.found_bare {
+        use_of_an_import(runtime)
+    } else {
+        TokenStream::new()
+    };
+    Lowered {
+        code: quote!(#own #code),
+        before,
+    }
+}
+
+/// A `yield_!` that the expansion of another macro finds, with no import.
+fn own_macro(runtime: &Runtime) -> TokenStream {
+    let name = runtime.macro_at("yield_", Span::mixed_site());
+    let yielder = yielder();
+    quote! {
+        #[allow(unused_macros, reason = "for the macros that this body calls")]
+        macro_rules! yield_ {
+            ($($operand:tt)*) => { #name!(@ #yielder, $($operand)*) };
+        }
+    }
+}
+
+/// Uses the import of `yield_` that the module may have, so that it is not reported as unused. Both globs give the same
+/// macro, and the second one is there for a module without that import.
+fn use_of_an_import(runtime: &Runtime) -> TokenStream {
+    let words = runtime.private("words");
+    quote! {
+        const _: () = {
+            #[allow(unused_imports, clippy::wildcard_imports, reason = "the module may not have it")]
+            use self::*;
+            #[allow(unused_imports, clippy::wildcard_imports, reason = "the module may have it")]
+            use #words::*;
+            yield_! { @ }
+        };
     }
 }
 
@@ -57,41 +110,62 @@ fn first_step(keyword: Span, operand: &TokenStream) -> TokenStream {
     quote!(@ #yielder, #operand)
 }
 
-fn lower_tokens(tokens: TokenStream) -> TokenStream {
-    calls::pieces(tokens)
-        .into_iter()
-        .map(|piece| match piece {
-            Piece::Operand { keyword, group } => {
-                regroup(&group, first_step(keyword, &lower_tokens(group.stream())))
-            }
-            Piece::Group(group) if calls::spans(group.stream()).is_empty() => {
-                group.into_token_stream()
-            }
-            Piece::Group(group) => regroup(&group, lower_tokens(group.stream())),
-            Piece::Other(tree) => tree.into_token_stream(),
-        })
-        .collect()
-}
-
-fn regroup(group: &Group, content: TokenStream) -> TokenStream {
+fn regroup(group: &Group, content: TokenStream) -> TokenTree {
     let mut new = Group::new(group.delimiter(), content);
     new.set_span(group.span());
-    new.into_token_stream()
+    new.into()
 }
 
-struct Lowering {
+struct Lowering<'a> {
+    runtime: &'a Runtime,
     in_closure: bool,
+    found_bare: bool,
 }
 
-impl Lowering {
+impl Lowering<'_> {
     fn within(&mut self, in_closure: bool, visit: impl FnOnce(&mut Self)) {
         let before = std::mem::replace(&mut self.in_closure, in_closure);
         visit(self);
         self.in_closure = before;
     }
+
+    /// Tokens that nobody has parsed: the arguments of other macros.
+    fn tokens(&mut self, tokens: TokenStream) -> TokenStream {
+        let mut lowered: Vec<TokenTree> = Vec::new();
+        for piece in calls::pieces(tokens) {
+            match piece {
+                Piece::Operand { keyword, group } => {
+                    let operand = self.tokens(group.stream());
+                    let qualified = matches!(
+                        &lowered[..],
+                        [.., TokenTree::Punct(colon), TokenTree::Ident(_), TokenTree::Punct(_)]
+                            if colon.as_char() == ':'
+                    );
+                    if !qualified {
+                        self.found_bare = true;
+                        let name = self.runtime.macro_at("yield_", keyword);
+                        let bang = lowered.pop();
+                        lowered.pop();
+                        lowered.extend(name.into_token_stream());
+                        lowered.extend(bang);
+                    }
+                    lowered.push(regroup(&group, first_step(keyword, &operand)));
+                }
+                Piece::Group(group) if calls::spans(group.stream()).is_empty() => {
+                    lowered.push(group.into());
+                }
+                Piece::Group(group) => {
+                    let content = self.tokens(group.stream());
+                    lowered.push(regroup(&group, content));
+                }
+                Piece::Other(tree) => lowered.push(tree),
+            }
+        }
+        lowered.into_iter().collect()
+    }
 }
 
-impl VisitMut for Lowering {
+impl VisitMut for Lowering<'_> {
     fn visit_macro_mut(&mut self, mac: &mut Macro) {
         let Some(keyword) = calls::yield_span(&mac.path) else {
             return self.visit_token_stream_mut(&mut mac.tokens);
@@ -101,8 +175,12 @@ impl VisitMut for Lowering {
                 self.visit_expr_mut(&mut operand);
                 operand.into_token_stream()
             }
-            Err(_) => lower_tokens(mac.tokens.clone()),
+            Err(_) => self.tokens(mac.tokens.clone()),
         };
+        if calls::is_bare(&mac.path) {
+            self.found_bare = true;
+            mac.path = self.runtime.macro_at("yield_", keyword);
+        }
         mac.tokens = if self.in_closure {
             quote!(@ _, #operand)
         } else {
@@ -112,7 +190,7 @@ impl VisitMut for Lowering {
 
     fn visit_token_stream_mut(&mut self, tokens: &mut TokenStream) {
         if !calls::spans(tokens.clone()).is_empty() {
-            *tokens = lower_tokens(std::mem::take(tokens));
+            *tokens = self.tokens(std::mem::take(tokens));
         }
     }
 
@@ -127,7 +205,15 @@ impl VisitMut for Lowering {
     }
 
     // An item in the body is no part of the generator.
-    fn visit_item_mut(&mut self, _: &mut Item) {}
+    fn visit_item_mut(&mut self, item: &mut Item) {
+        if let Item::Use(import) = item
+            && keyword::contains(&import.tree.to_token_stream(), "yield_")
+        {
+            import.attrs.push(syn::parse_quote!(
+                #[allow(unused_imports, reason = "a generator needs no import of it")]
+            ));
+        }
+    }
 
     fn visit_attribute_mut(&mut self, _: &mut syn::Attribute) {}
 }

@@ -180,12 +180,12 @@ async fn an_error_ends_the_body_in_order_and_shows_what_was_asked_for() {
     assert_eq!(frame(&mut silent).await.as_deref(), Some("data: one\n\n"));
     assert_eq!(frame(&mut silent).await, None);
 
-    const ERROR: EventName = EventName::from_static("error");
+    const FAILED: EventName = EventName::from_static("failed");
     let mut shown = body(
-        failing().on_error(|error| Some(ServerEvent::data(error.chain().to_string()).name(ERROR))),
+        failing().on_error(|error| Some(ServerEvent::data(error.chain().to_string()).name(FAILED))),
     );
     let expected =
-        "data: one\n\nevent: error\ndata: a stream ended with an error: the sensor is off\n\n";
+        "data: one\n\nevent: failed\ndata: a stream ended with an error: the sensor is off\n\n";
     assert_eq!(frame(&mut shown).await.as_deref(), Some(expected));
     assert_eq!(frame(&mut shown).await, None);
 }
@@ -398,4 +398,13 @@ async fn a_stream_that_was_polled_before_it_became_a_body_loses_nothing() {
         Some("0")
     );
     assert_eq!(all(stream).await, ["1", "2"]);
+}
+
+#[test]
+fn the_limits_for_clients_that_do_not_read_are_as_documented() {
+    let options = Options::default();
+    assert_eq!(options.write_timeout(true), Some(Duration::from_secs(30)));
+    assert_eq!(options.write_timeout(false), None);
+    assert_eq!(options.end_timeout(), Duration::from_millis(500));
+    assert_eq!(options.ack_timeout(), Duration::from_secs(30));
 }

@@ -13,6 +13,12 @@ use super::field::{Field, FieldError};
 /// HTML, section 9.2.6). Anything else goes, empty text too: a client then dispatches the event as
 /// `message`, as if it had no name.
 ///
+/// # Names that a browser uses itself
+///
+/// An `EventSource` fires `open` and `error` events of its own. An event of yours with one of these names runs the same
+/// listeners: `error` looks like a lost connection, `open` like a new one. Choose another name, such as `failed`. The name
+/// `message` is the same as no name.
+///
 /// # Examples
 ///
 /// ```

@@ -14,14 +14,11 @@ use http::{HeaderValue, Response, StatusCode, Version, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Timeouts, after};
+use super::{SHUTDOWN, Timeouts, after};
 use crate::body::Body;
 use crate::context::{Drained, Shutdown};
 use crate::error::BoxError;
 use crate::problem::Problem;
-
-/// How long a client may be silent while the server shuts down.
-const SHUTDOWN: Duration = Duration::from_secs(2);
 
 /// The body of a request, as it comes in.
 ///

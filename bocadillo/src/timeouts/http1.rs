@@ -12,7 +12,7 @@ use hyper::rt;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Observer, Timeouts, after};
+use super::{Observer, SHUTDOWN, Timeouts, after};
 
 /// One connection's, shared by its socket, its timer and its service.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ struct State {
     blocked: bool,
     /// When the last write that had waited was done.
     unblocked: Option<Instant>,
+    /// When a head has to be complete because the server shuts down.
+    shutdown: Option<Instant>,
 }
 
 impl State {
@@ -58,6 +60,7 @@ impl Http1 {
             has_length: false,
             blocked: false,
             unblocked: None,
+            shutdown: None,
         };
         Self(Arc::new(Shared {
             timeouts,
@@ -68,6 +71,11 @@ impl Http1 {
     /// A head is complete. `length` is that of its body, if it is known.
     pub(crate) fn request(&self, length: Option<u64>) {
         self.state().has_length = length.is_some_and(|length| length > 0);
+    }
+
+    /// The server shuts down. The connection has to be polled after this.
+    pub(crate) fn shut_down(&self) {
+        self.state().shutdown = Some(Instant::now() + SHUTDOWN);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -143,9 +151,16 @@ impl Future for HeadSleep {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         let timeouts = this.http1.0.timeouts;
-        if *this.phase == Phase::Idle && this.http1.state().begun {
+        let (begun, shutdown) = {
+            let state = this.http1.state();
+            (state.begun, state.shutdown)
+        };
+        if *this.phase == Phase::Idle && begun {
             *this.phase = Phase::Head;
             let due = after(Instant::now(), timeouts.header);
+            this.sleep.as_mut().reset(due);
+        }
+        if let Some(due) = shutdown.filter(|due| *due < this.sleep.deadline()) {
             this.sleep.as_mut().reset(due);
         }
         loop {

@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Observer, Timeouts, after};
+use super::{Observer, SHUTDOWN, Timeouts, after};
 
 /// One connection's, shared by its socket, its requests and its [`Watch`].
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ struct State {
     streams: usize,
     /// When the last stream ended.
     idle: Instant,
+    /// When the client last sent something.
+    heard: Instant,
 }
 
 impl Http2 {
@@ -43,6 +45,7 @@ impl Http2 {
             head: Some(start),
             streams: 0,
             idle: start,
+            heard: start,
         };
         Self(Arc::new(Shared {
             timeouts,
@@ -65,6 +68,7 @@ impl Http2 {
         Watch {
             http2: self.clone(),
             sleep: None,
+            closing: None,
         }
     }
 }
@@ -72,11 +76,12 @@ impl Http2 {
 impl Observer for Http2 {
     fn read(&mut self, bytes: &[u8]) {
         let mut state = self.state();
+        state.heard = Instant::now();
         if state.frames.read(bytes) {
             state.head = None;
         }
         if state.head.is_none() && state.frames.owes_more() {
-            state.head = Some(Instant::now());
+            state.head = Some(state.heard);
         }
     }
 }
@@ -213,8 +218,10 @@ impl<B: Body<Data = Bytes>> Body for Tracked<B> {
 /// Which time-out has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expired {
-    Head,
+    /// The connection is to be closed in order.
     Idle,
+    /// The client has not sent what it had to send. The connection is to be cut.
+    Silent,
 }
 
 /// Ready when a time-out has passed. It has to be polled after the connection, in the same task.
@@ -222,22 +229,37 @@ pub(crate) enum Expired {
 pub(crate) struct Watch {
     http2: Http2,
     sleep: Option<Pin<Box<Sleep>>>,
+    closing: Option<Instant>,
 }
 
 impl Watch {
+    /// The client has been told that the connection is to be closed, and has to answer.
+    pub(crate) fn close(&mut self) {
+        self.closing = Some(Instant::now());
+    }
+
+    fn due(&self) -> Option<(Instant, Expired)> {
+        let state = self.http2.state();
+        let timeouts = &self.http2.0.timeouts;
+        Some(match (state.head, self.closing) {
+            (Some(head), None) => (after(head, timeouts.header), Expired::Silent),
+            (Some(head), Some(closing)) => {
+                let due = after(head, timeouts.header).min(closing.max(head) + SHUTDOWN);
+                (due, Expired::Silent)
+            }
+            (None, _) if state.streams > 0 => return None,
+            (None, None) => (after(state.idle, timeouts.idle), Expired::Idle),
+            // What a stream left behind may still be on its way to a client that is slow but answers.
+            (None, Some(closing)) => {
+                let since = closing.max(state.idle).max(state.heard);
+                (since + SHUTDOWN, Expired::Silent)
+            }
+        })
+    }
+
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Expired> {
-        let Shared {
-            timeouts, waker, ..
-        } = &*self.http2.0;
-        waker.register(cx.waker());
-        loop {
-            let state = self.http2.state();
-            let (due, expired) = match state.head {
-                Some(head) => (after(head, timeouts.header), Expired::Head),
-                None if state.streams == 0 => (after(state.idle, timeouts.idle), Expired::Idle),
-                None => return Poll::Pending,
-            };
-            drop(state);
+        self.http2.0.waker.register(cx.waker());
+        while let Some((due, expired)) = self.due() {
             // A timer that is set too early stays: it is set anew when it fires.
             let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
             if due < sleep.deadline() || sleep.is_elapsed() {
@@ -248,6 +270,7 @@ impl Watch {
                 return Poll::Ready(expired);
             }
         }
+        Poll::Pending
     }
 }
 

@@ -7,7 +7,7 @@ use axum_core::extract::FromRequestParts;
 use http::request::Parts;
 
 use crate::event::EventId;
-use crate::extract::LastEventId;
+use crate::extract::{LastEventId, last_event_id};
 
 /// Where a subscription begins: now, at the start of the history, or after the event with an id.
 ///
@@ -167,9 +167,8 @@ impl From<LastEventId> for Cursor {
     }
 }
 
-/// As an argument of a handler: what the request says, in the header `Last-Event-ID`, which an `EventSource` sends when it
-/// reconnects, or else in the URL, as `?lastEventId=…`, for a page that opens a new `EventSource` and goes on from the
-/// `lastEventId` of the event that it got last.
+/// As an argument of a handler: what the request says, in the header `Last-Event-ID` or else in the URL, as
+/// `?lastEventId=…`. [`LastEventId`] says which one counts if there are several, and why.
 ///
 /// # Examples
 ///
@@ -187,17 +186,9 @@ impl From<LastEventId> for Cursor {
 impl<S: Sync> FromRequestParts<S> for Cursor {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let LastEventId(header) = LastEventId::from_request_parts(parts, state).await?;
-        // The header is the newer one: the URL stays as it was when the page opened the stream.
-        Ok(header.map_or_else(|| in_query(parts.uri.query()).into(), Into::into))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(last_event_id(parts).into())
     }
-}
-
-fn in_query(query: Option<&str>) -> Option<String> {
-    let pairs: Vec<(Cow<'_, str>, String)> = serde_urlencoded::from_str(query?).ok()?;
-    let (_, id) = pairs.into_iter().find(|(name, _)| name == "lastEventId")?;
-    Some(id)
 }
 
 /// `None` is [`Cursor::live`].
@@ -212,30 +203,74 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(header: Option<&str>, uri: &str, expected: Cursor) {
+    fn check(headers: &[&[u8]], uri: &str, expected: Option<&str>) {
         let mut request = http::Request::get(uri);
-        if let Some(header) = header {
-            request = request.header("last-event-id", header);
+        for header in headers {
+            request = request.header("last-event-id", *header);
         }
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
         let cursor = Cursor::from_request_parts(&mut parts, &());
         let cursor = futures_util::FutureExt::now_or_never(cursor).expect("it waits for nothing");
-        assert_eq!(cursor, Ok(expected));
+        assert_eq!(
+            cursor,
+            Ok(expected.map_or_else(Cursor::live, Cursor::after)),
+            "{headers:?} {uri}"
+        );
+        // The other extractor reads the same, as far as an id can hold it.
+        let id = LastEventId::from_request_parts(&mut parts, &());
+        let Ok(LastEventId(id)) =
+            futures_util::FutureExt::now_or_never(id).expect("it waits for nothing");
+        let expected = expected.map(|id| id.replace(['\r', '\n', '\0'], "\u{fffd}"));
+        assert_eq!(id.as_ref().map(EventId::as_str), expected.as_deref());
     }
 
     #[test]
-    fn the_header_goes_before_the_url() {
-        check(None, "/", Cursor::live());
-        check(None, "/?", Cursor::live());
-        check(None, "/?lastEventId=", Cursor::live());
-        check(None, "/?a=1&lastEventId=x-1&b", Cursor::after("x-1"));
+    fn without_an_id_a_cursor_is_live() {
+        for uri in [
+            "/",
+            "/?",
+            "/?lastEventId",
+            "/?lastEventId=",
+            "/?a=lastEventId&&=",
+            "/?lasteventid=x",
+        ] {
+            check(&[], uri, None);
+            check(&[b""], uri, None);
+            check(&[b"", b""], uri, None);
+        }
+    }
+
+    #[test]
+    fn the_last_id_in_the_url_that_is_not_empty_counts() {
+        check(&[], "/?a=1&lastEventId=x-1&b", Some("x-1"));
+        check(&[], "/?lastEventId=old&lastEventId=new", Some("new"));
+        check(&[], "/?lastEventId=old&a&lastEventId=new&b", Some("new"));
+        check(&[], "/?lastEventId=old&lastEventId=", Some("old"));
         check(
-            None,
-            "/?lastEventId=%F0%9F%A5%96+%00",
-            Cursor::after("\u{1f956} \0"),
+            &[],
+            "/?lastEventId=&lastEventId=new&lastEventId",
+            Some("new"),
         );
-        check(None, "/?lastEventId=%ff%zz", Cursor::after("\u{fffd}%zz"));
-        check(Some(""), "/?lastEventId=x-1", Cursor::after("x-1"));
-        check(Some("x-2"), "/?lastEventId=x-1", Cursor::after("x-2"));
+        check(&[], "/?lastEvent%49d=1&lastEventId=2", Some("2"));
+    }
+
+    #[test]
+    fn an_id_in_the_url_is_decoded_and_never_refused() {
+        let odd = "/?lastEventId=%F0%9F%A5%96+%00";
+        check(&[], odd, Some("\u{1f956} \0"));
+        check(&[], "/?lastEventId=%ff%zz", Some("\u{fffd}%zz"));
+        check(&[], "/?lastEventId=a%0D%0Ab%2B", Some("a\r\nb+"));
+        let long = "x".repeat(9000);
+        check(&[], &format!("/?lastEventId={long}"), Some(&long));
+    }
+
+    #[test]
+    fn a_header_that_is_not_empty_goes_before_the_url() {
+        let url = "/?lastEventId=x-1&lastEventId=x-2";
+        check(&[b"x-3"], url, Some("x-3"));
+        check(&[b""], url, Some("x-2"));
+        check(&[b"x-3", b"x-4"], url, Some("x-4"));
+        check(&[b"x-3", b""], url, Some("x-3"));
+        check(&[b"\xff"], url, Some("\u{fffd}"));
     }
 }

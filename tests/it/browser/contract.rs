@@ -13,8 +13,8 @@ use crate::support::Server;
 /// What the documentation leaves to the reader, on a page that begins with an id that is none.
 const AROUND: &str = "
 const shown = ['old'], Real = EventSource;
-let connections = 0;
-window.EventSource = class extends Real { constructor(url) { super(url); connections += 1 } };
+const urls = [];
+window.EventSource = class extends Real { constructor(url) { super(url); urls.push(String(url)) } };
 const append = ({ text }) => shown.push(text);
 const clear = () => { shown.length = 0 };
 const note = (text) => shown.push(text);
@@ -57,7 +57,7 @@ async fn page() -> Html<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_goes_on_by_the_ten_lines() {
-    assert!((5..=13).contains(&lines().lines().count()), "{}", lines());
+    assert!((5..=15).contains(&lines().lines().count()), "{}", lines());
     let shop = Shop {
         hub: Hub::memory(),
         is_closed: Arc::new(AtomicBool::new(true)),
@@ -80,6 +80,13 @@ async fn a_page_goes_on_by_the_ten_lines() {
     shown(&["one"]);
     say("two").await;
     shown(&["one", "two"]);
-    let count = browser.eval("return connections");
-    assert_eq!(count, 2);
+
+    // Each new `EventSource` has one id in its URL, the newest.
+    browser.eval("connect(); connect()");
+    let ids = browser
+        .eval("return urls.map((url) => new URL(url).searchParams.getAll('lastEventId').length)");
+    assert_eq!(ids, json!([1, 1, 1, 1]));
+    let newest =
+        browser.eval("return new URL(urls.at(-1)).searchParams.get('lastEventId') === last");
+    assert_eq!(newest, true);
 }

@@ -4,5 +4,6 @@ mod chat;
 mod contract;
 mod driver;
 mod harness;
+mod names;
 
 pub(crate) use driver::{Browser, Painted};

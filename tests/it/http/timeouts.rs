@@ -305,6 +305,64 @@ async fn a_connection_of_http2_without_streams_is_closed_after_the_idle_time() {
     wait::within("the connection to be closed", closed).await;
 }
 
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_slow_heads_nor_for_silent_clients() {
+    let whole = frame(HEADERS, END_STREAM | END_HEADERS, 1, REQUEST);
+    let pings = frame(PING, 0, 0, b"12345678").repeat(1000);
+    let cases: [(&[u8], &[u8], &[u8]); 8] = [
+        // What the client sends, what the server answers to it, and what the client goes on to send byte by byte.
+        (b"", b"", b""),
+        (b"GET / HT", b"", b""),
+        (
+            b"GET / HTTP/1.1\r\n",
+            b"",
+            b"x: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\n",
+        ),
+        (GET_TEXT.as_bytes(), b"\r\n\r\ntext", b""),
+        (
+            GET_TEXT.as_bytes(),
+            b"\r\n\r\ntext",
+            b"GET /text HTTP/1.1\r\nhost: x\r\nand so on",
+        ),
+        (&opening(), &frame(SETTINGS, ACK, 0, b""), b""),
+        (&[opening(), whole.clone()].concat(), b"text", b""),
+        (
+            &[opening(), whole[..12].to_vec()].concat(),
+            &frame(SETTINGS, ACK, 0, b""),
+            &pings,
+        ),
+    ];
+    let app = app().header_timeout(NEVER).idle_timeout(NEVER);
+    let server = Server::start(app.shutdown_timeout(NEVER)).await;
+    let mut clients = Vec::new();
+    for (start, answer, rest) in cases {
+        let mut raw = Raw::connect(server.address).await;
+        raw.send(start).await;
+        let mut bytes = Vec::new();
+        let answered = async {
+            while !bytes
+                .windows(answer.len().max(1))
+                .any(|part| part == answer)
+                && answer != b""
+            {
+                let read = raw.connection.read_buf(&mut bytes).await;
+                assert!(matches!(read, Ok(1..)), "{read:?}");
+            }
+        };
+        wait::within("an answer", answered).await;
+        let rest = rest.to_vec();
+        clients.push(tokio::spawn(async move {
+            until_cut(&mut raw, b"", &rest).await;
+        }));
+    }
+    // The server has read what came in parts, too.
+    sleep(SHORT).await;
+    server.stop().await;
+    for client in clients {
+        wait::within("the cut", client).await.expect("no panic");
+    }
+}
+
 /// Writes each of `parts` after a pause, and returns how long after the last of them the server closed.
 async fn closed_after(mut pipe: DuplexStream, parts: &[(u64, &[u8])]) -> Duration {
     let mut last = Instant::now();

@@ -22,6 +22,11 @@ mod without_a_prelude {
         }
     );
 
+    #[::bocadillo::event_stream]
+    pub(super) async fn plain() {
+        yield_!("plain");
+    }
+
     #[::bocadillo::route("/", methods = [GET])]
     pub(super) async fn index() -> &'static str {
         "index"
@@ -94,6 +99,11 @@ mod renamed {
         }
     );
 
+    #[web::sse::event_stream(crate = web::sse)]
+    pub(super) async fn plain() {
+        yield_!("plain");
+    }
+
     pub(super) fn app() -> web::sse::App {
         web::sse::App::new().routes(web::sse::routes![crate = web::sse; numbers])
     }
@@ -132,6 +142,8 @@ async fn without_a_prelude_it_runs() {
     assert_eq!(client.get("/").send().await.text().await, "index");
     let mut text = without_a_prelude::text();
     assert_eq!(text.next().await.unwrap().unwrap(), "text");
+    let mut plain = without_a_prelude::plain();
+    assert!(plain.next().await.is_some());
 }
 
 #[tokio::test]
@@ -148,6 +160,7 @@ async fn under_another_name_it_runs() {
     let client = TestClient::new(renamed::app()).unwrap();
     let mut stream = client.get("/5").send().await;
     assert_eq!(stream.next_event().await.unwrap().data, "5");
+    assert!(renamed::plain().next().await.is_some());
 }
 
 #[tokio::test]

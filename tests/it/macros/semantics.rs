@@ -7,7 +7,7 @@ use std::time::Duration;
 use bocadillo::testing::TestClient;
 use bocadillo::{
     App, Client, EventStream, Json, RouteInfo, ServerEvent, State, event_stream, generators, route,
-    routes, server_event, stream, yield_,
+    routes, server_event, stream,
 };
 use futures_util::StreamExt as _;
 
@@ -332,5 +332,190 @@ async fn routes_can_be_called() {
     assert_eq!(
         data(api::route_last(1, State("s".to_owned()))).await,
         ["1 s"]
+    );
+}
+
+/// In modules that import no `yield_`.
+#[deny(warnings)]
+mod without_an_import {
+    use bocadillo::{event_stream, route, stream};
+
+    macro_rules! tick {
+        ($text:expr) => {
+            yield_!($text)
+        };
+    }
+
+    macro_rules! feed {
+        ($name:ident, $text:expr) => {
+            #[event_stream]
+            pub(super) async fn $name() {
+                yield_!($text);
+                yield_!("fixed");
+            }
+        };
+    }
+
+    feed!(made, "made");
+
+    #[event_stream]
+    pub(super) async fn events() {
+        yield_!("statement");
+        let () = yield_!["brackets"];
+        yield_! { "braces" }
+        bocadillo::yield_!("path");
+        ::bocadillo::yield_!("absolute path");
+        tokio::select! {
+            () = std::future::ready(()) => { yield_!("select"); }
+        }
+        tokio::join!(async { yield_!("join") }, async {
+            ::bocadillo::yield_!("join path")
+        });
+        println!("{:?}", yield_!("inside of println"));
+        tick!("helper");
+        tokio::select! {
+            () = std::future::ready(()) => { tick!("helper in select"); }
+        }
+        macro_rules! local {
+            () => {
+                yield_!("local helper")
+            };
+        }
+        local!();
+        let nested = async { yield_!("async block") };
+        nested.await;
+    }
+
+    #[event_stream(raise_on_disconnect)]
+    pub(super) async fn raising() {
+        let _ = tick!("one");
+        if yield_!("two").is_err() {}
+    }
+
+    #[event_stream]
+    pub(super) async fn only_by_a_helper() {
+        tick!("helper alone");
+    }
+
+    #[route("/chunks")]
+    #[stream]
+    pub(super) async fn chunks() {
+        yield_!("a");
+        tick!("b");
+    }
+
+    pub(super) struct Of;
+
+    impl Of {
+        #[event_stream]
+        pub(super) async fn method() {
+            yield_!("method");
+        }
+    }
+
+    pub(super) fn in_a_function() -> bocadillo::EventStream {
+        #[event_stream]
+        async fn inner() {
+            yield_!("in a function");
+        }
+        inner()
+    }
+}
+
+/// In modules that import it all the same.
+#[deny(warnings)]
+mod with_an_import {
+    pub(super) mod by_name {
+        use bocadillo::{event_stream, yield_};
+
+        macro_rules! tick {
+            () => {
+                yield_!("helper")
+            };
+        }
+
+        #[event_stream]
+        pub(in super::super) async fn feed() {
+            yield_!("by name");
+            tick!();
+        }
+    }
+
+    pub(super) mod by_glob {
+        use bocadillo::*;
+
+        #[event_stream]
+        pub(in super::super) async fn feed() {
+            yield_!("by glob");
+        }
+    }
+
+    pub(super) mod in_the_body {
+        #[bocadillo::event_stream]
+        pub(in super::super) async fn feed() {
+            use bocadillo::yield_;
+            yield_!("in the body");
+        }
+    }
+
+    pub(super) mod renamed {
+        use bocadillo as b;
+
+        #[b::event_stream]
+        pub(in super::super) async fn feed() {
+            b::yield_!("renamed");
+            yield_!("bare");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plain_attribute_knows_its_own_word() {
+    let expected = [
+        "statement",
+        "brackets",
+        "braces",
+        "path",
+        "absolute path",
+        "select",
+        "join",
+        "join path",
+        "inside of println",
+        "helper",
+        "helper in select",
+        "local helper",
+        "async block",
+    ];
+    assert_eq!(data(without_an_import::events()).await, expected);
+    assert_eq!(data(without_an_import::made()).await, ["made", "fixed"]);
+    assert_eq!(data(without_an_import::raising()).await, ["one", "two"]);
+    assert_eq!(
+        data(without_an_import::only_by_a_helper()).await,
+        ["helper alone"]
+    );
+    assert_eq!(data(without_an_import::Of::method()).await, ["method"]);
+    assert_eq!(
+        data(without_an_import::in_a_function()).await,
+        ["in a function"]
+    );
+    let app = App::new().routes(routes![without_an_import::chunks]);
+    let client = TestClient::new(app).unwrap();
+    assert_eq!(client.get("/chunks").send().await.text().await, "ab");
+}
+
+#[tokio::test]
+async fn an_import_of_the_word_stays_free_of_warnings() {
+    assert_eq!(
+        data(with_an_import::by_name::feed()).await,
+        ["by name", "helper"]
+    );
+    assert_eq!(data(with_an_import::by_glob::feed()).await, ["by glob"]);
+    assert_eq!(
+        data(with_an_import::in_the_body::feed()).await,
+        ["in the body"]
+    );
+    assert_eq!(
+        data(with_an_import::renamed::feed()).await,
+        ["renamed", "bare"]
     );
 }

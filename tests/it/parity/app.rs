@@ -393,8 +393,32 @@ async fn the_test_client_reads_an_endless_stream_event_by_event() {
 }
 
 #[tokio::test]
-async fn an_accept_that_excludes_an_event_stream_is_406() {
+async fn any_accept_gets_the_stream() {
     let server = Server::start(app()).await;
+    for protocol in BOTH {
+        let mut connection = Connection::open(protocol, server.address).await;
+        for accept in [
+            "application/json",
+            "text/html",
+            "*/*;q=0",
+            "text/event-stream;q=0",
+            "",
+            "?",
+        ] {
+            let headers = [("accept", accept)];
+            for (method, body) in [(Method::GET, "data: 0\n\n"), (Method::HEAD, "")] {
+                let reply = connection.send(method, "/once", &headers, empty()).await;
+                assert_eq!(reply.status, 200, "{accept}");
+                assert_eq!(reply.header("content-type"), Some("text/event-stream"));
+                assert_eq!(reply.text().await, body);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_strict_app_answers_an_accept_that_excludes_an_event_stream_with_406() {
+    let server = Server::start(app().strict_accept(true)).await;
     for protocol in BOTH {
         let mut connection = Connection::open(protocol, server.address).await;
         for (method, has_body) in [(Method::GET, true), (Method::HEAD, false)] {

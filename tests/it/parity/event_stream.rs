@@ -166,8 +166,8 @@ async fn guarded(who: String, watch: State<Watch>) -> Result<EventStream, Proble
 
 #[route("/errs")]
 async fn errs() -> Response {
-    const ERROR: EventName = EventName::from_static("error");
-    let last = |_: &_| Some(ServerEvent::data("try again later").name(ERROR));
+    const FAILED: EventName = EventName::from_static("failed");
+    let last = |_: &_| Some(ServerEvent::data("try again later").name(FAILED));
     fails_at_once().on_error(last).into_response()
 }
 
@@ -235,14 +235,17 @@ async fn the_headers_are_those_of_an_event_stream() {
             }
         }
         assert_eq!(reply.header("content-type"), Some("text/event-stream"));
-        assert_eq!(reply.header("cache-control"), Some("no-cache"));
+        assert_eq!(
+            reply.header("cache-control"),
+            Some("no-cache, no-transform")
+        );
         assert_eq!(reply.header("x-accel-buffering"), Some("no"));
         assert_eq!(reply.header("incremental"), Some("?1"));
     }
 }
 
 #[tokio::test]
-async fn a_view_sets_what_it_likes_but_the_content_type() {
+async fn a_view_sets_what_it_likes_but_not_another_type() {
     let server = Server::start(app(watch().0)).await;
     for protocol in BOTH {
         let reply = get(protocol, server.address, "/headers").await;
@@ -400,7 +403,7 @@ async fn an_error_before_the_first_event_ends_the_stream_in_order() {
         let reply = get(protocol, server.address, "/errs").await;
         assert_eq!(
             reply.text().await,
-            "event: error\ndata: try again later\n\n"
+            "event: failed\ndata: try again later\n\n"
         );
     }
 }
@@ -438,7 +441,10 @@ async fn head_has_the_headers_and_never_starts_the_generator() {
         let reply = connection.send(Method::HEAD, "/idle", &[], empty()).await;
         assert_eq!(reply.status, 200);
         assert_eq!(reply.header("content-type"), Some("text/event-stream"));
-        assert_eq!(reply.header("cache-control"), Some("no-cache"));
+        assert_eq!(
+            reply.header("cache-control"),
+            Some("no-cache, no-transform")
+        );
         assert_eq!(reply.header("content-length"), None);
         assert_eq!(reply.text().await, "");
         // The connection is as good as before: no byte of a body has been sent on it.

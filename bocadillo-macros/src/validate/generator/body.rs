@@ -36,6 +36,7 @@ pub(super) fn body(
             input.call(Block::parse_within)?,
         ))
     };
+    let has_helpers = calls::has_helpers(translated.tokens.clone());
     let code = match parse.parse2(translated.tokens.clone()) {
         Ok((inner, statements)) => {
             attributes.extend(inner.into_iter().map(|attribute| Attribute {
@@ -53,21 +54,22 @@ pub(super) fn body(
                 yields.visit_stmt(statement);
             }
             *raise_on_disconnect |= yields.value_is_missed;
-            require_yield(kind, yields.found, group.span_open(), cx);
+            if !has_helpers {
+                require_yield(kind, yields.found, group.span_open(), cx);
+            }
             Code::Statements(statements)
         }
         Err(_) => {
-            require_yield(
-                kind,
-                calls::spans(translated.tokens.clone()).len(),
-                group.span_open(),
-                cx,
-            );
+            if !has_helpers {
+                let found = calls::spans(translated.tokens.clone()).len();
+                require_yield(kind, found, group.span_open(), cx);
+            }
             Code::Tokens(translated.tokens)
         }
     };
     Body {
         span: group.span(),
+        has_helpers,
         code,
     }
 }
