@@ -473,6 +473,10 @@ async fn what_a_stream_does_not_say_the_app_says() {
         clean_up_deadline: Some(Duration::from_secs(4)),
         max_lifetime: Some(Duration::from_secs(100)),
         on_error: Some(Arc::new(|_| Some(ServerEvent::data("the app's")))),
+        write_timeout: Some(Some(Duration::from_secs(5))),
+        byte_write_timeout: Some(Duration::from_secs(6)),
+        end_timeout: Some(Duration::from_secs(7)),
+        ack_timeout: Some(Duration::from_secs(8)),
         charset: Some(true),
     };
     let merged = Options::default().or(&app);
@@ -481,6 +485,8 @@ async fn what_a_stream_does_not_say_the_app_says() {
     assert_eq!(merged.clean_up_deadline(), Duration::from_secs(4));
     assert_eq!(merged.max_lifetime, Some(Duration::from_secs(100)));
     assert!(merged.on_error.is_some());
+    assert_eq!(merged.write_timeout(true), Some(Duration::from_secs(5)));
+    assert_eq!(merged.write_timeout(false), Some(Duration::from_secs(6)));
     assert_eq!(merged.charset, Some(true));
 
     let own = Options {
@@ -489,6 +495,10 @@ async fn what_a_stream_does_not_say_the_app_says() {
         clean_up_deadline: Some(Duration::from_secs(1)),
         max_lifetime: Some(Duration::from_secs(1)),
         on_error: None,
+        write_timeout: Some(None),
+        byte_write_timeout: Some(Duration::from_secs(1)),
+        end_timeout: None,
+        ack_timeout: None,
         charset: Some(false),
     };
     let merged = own.or(&app);
@@ -496,5 +506,16 @@ async fn what_a_stream_does_not_say_the_app_says() {
     assert_eq!(merged.retry, Some(Duration::from_millis(1)));
     assert_eq!(merged.clean_up_deadline(), Duration::from_secs(1));
     assert_eq!(merged.max_lifetime, Some(Duration::from_secs(1)));
+    assert_eq!(merged.write_timeout(true), None);
+    assert_eq!(merged.write_timeout(false), Some(Duration::from_secs(1)));
     assert_eq!(merged.charset, Some(false));
+}
+
+#[test]
+fn the_limits_for_clients_that_do_not_read_are_as_documented() {
+    let options = Options::default();
+    assert_eq!(options.write_timeout(true), Some(Duration::from_secs(30)));
+    assert_eq!(options.write_timeout(false), None);
+    assert_eq!(options.end_timeout(), Duration::from_millis(500));
+    assert_eq!(options.ack_timeout(), Duration::from_secs(30));
 }
