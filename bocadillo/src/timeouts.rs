@@ -45,15 +45,13 @@ fn after(start: Instant, wait: Duration) -> Instant {
     start.checked_add(wait).unwrap_or_else(|| start + FAR)
 }
 
-/// What watches the bytes of a connection.
+/// What watches the bytes that come in on a connection.
 pub(crate) trait Observer {
     /// `bytes` came from the client.
     fn read(&mut self, bytes: &[u8]);
-    /// The client's side took a write, or, if `blocked`, has no room for it.
-    fn written(&mut self, _blocked: bool) {}
 }
 
-/// A connection whose bytes are watched.
+/// A connection whose incoming bytes are watched.
 #[derive(Debug)]
 pub(crate) struct Observed<C, O> {
     connection: C,
@@ -85,15 +83,13 @@ impl<C: AsyncRead + Unpin, O: Observer + Unpin> AsyncRead for Observed<C, O> {
     }
 }
 
-impl<C: AsyncWrite + Unpin, O: Observer + Unpin> AsyncWrite for Observed<C, O> {
+impl<C: AsyncWrite + Unpin, O: Unpin> AsyncWrite for Observed<C, O> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.connection).poll_write(cx, buf);
-        self.observer.written(polled.is_pending());
-        polled
+        Pin::new(&mut self.connection).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -109,9 +105,7 @@ impl<C: AsyncWrite + Unpin, O: Observer + Unpin> AsyncWrite for Observed<C, O> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.connection).poll_write_vectored(cx, bufs);
-        self.observer.written(polled.is_pending());
-        polled
+        Pin::new(&mut self.connection).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,11 +1,11 @@
 //! HTTP/1: the time for the head of a request, and the idle time between two requests.
 //!
-//! hyper has one timer for both: it starts when hyper begins to wait for a head and stops when the head is complete. Here
+//! hyper has one timer for both: it starts when the last response is written and stops when the head is complete. Here
 //! hyper gets a timer of ours, which knows whether the head has begun.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::rt;
@@ -34,10 +34,6 @@ struct State {
     tail: [u8; 3],
     /// The last request had a body of a known length, so its last bytes can be any.
     has_length: bool,
-    /// A write waits for the client to read.
-    blocked: bool,
-    /// When the last write that had waited was done.
-    unblocked: Option<Instant>,
     /// When a head has to be complete because the server shuts down.
     shutdown: Option<Instant>,
 }
@@ -58,8 +54,6 @@ impl Http1 {
             begun: false,
             tail: *b"\n\r\n",
             has_length: false,
-            blocked: false,
-            unblocked: None,
             shutdown: None,
         };
         Self(Arc::new(Shared {
@@ -91,7 +85,6 @@ impl Http1 {
             None => (Phase::Idle, after(now, self.0.timeouts.idle)),
         };
         state.begun = !state.ends_request();
-        state.unblocked = None;
         drop(state);
         HeadSleep {
             http1: self.clone(),
@@ -109,13 +102,6 @@ impl Observer for Http1 {
         state.tail.rotate_left(last);
         let kept = state.tail.len() - last;
         state.tail[kept..].copy_from_slice(&bytes[bytes.len() - last..]);
-    }
-
-    fn written(&mut self, blocked: bool) {
-        let mut state = self.state();
-        if std::mem::replace(&mut state.blocked, blocked) && !blocked {
-            state.unblocked = Some(Instant::now());
-        }
     }
 }
 
@@ -163,24 +149,7 @@ impl Future for HeadSleep {
         if let Some(due) = shutdown.filter(|due| *due < this.sleep.deadline()) {
             this.sleep.as_mut().reset(due);
         }
-        loop {
-            ready!(this.sleep.as_mut().poll(cx));
-            if *this.phase == Phase::Head {
-                return Poll::Ready(());
-            }
-            // The idle time begins when the client has taken the last response.
-            let mut state = this.http1.state();
-            let begin = if state.blocked {
-                Some(Instant::now())
-            } else {
-                state.unblocked.take()
-            };
-            drop(state);
-            let Some(begin) = begin else {
-                return Poll::Ready(());
-            };
-            this.sleep.as_mut().reset(after(begin, timeouts.idle));
-        }
+        this.sleep.poll(cx)
     }
 }
 
@@ -194,6 +163,6 @@ mod tests {
     fn a_connection_with_a_stream_under_way_holds_few_bytes_more() {
         // With the two counts of each `Arc`, and the timer that hyper holds.
         let bytes = size_of::<Shared>() + 16 + size_of::<Http1>() + 16;
-        assert!(bytes <= 160, "{bytes}");
+        assert!(bytes <= 144, "{bytes}");
     }
 }

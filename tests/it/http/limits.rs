@@ -314,6 +314,8 @@ async fn a_status_without_a_body_is_sent_without_one() {
             let mut connection = Connection::open(protocol, server.address).await;
             for method in [Method::GET, Method::POST, Method::HEAD] {
                 let reply = connection.send(method, path, &[], empty()).await;
+                let length = reply.header("content-length");
+                assert!(matches!(length, None | Some("0")), "{protocol:?} {path}");
                 assert_eq!(reply.text().await, "", "{protocol:?} {path}");
             }
         }
@@ -324,6 +326,7 @@ async fn a_status_without_a_body_is_sent_without_one() {
             .expect("there is one route")
             .oneshot(request.expect("it is a request"));
         let Ok(response) = response.await;
+        assert_eq!(response.headers().get("content-length"), None, "{path}");
         let body = response.into_body().collect().await.expect("a body");
         assert_eq!(body.to_bytes(), "", "{path}");
     }
