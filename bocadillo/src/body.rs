@@ -20,7 +20,7 @@ use crate::wire;
 /// About how much goes into one frame: what hyper gathers before it writes.
 const FRAME: usize = 16 * 1024;
 
-/// A buffer that has grown past this is given back once it is empty: most streams are idle most of the time.
+/// A buffer that was larger than this is released when the stream is idle, because most streams are idle most of the time.
 const KEPT: usize = 1024;
 
 /// The body of a response that this crate serves.
@@ -162,6 +162,9 @@ pin_project_lite::pin_project! {
     pub(crate) struct StreamBody<T: Framing> {
         feed: Feed<T>,
         batch: Batch,
+        // The size of the largest buffer since the stream was idle. What is left of it after a frame was taken says
+        // nothing: a small rest keeps the whole.
+        largest: usize,
         end: Option<End>,
         keep_alive: Option<Duration>,
         last_write: Option<Instant>,
@@ -208,6 +211,7 @@ impl<T: Framing> StreamBody<T> {
         Self {
             feed,
             batch: Batch::default(),
+            largest: 0,
             end: None,
             keep_alive: None,
             last_write: None,
@@ -272,6 +276,7 @@ impl<T: Framing> StreamBody<T> {
         if this.batch.own.is_empty() {
             return Poll::Ready(this.batch.shared.take().unwrap_or_default());
         }
+        *this.largest = (*this.largest).max(this.batch.own.capacity());
         Poll::Ready(this.batch.own.split().freeze())
     }
 
@@ -353,8 +358,10 @@ impl<T: Framing> HttpBody for StreamBody<T> {
             }
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
-        if self.batch.own.capacity() > KEPT {
-            self.as_mut().project().batch.own = BytesMut::new();
+        if self.largest > KEPT {
+            let this = self.as_mut().project();
+            this.batch.own = BytesMut::new();
+            *this.largest = 0;
         }
         Poll::Ready(match ready!(self.as_mut().poll_timer(cx)) {
             Timer::Silent => Some(Ok(Frame::data(Bytes::from_static(wire::KEEP_ALIVE)))),
