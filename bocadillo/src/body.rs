@@ -28,7 +28,7 @@ const WINDOW: usize = 16 * 1024;
 /// The last line of an event stream that the server has ended, in HTTP/2: an empty comment.
 const LAST: &[u8] = b":\n";
 
-/// A buffer that has grown past this is given back once it is empty: most streams are idle most of the time.
+/// A buffer that was larger than this is released when the stream is idle, because most streams are idle most of the time.
 const KEPT: usize = 1024;
 
 /// The body of a response that this crate serves.
@@ -179,6 +179,9 @@ pin_project_lite::pin_project! {
         batch: Batch,
         // What is left of a frame that was too large for one piece.
         rest: Bytes,
+        // The size of the largest buffer since the stream was idle. What is left of it after a frame was taken says
+        // nothing: a small rest keeps the whole.
+        largest: usize,
         end: Option<End>,
         // Whether the server has ended it, and not its source.
         is_told: bool,
@@ -236,6 +239,7 @@ impl<T: Framing> StreamBody<T> {
             feed,
             batch: Batch::default(),
             rest: Bytes::new(),
+            largest: 0,
             end: None,
             is_told: false,
             keep_alive: None,
@@ -375,6 +379,7 @@ impl<T: Framing> Core<T> {
         if this.batch.own.is_empty() {
             return Poll::Ready(this.batch.shared.take().unwrap_or_default());
         }
+        *this.largest = (*this.largest).max(this.batch.own.capacity());
         Poll::Ready(this.batch.own.split().freeze())
     }
 
@@ -454,8 +459,10 @@ impl<T: Framing> Core<T> {
             }
             return Poll::Ready(Some(Ok(self.piece(bytes))));
         }
-        if self.batch.own.capacity() > KEPT {
-            self.as_mut().project().batch.own = BytesMut::new();
+        if self.largest > KEPT {
+            let this = self.as_mut().project();
+            this.batch.own = BytesMut::new();
+            *this.largest = 0;
         }
         let keep_alive = self.keep_alive;
         match ready!(self.as_mut().poll_timer(cx, keep_alive)) {

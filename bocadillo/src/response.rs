@@ -256,13 +256,6 @@ impl Asked {
             // A stream that is not polled has not started; dropping it here starts nothing either.
             response = response.map(|_| Body::empty());
         }
-        if matches!(
-            response.status(),
-            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT
-        ) {
-            // RFC 9110, sections 8.6 and 15.3.6.
-            response.headers_mut().remove(header::CONTENT_LENGTH);
-        }
         response
     }
 

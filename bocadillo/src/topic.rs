@@ -204,7 +204,8 @@ impl Topic {
 
     /// Publishes an event, and gives its id once the hub has it.
     ///
-    /// Subscribers are never waited for, unless the topic's policy is [`SlowPolicy::block`].
+    /// Subscribers are never waited for, unless the topic's policy is [`SlowPolicy::block`]. Over a broker it waits, for at most 2
+    /// seconds, until the broker has answered the subscriptions that this hub made before: [`Subscription`] says why.
     ///
     /// # Examples
     ///
@@ -441,6 +442,7 @@ mod tests {
     mod broker;
     mod hostile;
     mod lifetimes;
+    mod limits;
     mod model;
     mod policies;
     mod threads;

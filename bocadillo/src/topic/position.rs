@@ -272,7 +272,13 @@ mod tests {
         ] {
             assert_eq!(read_several(&format!("{tag}{rest}")), None, "{rest}");
         }
-        assert_eq!(read_one(&format!("{tag}-{}", "0".repeat(10_000))), None);
+        assert!(read_one(&format!("{tag}-{}", "0".repeat(255 - 9))).is_some());
+        assert_eq!(read_one(&format!("{tag}-{}", "0".repeat(255 - 8))), None);
+        assert!(read_several(&format!("{tag}.{}", "0".repeat(255 - 9))).is_some());
+        assert_eq!(
+            read_several(&format!("{tag}.{}", "0".repeat(255 - 8))),
+            None
+        );
     }
 
     #[test]

@@ -16,6 +16,8 @@ use super::policy::SlowPolicy;
 use super::position::Position;
 
 mod read;
+#[cfg(test)]
+mod tests;
 
 use read::Batch;
 pub(crate) use read::Read;
@@ -210,8 +212,21 @@ impl Ring {
         {
             self.batch = None;
         }
-        if self.entries.capacity() > 64 && self.entries.len() < self.entries.capacity() / 8 {
-            self.entries.shrink_to(self.entries.len() * 2);
+        self.shrink();
+    }
+
+    /// Gives back the memory of a burst.
+    fn shrink(&mut self) {
+        let Self {
+            entries, newest, ..
+        } = self;
+        if is_sparse(entries.len(), entries.capacity()) {
+            entries.shrink_to(entries.len() * 2);
+        }
+        if let Some(newest) = newest.as_mut()
+            && is_sparse(newest.len(), newest.capacity())
+        {
+            newest.shrink_to(newest.len() * 2);
         }
     }
 
@@ -419,6 +434,11 @@ impl Ring {
             _ => self.entries.partition_point(|entry| entry.index < index),
         }
     }
+}
+
+/// Whether so much more room than is used is worth giving back.
+fn is_sparse(len: usize, capacity: usize) -> bool {
+    capacity > 64 && len < capacity / 8
 }
 
 /// Whether an entry is no longer history, when with it so many events of so many bytes are left.

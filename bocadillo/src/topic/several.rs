@@ -205,6 +205,10 @@ impl Several {
                 break;
             }
         }
+        if self.queue.is_empty() {
+            // There may be many quiet clients.
+            self.queue = VecDeque::new();
+        }
         Poll::Ready(Some(bytes.freeze()))
     }
 
@@ -282,5 +286,47 @@ impl Item {
             Self::Event(event) => event.wire.len(),
             Self::Notice(_) => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::super::cursor::Otherwise;
+    use super::super::registry::Lease;
+    use super::super::{History, Hub};
+    use super::*;
+
+    /// What has been taken for the client is held for it alone.
+    #[tokio::test]
+    async fn a_client_holds_one_batch_and_nothing_when_it_has_all() {
+        const LIMIT: usize = 16 * 1024;
+        let hub = Hub::builder().history(History::new()).memory();
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        let readers = names.map(|name| {
+            let lease = Lease::new(&hub.inner, name);
+            Reader::new(lease, Otherwise::Live)
+        });
+        let mut several = Several::new(readers.into(), None);
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(several.poll_wire(&mut context, LIMIT).is_pending());
+        for name in names {
+            for _ in 0..100 {
+                hub.topic(name)
+                    .unwrap()
+                    .publish("x".repeat(500))
+                    .await
+                    .unwrap();
+            }
+        }
+        several.fill(&mut context, LIMIT);
+        let held: usize = several.queue.iter().map(|(_, item)| item.size()).sum();
+        assert!((LIMIT * 3 / 4..=LIMIT).contains(&held), "{held}");
+        while several.poll_wire(&mut context, LIMIT).is_ready() {
+            let held: usize = several.queue.iter().map(|(_, item)| item.size()).sum();
+            assert!(held <= LIMIT, "{held}");
+        }
+        assert_eq!(several.queue.capacity(), 0);
     }
 }

@@ -65,13 +65,20 @@ impl Waiting {
     pub(crate) fn forget(&mut self, ticket: Option<Ticket>) -> Option<Waker> {
         let ticket = ticket.filter(|ticket| ticket.round == self.round)?;
         self.free.push(ticket.slot);
-        self.slots[ticket.slot].take()
+        let waker = self.slots[ticket.slot].take();
+        if self.free.len() == self.slots.len() {
+            // Nobody has a ticket of this round any more.
+            self.free = Vec::new();
+            self.slots = Vec::new();
+        }
+        waker
     }
 
     pub(crate) fn take(&mut self) -> Wakes {
         self.round += 1;
-        self.free.clear();
-        let next = Vec::with_capacity(self.slots.len());
+        // As many will probably wait for the event after this one.
+        let next = Vec::with_capacity(self.slots.len() - self.free.len());
+        self.free = Vec::new();
         Wakes(std::mem::replace(&mut self.slots, next))
     }
 }
@@ -125,6 +132,34 @@ mod tests {
             drop(waiting.wait(&mut ticket, Waker::noop()));
             drop(waiting.forget(ticket));
         }
-        assert_eq!(waiting.slots.len(), 1);
+        assert_eq!((waiting.slots.capacity(), waiting.free.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn a_slot_is_used_again() {
+        let mut waiting = Waiting::default();
+        let mut stays = None;
+        drop(waiting.wait(&mut stays, Waker::noop()));
+        for _ in 0..1_000 {
+            let mut ticket = None;
+            drop(waiting.wait(&mut ticket, Waker::noop()));
+            drop(waiting.forget(ticket));
+        }
+        assert_eq!(waiting.slots.len(), 2);
+    }
+
+    #[test]
+    fn the_memory_of_those_who_left_goes_with_the_next_event() {
+        let mut waiting = Waiting::default();
+        let mut tickets: Vec<_> = (0..10_000).map(|_| None).collect();
+        for ticket in &mut tickets {
+            drop(waiting.wait(ticket, Waker::noop()));
+        }
+        for ticket in tickets.drain(10..) {
+            drop(waiting.forget(ticket));
+        }
+        waiting.take().wake();
+        assert_eq!(waiting.slots.capacity(), 10, "those who are left come back");
+        assert_eq!(waiting.free.capacity(), 0);
     }
 }

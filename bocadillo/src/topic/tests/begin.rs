@@ -28,6 +28,8 @@ struct State {
     /// Whether it interrupts each follow at once.
     is_away: bool,
     starts: usize,
+    /// How many bytes were asked for in each replay.
+    asked: Vec<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -88,6 +90,10 @@ impl Script {
             .topics
             .values_mut()
             .for_each(|topic| topic.events.clear());
+    }
+
+    pub(super) fn asked(&self) -> Vec<usize> {
+        self.state().asked.clone()
     }
 
     fn interrupt(&self, topic: &str) {
@@ -160,9 +166,10 @@ impl Broker for Script {
         topic: &Arc<str>,
         _: &Arc<TopicOptions>,
         after: Option<Position>,
-        _: usize,
+        limit: usize,
     ) -> BoxFuture<Replay> {
-        let state = self.state();
+        let mut state = self.state();
+        state.asked.push(limit);
         let topic = &state.topics[topic];
         let from = after.map_or(topic.evicted, |after| after.major as usize);
         let replay = if from < topic.evicted {

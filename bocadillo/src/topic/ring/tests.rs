@@ -1,0 +1,180 @@
+//! What the ring gives back, and when.
+
+use std::time::Duration;
+
+use super::super::encoded::Draft;
+use super::super::position::Tag;
+use super::*;
+
+fn event(sequence: u64, key: Option<&str>) -> Encoded {
+    let payload = format!("data: {}\n\n", "x".repeat(100));
+    Draft::from_payload(payload.as_bytes(), key.map(Arc::from))
+        .unwrap()
+        .seal(Tag::new(1, "x"), Position::new(sequence, 0))
+}
+
+/// A ring with this many events, which are all kept.
+fn filled(policy: &SlowPolicy, events: u64) -> Ring {
+    let mut ring = Ring::new(Position::default(), policy);
+    for sequence in 1..=events {
+        let key = policy.conflates().then(|| sequence.to_string());
+        ring.push(event(sequence, key.as_deref()), Instant::now());
+    }
+    ring
+}
+
+fn keep(ring: &mut Ring, events: usize) {
+    ring.trim(&History::new().events(events), 0, Instant::now());
+    assert_eq!(ring.entries.len(), events);
+}
+
+#[test]
+fn the_memory_of_a_burst_is_given_back() {
+    for policy in [SlowPolicy::disconnect(), SlowPolicy::conflate_by_name()] {
+        let mut ring = filled(&policy, 1_024);
+        let capacity = ring.entries.capacity();
+        let keys = ring.newest.as_ref().map(HashMap::capacity);
+        keep(&mut ring, capacity / 8);
+        assert_eq!(ring.entries.capacity(), capacity, "it is well used");
+        keep(&mut ring, capacity / 8 - 1);
+        let kept = capacity / 8 - 1;
+        assert!((2 * kept..3 * kept).contains(&ring.entries.capacity()));
+        let is_smaller = |now: usize| now < keys.unwrap() / 2 && now >= 2 * kept;
+        assert!(
+            ring.newest
+                .is_none_or(|newest| is_smaller(newest.capacity()))
+        );
+    }
+}
+
+/// A topic that has a few events now and then must not ask for memory each time.
+#[test]
+fn a_small_ring_keeps_its_memory() {
+    let mut ring = filled(&SlowPolicy::disconnect(), 50);
+    let capacity = ring.entries.capacity();
+    assert_eq!(capacity, 64);
+    keep(&mut ring, 1);
+    assert_eq!(ring.entries.capacity(), capacity);
+}
+
+#[test]
+fn a_key_is_forgotten_with_its_event() {
+    let mut ring = filled(&SlowPolicy::conflate_by_name(), 100);
+    keep(&mut ring, 0);
+    assert_eq!(ring.newest.unwrap().len(), 0);
+}
+
+#[test]
+fn replaced_events_take_little_room() {
+    let mut ring = Ring::new(Position::default(), &SlowPolicy::conflate_by_name());
+    ring.push(event(1, None), Instant::now());
+    ring.enter(0);
+    let mut most = 0;
+    for sequence in 2..1_000 {
+        let key = ["a", "b", "c"][sequence as usize % 3];
+        ring.push(event(sequence, Some(key)), Instant::now());
+        ring.trim(&History::new(), 1 << 20, Instant::now());
+        most = most.max(ring.entries.len());
+    }
+    assert_eq!(ring.live, 4);
+    // Taking them out costs a look at each, so it is not done for each.
+    assert_eq!(most, 2 * 4 + 16);
+    let mut replaced = event(1, Some("a"));
+    replaced.supersede();
+    assert!(replaced.wire.is_empty() && replaced.key.is_none());
+}
+
+fn has_batch(ring: &mut Ring) -> bool {
+    assert!(matches!(ring.read(0, 1_000), Read::Ready { .. }));
+    ring.batch.is_some()
+}
+
+#[test]
+fn a_batch_is_kept_only_while_somebody_may_want_it() {
+    let forever = History::new().events(1_000).any_age();
+    // An event of it is dropped.
+    let mut ring = filled(&SlowPolicy::disconnect(), 10);
+    ring.enter(0);
+    assert!(has_batch(&mut ring));
+    ring.trim(&forever, 0, Instant::now());
+    assert!(ring.batch.is_some());
+    ring.trim(&forever.events(8), 0, Instant::now());
+    assert!(ring.batch.is_none());
+
+    // All readers have all there is.
+    let mut ring = filled(&SlowPolicy::disconnect(), 10);
+    ring.enter(0);
+    ring.enter(0);
+    ring.enter(10);
+    assert!(has_batch(&mut ring));
+    ring.leave(0);
+    assert!(ring.batch.is_some(), "one has not got it yet");
+    ring.leave(0);
+    assert!(ring.batch.is_none());
+
+    // One of its events is replaced.
+    let mut ring = filled(&SlowPolicy::conflate_by_name(), 10);
+    ring.enter(0);
+    assert!(has_batch(&mut ring));
+    ring.push(event(11, Some("5")), Instant::now());
+    assert!(ring.batch.is_none());
+
+    // One event alone is no copy.
+    let mut ring = filled(&SlowPolicy::disconnect(), 1);
+    assert!(!has_batch(&mut ring));
+}
+
+/// Who stands in the middle of a batch takes the rest of it if that is at least half of what it could get.
+#[test]
+fn a_short_rest_of_a_batch_is_not_taken() {
+    let mut ring = filled(&SlowPolicy::disconnect(), 40);
+    let size = ring.bytes / 40 + 1;
+    let limit = 10 * size;
+    let mut read = |next| match ring.read(next, limit) {
+        Read::Ready { next, .. } => next,
+        _ => panic!("there is more"),
+    };
+    assert_eq!(read(0), 10);
+    assert_eq!(read(4), 10, "six of ten");
+    assert_eq!(read(6), 16, "not four, but a batch of its own");
+    assert_eq!(read(35), 40);
+    assert_eq!(read(39), 40, "all there is");
+    let all = ring.read(0, 40 * size);
+    assert!(matches!(all, Read::Ready { next: 40, .. }));
+    let less = ring.read(0, limit);
+    assert!(
+        matches!(less, Read::Ready { next: 10, .. }),
+        "its own limit"
+    );
+}
+
+#[test]
+fn each_event_leaves_the_history_once() {
+    let history = History::new()
+        .events(10)
+        .bytes(1 << 20)
+        .age(Duration::from_secs(60));
+    let mut ring = Ring::new(Position::default(), &SlowPolicy::conflate_by_name());
+    ring.enter(0);
+    let now = Instant::now();
+    for sequence in 1..=30 {
+        ring.push(event(sequence, Some(&sequence.to_string())), now);
+        ring.trim(&history, 1 << 20, now);
+    }
+    assert_eq!((ring.start, ring.held), (20, 20));
+    // Replaced events make room in the history, but nothing comes back into it.
+    for sequence in 31..=35 {
+        ring.push(event(sequence, Some("30")), now);
+        ring.trim(&history, 1 << 20, now);
+    }
+    assert_eq!(ring.live, 30);
+    assert_eq!((ring.start(&history, now), ring.held), (20, 20));
+    ring.trim(&history, 1 << 20, now + Duration::from_secs(60));
+    assert_eq!((ring.held, ring.held_bytes), (30, ring.bytes));
+    ring.leave(0);
+    ring.trim(&history, 1 << 20, now);
+    assert_eq!(
+        (ring.live, ring.held, ring.held_bytes, ring.bytes),
+        (0, 0, 0, 0)
+    );
+}

@@ -1,0 +1,183 @@
+//! The numbers that the documentation states, each with what tells it from the next one.
+
+use std::time::Duration;
+
+use super::super::{Cursor, History, Hub, SlowPolicy, Topic};
+use super::begin::Script;
+
+async fn publish(topic: &Topic, events: usize, size: usize) {
+    for _ in 0..events {
+        topic.publish("x".repeat(size)).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_history_is_a_thousand_events_a_mebibyte_and_five_minutes() {
+    let hub = Hub::memory();
+    let topic = hub.topic("x").unwrap();
+    publish(&topic, 1_100, 1).await;
+    assert_eq!(hub.stats().events, 1_000);
+    tokio::time::advance(Duration::from_millis(299_900)).await;
+    hub.inner.sweep();
+    assert_eq!(hub.stats().events, 1_000);
+    tokio::time::advance(Duration::from_millis(100)).await;
+    hub.inner.sweep();
+    assert_eq!(hub.stats().events, 0);
+
+    // In pieces that say to the byte where the limit is.
+    publish(&topic, 1, 1_000_000 - 24).await;
+    let rest = (1 << 20) - hub.stats().bytes;
+    publish(&topic, 1, rest - 30).await;
+    let rest = (1 << 20) - hub.stats().bytes;
+    assert!(rest < 30, "{rest}");
+    assert_eq!(hub.stats().events, 2);
+    let last = hub.topic("y").unwrap();
+    publish(&last, 1, 1).await;
+    publish(&topic, 1, 1).await;
+    assert_eq!(hub.stats().events, 1 + 2, "the first one has to go");
+
+    assert_eq!(History::none().max_events(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_client_may_be_a_mebibyte_behind_the_history() {
+    let hub = Hub::builder().history(History::none()).memory();
+    let topic = hub.topic("x").unwrap();
+    let _slow = topic.subscribe(None::<&str>);
+    // What it gets next does not count.
+    publish(&topic, 1, 1).await;
+    let first = hub.stats().bytes;
+    publish(&topic, 1, (1 << 20) - 64).await;
+    let rest = first + (1 << 20) - hub.stats().bytes;
+    assert!((1..64).contains(&rest));
+    assert_eq!(hub.stats().events, 2);
+    publish(&topic, 1, rest).await;
+    assert_eq!(hub.stats().events, 0, "more than that");
+
+    for policy in [
+        SlowPolicy::disconnect(),
+        SlowPolicy::drop_oldest(),
+        SlowPolicy::conflate_by_name(),
+        SlowPolicy::block(Duration::ZERO),
+        SlowPolicy::default(),
+    ] {
+        assert_eq!(policy.bytes, 1 << 20);
+    }
+}
+
+/// What is too old goes a quarter of its age later at most, and no later than 5 seconds; and is not looked for more often
+/// than every 20 milliseconds.
+#[tokio::test(start_paused = true)]
+async fn what_is_too_old_is_looked_for_often_enough() {
+    for (age, published_at, kept_at, gone_at) in [
+        // Each quarter of the age.
+        (4_000, 500, 4_900, 5_001),
+        // Each 5 seconds, not each 75.
+        (301_000, 3_000, 304_900, 305_001),
+        // Each 20 milliseconds, not each 11.
+        (45, 0, 59, 61),
+    ] {
+        let history = History::new().age(Duration::from_millis(age));
+        let hub = Hub::builder().history(history).memory();
+        let topic = hub.topic("x").unwrap();
+        let started = tokio::time::Instant::now();
+        let at = |time| tokio::time::sleep_until(started + Duration::from_millis(time));
+        // It begins with the first use.
+        drop(topic.subscribe(None::<&str>));
+        at(published_at).await;
+        publish(&topic, 1, 1).await;
+        at(kept_at).await;
+        assert_eq!(hub.stats().events, 1, "age {age}");
+        at(gone_at).await;
+        assert_eq!(hub.stats().events, 0, "age {age}");
+    }
+}
+
+/// One task looks, however many use the hub, and another one does when its runtime has ended.
+#[test]
+fn one_task_looks_for_what_is_too_old() {
+    let hub = Hub::builder()
+        .history(History::new().age(Duration::from_secs(1)))
+        .memory();
+    let topic = hub.topic("x").unwrap();
+    for _ in 0..2 {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            publish(&topic, 10, 1).await;
+            drop(topic.subscribe(None::<&str>));
+            assert_eq!(runtime.metrics().num_alive_tasks(), 1);
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            assert_eq!(hub.stats().events, 0);
+        });
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        publish(&topic, 1, 1).await;
+        drop((topic, hub));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(
+            runtime.metrics().num_alive_tasks(),
+            0,
+            "it ends with the hub"
+        );
+    });
+}
+
+/// A client that replays holds one answer of the broker at most.
+#[tokio::test(start_paused = true)]
+async fn a_replay_asks_for_64_kib_and_for_more_when_those_are_read() {
+    let (script, hub) = Script::new();
+    let topic = hub.topic("x").unwrap();
+    publish(&topic, 10, 1_000).await;
+    let mut subscription = topic.subscribe(Cursor::start());
+    script.begin("x");
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    for _ in 0..10 {
+        assert!(subscription.poll_wire(&mut context, 1_000).is_ready());
+        assert_eq!(script.asked(), [64 * 1024]);
+    }
+    assert!(subscription.poll_wire(&mut context, 1_000).is_pending());
+}
+
+/// Where a publisher and a subscriber share a thread, a loop of either lets the other run.
+#[tokio::test]
+async fn a_loop_that_only_publishes_or_only_reads_gives_way() {
+    for all_at_once in [false, true] {
+        let topic = Hub::memory().topic("x").unwrap();
+        let publisher = topic.clone();
+        let publishing = tokio::spawn(async move {
+            for _ in 0..1_000 {
+                if all_at_once {
+                    publisher.publish_all(["x"]).await.unwrap();
+                } else {
+                    publisher.publish("x").await.unwrap();
+                }
+            }
+        });
+        let other = tokio::spawn(async {});
+        other.await.unwrap();
+        assert!(!publishing.is_finished());
+        publishing.await.unwrap();
+
+        let mut subscription = topic.subscribe(Cursor::start());
+        let reading = tokio::spawn(async move {
+            for _ in 0..1_000 {
+                let _ = futures_util::StreamExt::next(&mut subscription)
+                    .await
+                    .unwrap();
+            }
+        });
+        let other = tokio::spawn(async {});
+        other.await.unwrap();
+        assert!(!reading.is_finished());
+        reading.await.unwrap();
+    }
+}
