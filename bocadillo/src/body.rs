@@ -177,11 +177,11 @@ pin_project_lite::pin_project! {
     struct Core<T: Framing> {
         feed: Feed<T>,
         batch: Batch,
+        // What is left of a frame that was too large for one piece.
+        rest: Bytes,
         // The size of the largest buffer since the stream was idle. What is left of it after a frame was taken says
         // nothing: a small rest keeps the whole.
         largest: usize,
-        // What is left of a frame that was too large for one piece.
-        rest: Bytes,
         end: Option<End>,
         // Whether the server has ended it, and not its source.
         is_told: bool,
@@ -238,8 +238,8 @@ impl<T: Framing> StreamBody<T> {
         let core = Core {
             feed,
             batch: Batch::default(),
-            largest: 0,
             rest: Bytes::new(),
+            largest: 0,
             end: None,
             is_told: false,
             keep_alive: None,

@@ -400,6 +400,15 @@ async fn a_stream_that_was_polled_before_it_became_a_body_loses_nothing() {
     assert_eq!(all(stream).await, ["1", "2"]);
 }
 
+#[test]
+fn the_limits_for_clients_that_do_not_read_are_as_documented() {
+    let options = Options::default();
+    assert_eq!(options.write_timeout(true), Some(Duration::from_secs(30)));
+    assert_eq!(options.write_timeout(false), None);
+    assert_eq!(options.end_timeout(), Duration::from_millis(500));
+    assert_eq!(options.ack_timeout(), Duration::from_secs(30));
+}
+
 /// The frame of one event of `size` bytes, and whether the stream still holds its memory once it is idle.
 async fn idle_after(sizes: &[usize]) -> bool {
     let sizes = sizes.to_vec();
@@ -473,11 +482,11 @@ async fn what_a_stream_does_not_say_the_app_says() {
         clean_up_deadline: Some(Duration::from_secs(4)),
         max_lifetime: Some(Duration::from_secs(100)),
         on_error: Some(Arc::new(|_| Some(ServerEvent::data("the app's")))),
-        write_timeout: Some(Some(Duration::from_secs(5))),
-        byte_write_timeout: Some(Duration::from_secs(6)),
-        end_timeout: Some(Duration::from_secs(7)),
-        ack_timeout: Some(Duration::from_secs(8)),
         charset: Some(true),
+        write_timeout: Some(None),
+        byte_write_timeout: Some(Duration::from_secs(5)),
+        end_timeout: Some(Duration::from_secs(6)),
+        ack_timeout: Some(Duration::from_secs(7)),
     };
     let merged = Options::default().or(&app);
     assert_eq!(merged.keep_alive(), Some(Duration::from_secs(3)));
@@ -485,9 +494,11 @@ async fn what_a_stream_does_not_say_the_app_says() {
     assert_eq!(merged.clean_up_deadline(), Duration::from_secs(4));
     assert_eq!(merged.max_lifetime, Some(Duration::from_secs(100)));
     assert!(merged.on_error.is_some());
-    assert_eq!(merged.write_timeout(true), Some(Duration::from_secs(5)));
-    assert_eq!(merged.write_timeout(false), Some(Duration::from_secs(6)));
     assert_eq!(merged.charset, Some(true));
+    assert_eq!(merged.write_timeout(true), None);
+    assert_eq!(merged.write_timeout(false), Some(Duration::from_secs(5)));
+    assert_eq!(merged.end_timeout(), Duration::from_secs(6));
+    assert_eq!(merged.ack_timeout(), Duration::from_secs(7));
 
     let own = Options {
         keep_alive: Some(None),
@@ -495,27 +506,13 @@ async fn what_a_stream_does_not_say_the_app_says() {
         clean_up_deadline: Some(Duration::from_secs(1)),
         max_lifetime: Some(Duration::from_secs(1)),
         on_error: None,
-        write_timeout: Some(None),
-        byte_write_timeout: Some(Duration::from_secs(1)),
-        end_timeout: None,
-        ack_timeout: None,
         charset: Some(false),
+        ..Options::default()
     };
     let merged = own.or(&app);
     assert_eq!(merged.keep_alive(), None);
     assert_eq!(merged.retry, Some(Duration::from_millis(1)));
     assert_eq!(merged.clean_up_deadline(), Duration::from_secs(1));
     assert_eq!(merged.max_lifetime, Some(Duration::from_secs(1)));
-    assert_eq!(merged.write_timeout(true), None);
-    assert_eq!(merged.write_timeout(false), Some(Duration::from_secs(1)));
     assert_eq!(merged.charset, Some(false));
-}
-
-#[test]
-fn the_limits_for_clients_that_do_not_read_are_as_documented() {
-    let options = Options::default();
-    assert_eq!(options.write_timeout(true), Some(Duration::from_secs(30)));
-    assert_eq!(options.write_timeout(false), None);
-    assert_eq!(options.end_timeout(), Duration::from_millis(500));
-    assert_eq!(options.ack_timeout(), Duration::from_secs(30));
 }
