@@ -145,7 +145,7 @@ impl IntoResponse for ByteStream {
     fn into_response(self) -> Response {
         let body = StreamBody::new(self.feed);
         let adoption = body.adoption();
-        let mut response = Response::new(axum_core::body::Body::new(Box::pin(body)));
+        let mut response = Response::new(axum_core::body::Body::new(body));
         StreamHeaders::of_bytes(self.content_type).set_on(&mut response);
         adoption.and_then(|adoption| response.extensions_mut().insert(adoption));
         response

@@ -400,6 +400,15 @@ async fn a_stream_that_was_polled_before_it_became_a_body_loses_nothing() {
     assert_eq!(all(stream).await, ["1", "2"]);
 }
 
+#[test]
+fn the_limits_for_clients_that_do_not_read_are_as_documented() {
+    let options = Options::default();
+    assert_eq!(options.write_timeout(true), Some(Duration::from_secs(30)));
+    assert_eq!(options.write_timeout(false), None);
+    assert_eq!(options.end_timeout(), Duration::from_millis(500));
+    assert_eq!(options.ack_timeout(), Duration::from_secs(30));
+}
+
 /// The frame of one event of `size` bytes, and whether the stream still holds its memory once it is idle.
 async fn idle_after(sizes: &[usize]) -> bool {
     let sizes = sizes.to_vec();
@@ -474,6 +483,10 @@ async fn what_a_stream_does_not_say_the_app_says() {
         max_lifetime: Some(Duration::from_secs(100)),
         on_error: Some(Arc::new(|_| Some(ServerEvent::data("the app's")))),
         charset: Some(true),
+        write_timeout: Some(None),
+        byte_write_timeout: Some(Duration::from_secs(5)),
+        end_timeout: Some(Duration::from_secs(6)),
+        ack_timeout: Some(Duration::from_secs(7)),
     };
     let merged = Options::default().or(&app);
     assert_eq!(merged.keep_alive(), Some(Duration::from_secs(3)));
@@ -482,6 +495,10 @@ async fn what_a_stream_does_not_say_the_app_says() {
     assert_eq!(merged.max_lifetime, Some(Duration::from_secs(100)));
     assert!(merged.on_error.is_some());
     assert_eq!(merged.charset, Some(true));
+    assert_eq!(merged.write_timeout(true), None);
+    assert_eq!(merged.write_timeout(false), Some(Duration::from_secs(5)));
+    assert_eq!(merged.end_timeout(), Duration::from_secs(6));
+    assert_eq!(merged.ack_timeout(), Duration::from_secs(7));
 
     let own = Options {
         keep_alive: Some(None),
@@ -490,6 +507,7 @@ async fn what_a_stream_does_not_say_the_app_says() {
         max_lifetime: Some(Duration::from_secs(1)),
         on_error: None,
         charset: Some(false),
+        ..Options::default()
     };
     let merged = own.or(&app);
     assert_eq!(merged.keep_alive(), None);

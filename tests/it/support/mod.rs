@@ -19,7 +19,7 @@ pub(crate) use nats::Nats;
 pub(crate) use nginx::Nginx;
 pub(crate) use redis::Redis;
 pub(crate) use server::Server;
-pub(crate) use watch::{Watch, watch};
+pub(crate) use watch::{Reports, Watch, watch};
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
