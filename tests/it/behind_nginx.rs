@@ -1,8 +1,9 @@
 //! A real nginx in front, which keeps its connections to the server open.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use bocadillo::{App, route, routes};
+use bocadillo::{App, Peer, StatusCode, route, routes};
 use futures_util::future::join_all;
 use http::Method;
 use tokio::time::sleep;
@@ -13,8 +14,8 @@ use crate::support::{Nginx, Server};
 const HEAD: Duration = Duration::from_millis(300);
 
 #[route("/echo", methods = [POST])]
-async fn echo(text: String) -> String {
-    text
+async fn echo(Peer(peer): Peer, text: String) -> String {
+    format!("{text} over {}", peer.expect("TCP has addresses"))
 }
 
 #[tokio::test]
@@ -25,19 +26,26 @@ async fn a_post_that_meets_a_connection_which_was_idle_for_the_time_of_a_head_is
     let nginx = tokio::task::spawn_blocking(move || Nginx::start(upstream));
     let nginx = nginx.await.expect("it does not panic");
     let address = nginx.address;
-    let clients = (0..16).map(|client| async move {
-        let mut connection = Connection::open(Protocol::Http1, address).await;
-        for round in 0..8 {
-            let reply = connection
-                .send(Method::POST, "/echo", &[], full("text"))
-                .await;
-            assert_eq!(reply.status, 200, "client {client} in round {round}");
-            assert_eq!(reply.text().await, "text");
-            // Around the moment at which the time of a head is over, where a connection would be closed under a request.
-            sleep(HEAD - Duration::from_millis(8) + Duration::from_millis(client)).await;
+    let mut clients = Vec::new();
+    for _ in 0..16 {
+        clients.push(Connection::open(Protocol::Http1, address).await);
+    }
+    // All at once, so that nginx needs all of its connections, around the moment at which the time of a head is over:
+    // a connection that is closed there is closed under a request.
+    let mut connections = HashSet::new();
+    for wave in 0..10 {
+        let answers = join_all(clients.iter_mut().map(async |client| {
+            let reply = client.send(Method::POST, "/echo", &[], full("text")).await;
+            (reply.status, reply.text().await)
+        }));
+        for (status, answer) in answers.await {
+            assert_eq!(status, StatusCode::OK, "wave {wave}: {answer}");
+            connections.insert(answer);
         }
-    });
-    join_all(clients).await;
+        sleep(HEAD - Duration::from_millis(6) + Duration::from_millis(wave)).await;
+    }
+    // None of them was closed between the waves.
+    assert!(connections.len() <= clients.len(), "{connections:?}");
     drop(nginx);
     server.stop().await;
 }

@@ -324,12 +324,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_end_of_the_last_stream_starts_the_idle_time() {
         let start = Instant::now();
-        let http2 = Http2::new(Timeouts::default(), start);
-        let mut opening = vec![b'x'; PREFACE];
-        opening.extend(frame(SETTINGS, 0, b""));
-        http2.clone().read(&opening);
+        let (http2, mut watch) = opened(b"");
         let streams = [http2.stream(), http2.stream()];
-        let mut watch = http2.watch();
         // A task that nothing else wakes.
         let expired = tokio::spawn(std::future::poll_fn(move |cx| watch.poll(cx)));
         for stream in streams {
@@ -340,5 +336,58 @@ mod tests {
         let expired = expired.expect("in time").expect("no panic");
         assert_eq!(expired, Expired::Idle);
         assert_eq!(start.elapsed().as_secs(), 275);
+    }
+
+    /// A connection whose client has sent `bytes` after its opening, and its watch.
+    fn opened(bytes: &[u8]) -> (Http2, Watch) {
+        let mut http2 = Http2::new(Timeouts::default(), Instant::now());
+        http2.read(&[&[b'x'; PREFACE][..], &frame(SETTINGS, 0, b""), bytes].concat());
+        let watch = http2.watch();
+        (http2, watch)
+    }
+
+    async fn check_expiry(mut watch: Watch, expected: (Expired, u64)) {
+        let start = Instant::now();
+        let expired = std::future::poll_fn(|cx| watch.poll(cx));
+        let expired = tokio::time::timeout(Duration::from_secs(1000), expired).await;
+        let expired = expired.expect("in time");
+        assert_eq!((expired, start.elapsed().as_secs()), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_of_a_head_has_less_time_while_the_connection_closes() {
+        let part = &frame(HEADERS, END_HEADERS, b"head")[..10];
+        check_expiry(opened(part).1, (Expired::Silent, 10)).await;
+        let (_http2, mut watch) = opened(part);
+        watch.close();
+        check_expiry(watch, (Expired::Silent, 2)).await;
+        // Under open streams, too.
+        let (http2, mut watch) = opened(part);
+        let _stream = http2.stream();
+        watch.close();
+        check_expiry(watch, (Expired::Silent, 2)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_silent_while_the_connection_closes_has_two_seconds() {
+        let (mut http2, mut watch) = opened(b"");
+        watch.close();
+        let talking = tokio::spawn(async move {
+            for _ in 0..5 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                http2.read(&frame(6, 1, b"12345678"));
+            }
+        });
+        check_expiry(watch, (Expired::Silent, 7)).await;
+        talking.await.expect("no panic");
+        // It has nothing to say while a stream is open.
+        let (http2, mut watch) = opened(b"");
+        let stream = http2.stream();
+        watch.close();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            drop(stream);
+        });
+        check_expiry(watch, (Expired::Silent, 102)).await;
     }
 }

@@ -107,7 +107,6 @@ fn a_client_may_be_silent_for_a_time_and_no_slower_than_the_rate() {
     // As fast as the rate, for longer than the time-out.
     check(defaults, 240, 1.0, 100, (100.0, 24_000, true));
     check(defaults, 2400, 10.0, 10, (100.0, 24_000, true));
-    // Much at once does not buy more than the whole time.
     check(defaults, 1_000_000, 29.0, 4, (116.0, 4_000_000, true));
     check(defaults, 1_000_000, 31.0, 4, (30.0, 0, false));
     // Without a rate, any byte buys the whole time.
@@ -133,6 +132,16 @@ async fn time_in_which_nobody_reads_does_not_count() {
         !whole && (25.0..26.0).contains(&time.as_secs_f64()),
         "{time:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn much_at_once_does_not_buy_more_than_the_whole_time() {
+    for rate in [240, 0] {
+        let (frames, body, _) = body(limits(30, rate), &Arc::default());
+        send(&frames, 1_000_000);
+        let (time, length, whole) = end(body).await;
+        assert_eq!((time.as_secs(), length, whole), (30, 1_000_000, false));
+    }
 }
 
 #[tokio::test(start_paused = true)]
