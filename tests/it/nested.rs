@@ -234,6 +234,13 @@ async fn streams_of_a_handler_that_calls_an_app_end_too() {
         response.map(Body::into_axum)
     }
     check(|watch| App::with_state(inner_service(watch)).routes(routes![hand_on])).await;
+    // An inner app whose layer answers from another task.
+    check(|watch| {
+        let inner = inner_app(watch).layer(tower::layer::layer_fn(spawning));
+        let inner = inner.into_service().expect("the routes do not conflict");
+        App::with_state(inner).routes(routes![hand_on])
+    })
+    .await;
 }
 
 #[tokio::test]

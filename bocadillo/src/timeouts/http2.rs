@@ -276,6 +276,8 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
@@ -317,5 +319,26 @@ mod tests {
             (&frame(6, 0, b"12345678")[..12], true),
             (&frame(6, 0, b"12345678")[12..], false),
         ]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_the_last_stream_starts_the_idle_time() {
+        let start = Instant::now();
+        let http2 = Http2::new(Timeouts::default(), start);
+        let mut opening = vec![b'x'; PREFACE];
+        opening.extend(frame(SETTINGS, 0, b""));
+        http2.clone().read(&opening);
+        let streams = [http2.stream(), http2.stream()];
+        let mut watch = http2.watch();
+        // A task that nothing else wakes.
+        let expired = tokio::spawn(std::future::poll_fn(move |cx| watch.poll(cx)));
+        for stream in streams {
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            drop(stream);
+        }
+        let expired = tokio::time::timeout(Duration::from_secs(1000), expired).await;
+        let expired = expired.expect("in time").expect("no panic");
+        assert_eq!(expired, Expired::Idle);
+        assert_eq!(start.elapsed().as_secs(), 275);
     }
 }
