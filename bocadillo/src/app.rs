@@ -383,6 +383,96 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
+    /// How long a client of an event stream may take nothing before its connection is cut, or its stream is reset in
+    /// HTTP/2. The default is 30 seconds.
+    ///
+    /// A client that is paused takes nothing: its kernel still acknowledges, but its buffers are full. The policy of a
+    /// [topic](crate::topic::SlowPolicy) may end its stream earlier. A generator waits at its `yield`. It is the same
+    /// limit over TCP, over Unix sockets and over the connections of a [`Listener`](crate::Listener) of your own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::App;
+    ///
+    /// let app = App::new().write_timeout(Duration::from_secs(10));
+    /// ```
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.options.write_timeout = Some(Some(timeout));
+        self
+    }
+
+    /// Lets clients of event streams take nothing for as long as they like.
+    ///
+    /// A client that no longer acknowledges is still found, within about 30 seconds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let app = bocadillo::App::new().no_write_timeout();
+    /// ```
+    pub fn no_write_timeout(mut self) -> Self {
+        self.options.write_timeout = Some(None);
+        self
+    }
+
+    /// How long a client of a [`ByteStream`](crate::ByteStream) may take nothing before it is cut off. The default is no
+    /// limit.
+    ///
+    /// A download that is paused goes on where it was. A client that no longer acknowledges is found without this.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::App;
+    ///
+    /// let app = App::new().byte_write_timeout(Duration::from_secs(600));
+    /// ```
+    pub fn byte_write_timeout(mut self, timeout: Duration) -> Self {
+        self.options.byte_write_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a client of a stream may acknowledge nothing before its connection is cut. The default is 30 seconds.
+    ///
+    /// It finds clients whose network or power is gone. A client that is paused acknowledges, and is the matter of
+    /// [`write_timeout`](Self::write_timeout). It works for HTTP/1 over TCP on Linux. In HTTP/2 a client that does not
+    /// answer a ping is cut after 30 seconds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::App;
+    ///
+    /// let app = App::new().ack_timeout(Duration::from_secs(10));
+    /// ```
+    pub fn ack_timeout(mut self, timeout: Duration) -> Self {
+        self.options.ack_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a client may take to read the end of a stream that the server has decided to end: by its
+    /// [lifetime](Self::max_lifetime), by a shutdown, or by the policy of a topic. The default is 500 milliseconds.
+    ///
+    /// The stream's source is released at the decision. A client that does not read gets no end in order after this
+    /// time: its connection is cut, or its stream is reset in HTTP/2.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::App;
+    ///
+    /// let app = App::new().end_timeout(Duration::from_secs(2));
+    /// ```
+    pub fn end_timeout(mut self, timeout: Duration) -> Self {
+        self.options.end_timeout = Some(timeout);
+        self
+    }
+
     /// What clients see last when an event stream ends with an error. The default is nothing.
     ///
     /// Do not name this event `error`: a browser then runs `onerror`, as for a lost connection. See

@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::mem;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context as Poller, Poll, ready};
 use std::time::Duration;
 
@@ -15,12 +16,19 @@ use crate::context::{Adoption, Drained, Owner};
 use crate::error::Error;
 use crate::event::ServerEvent;
 use crate::feed::{Batch, Feed, Payload};
+use crate::outgoing::{self, Outgoing};
 use crate::wire;
 
 /// About how much goes into one frame: what hyper gathers before it writes.
 const FRAME: usize = 16 * 1024;
 
-/// A buffer that has grown past this is given back once it is empty: most streams are idle most of the time.
+/// So many bytes pass the window of any client that is not out of the ordinary: it begins with 64 KiB.
+const WINDOW: usize = 16 * 1024;
+
+/// The last line of an event stream that the server has ended, in HTTP/2: an empty comment.
+const LAST: &[u8] = b":\n";
+
+/// A buffer that was larger than this is released when the stream is idle, because most streams are idle most of the time.
 const KEPT: usize = 1024;
 
 /// The body of a response that this crate serves.
@@ -42,13 +50,13 @@ pub struct Body(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Events(Pin<Box<StreamBody<ServerEvent>>>),
+    Events(StreamBody<ServerEvent>),
     Other(axum_core::body::Body),
 }
 
 impl Body {
     pub(crate) fn events(body: StreamBody<ServerEvent>) -> Self {
-        Self(Kind::Events(Box::pin(body)))
+        Self(Kind::Events(body))
     }
 
     /// A body of no bytes.
@@ -99,7 +107,7 @@ impl HttpBody for Body {
         cx: &mut Poller<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum_core::Error>>> {
         match &mut self.0 {
-            Kind::Events(body) => body.as_mut().poll_frame(cx).map_err(axum_core::Error::new),
+            Kind::Events(body) => Pin::new(body).poll_frame(cx).map_err(axum_core::Error::new),
             Kind::Other(body) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -157,12 +165,26 @@ impl Framing for Bytes {
     }
 }
 
+/// A feed on its way out.
+///
+/// The connection shares it: it can end the stream while hyper does not poll the body.
+pub(crate) struct StreamBody<T: Framing>(Arc<Shared<T>>);
+
+// Boxed once more because the timers inside are pinned.
+struct Shared<T: Framing>(Mutex<Pin<Box<Core<T>>>>);
+
 pin_project_lite::pin_project! {
-    /// A feed on its way out.
-    pub(crate) struct StreamBody<T: Framing> {
+    struct Core<T: Framing> {
         feed: Feed<T>,
         batch: Batch,
+        // The size of the largest buffer since the stream was idle. What is left of it after a frame was taken says
+        // nothing: a small rest keeps the whole.
+        largest: usize,
+        // What is left of a frame that was too large for one piece.
+        rest: Bytes,
         end: Option<End>,
+        // Whether the server has ended it, and not its source.
+        is_told: bool,
         keep_alive: Option<Duration>,
         last_write: Option<Instant>,
         expires: Option<Instant>,
@@ -171,10 +193,18 @@ pin_project_lite::pin_project! {
         timer: Option<Sleep>,
         #[pin]
         drained: Option<Drained>,
-        // Until the first poll.
+        // Until the stream starts.
         owner: Option<Owner>,
         // Whether hyper had the time to write all that came before a broken end.
         flushed: bool,
+        // Frames and bytes handed out, and whether another frame has been asked for since.
+        frames: u64,
+        bytes: usize,
+        is_waiting: bool,
+        // Whether it goes out in a stream of HTTP/2, with a window of its own.
+        is_http2: bool,
+        // Whether a comment has shown that the window of HTTP/2 lets all that came before it pass.
+        has_passed: bool,
     }
 }
 
@@ -197,7 +227,7 @@ impl End {
 impl<T: Framing> fmt::Debug for StreamBody<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StreamBody")
-            .field("feed", &self.feed)
+            .field("feed", &self.lock().feed)
             .finish_non_exhaustive()
     }
 }
@@ -205,10 +235,13 @@ impl<T: Framing> fmt::Debug for StreamBody<T> {
 impl<T: Framing> StreamBody<T> {
     /// A body of `feed`. It belongs to the app whose request is handled here, or to the one that adopts it.
     pub(crate) fn new(feed: Feed<T>) -> Self {
-        Self {
+        let core = Core {
             feed,
             batch: Batch::default(),
+            largest: 0,
+            rest: Bytes::new(),
             end: None,
+            is_told: false,
             keep_alive: None,
             last_write: None,
             expires: None,
@@ -216,15 +249,60 @@ impl<T: Framing> StreamBody<T> {
             drained: None,
             owner: Some(Owner::current()),
             flushed: false,
-        }
+            frames: 0,
+            bytes: 0,
+            is_waiting: false,
+            is_http2: false,
+            has_passed: false,
+        };
+        let body = Self(Arc::new(Shared(Mutex::new(Box::pin(core)))));
+        body.register();
+        body
+    }
+
+    fn register(&self) {
+        let shared: Weak<Shared<T>> = Arc::downgrade(&self.0);
+        let shared: Weak<dyn outgoing::Stream> = shared;
+        *self.lock().as_mut().project().is_http2 |= Outgoing::register(&shared);
     }
 
     /// An extension for the response with this body, if the body does not belong to an app yet.
     pub(crate) fn adoption(&self) -> Option<Adoption> {
-        self.owner.as_ref().and_then(Owner::adoption)
+        self.lock().owner.as_ref().and_then(Owner::adoption)
     }
 
-    /// Takes what the app says, at the first poll.
+    fn lock(&self) -> MutexGuard<'_, Pin<Box<Core<T>>>> {
+        self.0.lock()
+    }
+}
+
+impl<T: Framing> Shared<T> {
+    /// A panic of a source is not this lock's concern: it breaks the connection, as it does without one.
+    fn lock(&self) -> MutexGuard<'_, Pin<Box<Core<T>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Framing> outgoing::Stream for Shared<T> {
+    fn poll_state(&self, cx: &mut Poller<'_>) -> outgoing::State {
+        // A layer may poll the body in a task of its own: then it sees by itself that it is to end.
+        let Ok(mut core) = self.0.try_lock() else {
+            return outgoing::State::Waiting;
+        };
+        core.as_mut().poll_state(cx)
+    }
+
+    fn end(&self) {
+        self.lock().as_mut().leave(End::InOrder);
+    }
+
+    fn write_timeout(&self) -> Option<Duration> {
+        self.lock().feed.options.write_timeout(T::EVENTS)
+    }
+}
+
+impl<T: Framing> Core<T> {
+    /// Takes what the app says, once it is known who that is.
     fn start(self: Pin<&mut Self>) {
         let mut this = self.project();
         if let Some(context) = this.owner.take().and_then(Owner::context) {
@@ -247,9 +325,38 @@ impl<T: Framing> StreamBody<T> {
             wire::encode(&ServerEvent::retry_only(delay), &mut this.batch.own);
         }
     }
-}
 
-impl<T: Framing> StreamBody<T> {
+    /// What the connection sees of it, without asking its source.
+    fn poll_state(mut self: Pin<&mut Self>, cx: &mut Poller<'_>) -> outgoing::State {
+        if self.is_told {
+            return outgoing::State::Told;
+        }
+        if self.is_waiting {
+            // Its last `poll_frame` has registered all that there is to be told.
+            return outgoing::State::Waiting;
+        }
+        if self.end.is_none() && self.as_mut().poll_told(cx) {
+            return outgoing::State::Told;
+        }
+        outgoing::State::HandedOut(self.frames)
+    }
+
+    /// Ends the stream if it is to end although nobody asks for its next frame.
+    fn poll_told(mut self: Pin<&mut Self>, cx: &mut Poller<'_>) -> bool {
+        let drained = self.as_mut().project().drained.as_pin_mut();
+        if drained.is_some_and(|drained| drained.poll(cx).is_ready()) {
+            self.leave(T::drained());
+            return true;
+        }
+        if self.as_mut().poll_timer(cx, None).is_ready()
+            || self.as_mut().project().feed.poll_lost(cx).is_ready()
+        {
+            self.leave(End::InOrder);
+            return true;
+        }
+        false
+    }
+
     /// What is ready to go out: the head of the stream, or a batch of its source.
     fn poll_source(self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<Bytes> {
         let this = self.project();
@@ -272,23 +379,27 @@ impl<T: Framing> StreamBody<T> {
         if this.batch.own.is_empty() {
             return Poll::Ready(this.batch.shared.take().unwrap_or_default());
         }
+        *this.largest = (*this.largest).max(this.batch.own.capacity());
         Poll::Ready(this.batch.own.split().freeze())
     }
 
     /// Ends the stream from this side; its source takes it for the client's leaving.
-    fn leave(self: Pin<&mut Self>, end: End) -> Option<Result<Frame<Bytes>, Error>> {
+    fn leave(self: Pin<&mut Self>, end: End) {
         let this = self.project();
         this.feed.disconnect();
-        *this.end = Some(End::InOrder);
-        end.into_frame()
+        *this.end = Some(end);
+        *this.is_told = true;
     }
 
     /// Ready when the timer has something to say.
-    fn poll_timer(self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<Timer> {
+    fn poll_timer(
+        self: Pin<&mut Self>,
+        cx: &mut Poller<'_>,
+        keep_alive: Option<Duration>,
+    ) -> Poll<Timer> {
         let mut this = self.project();
         loop {
-            let silent = this
-                .keep_alive
+            let silent = keep_alive
                 .zip(*this.last_write)
                 .and_then(|(interval, last)| last.checked_add(interval));
             let Some(due) = silent.into_iter().chain(*this.expires).min() else {
@@ -318,10 +429,7 @@ enum Timer {
     Expired,
 }
 
-impl<T: Framing> HttpBody for StreamBody<T> {
-    type Data = Bytes;
-    type Error = Error;
-
+impl<T: Framing> Core<T> {
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Poller<'_>,
@@ -329,37 +437,114 @@ impl<T: Framing> HttpBody for StreamBody<T> {
         if self.last_write.is_none() {
             self.as_mut().start();
         }
+        if !self.rest.is_empty() {
+            return Poll::Ready(Some(Ok(self.piece(Bytes::new()))));
+        }
         if self.end.is_none()
             && let Some(drained) = self.as_mut().project().drained.as_pin_mut()
             && drained.poll(cx).is_ready()
         {
-            return Poll::Ready(self.leave(T::drained()));
+            self.as_mut().leave(T::drained());
         }
-        if self.expires.is_some_and(|at| at <= Instant::now()) {
-            return Poll::Ready(self.leave(End::InOrder));
+        if self.end.is_none() && self.expires.is_some_and(|at| at <= Instant::now()) {
+            self.as_mut().leave(End::InOrder);
         }
         if let Poll::Ready(bytes) = self.as_mut().poll_source(cx) {
-            let this = self.project();
             if bytes.is_empty() {
-                if matches!(this.end, Some(End::Broken(_))) && !mem::replace(this.flushed, true) {
-                    // The error would overtake what hyper has not written yet; once it is told to wait, it writes.
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                return Poll::Ready(this.end.replace(End::InOrder).and_then(End::into_frame));
+                return self.poll_end(cx);
             }
+            let this = self.as_mut().project();
             if this.keep_alive.is_some() {
                 *this.last_write = Some(Instant::now());
             }
-            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            return Poll::Ready(Some(Ok(self.piece(bytes))));
         }
-        if self.batch.own.capacity() > KEPT {
-            self.as_mut().project().batch.own = BytesMut::new();
+        if self.largest > KEPT {
+            let this = self.as_mut().project();
+            this.batch.own = BytesMut::new();
+            *this.largest = 0;
         }
-        Poll::Ready(match ready!(self.as_mut().poll_timer(cx)) {
-            Timer::Silent => Some(Ok(Frame::data(Bytes::from_static(wire::KEEP_ALIVE)))),
-            Timer::Expired => self.leave(End::InOrder),
-        })
+        let keep_alive = self.keep_alive;
+        match ready!(self.as_mut().poll_timer(cx, keep_alive)) {
+            Timer::Silent => {
+                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(wire::KEEP_ALIVE)))))
+            }
+            Timer::Expired => {
+                self.as_mut().leave(End::InOrder);
+                self.poll_end(cx)
+            }
+        }
+    }
+
+    /// The next piece of `bytes`, or of what is left of those before.
+    ///
+    /// In HTTP/2 the next frame is asked for once the one before has found room in the client's window. A frame of a
+    /// megabyte would look like a client that reads nothing.
+    fn piece(self: Pin<&mut Self>, bytes: Bytes) -> Frame<Bytes> {
+        let is_split = self.is_http2 && self.feed.options.write_timeout(T::EVENTS).is_some();
+        let this = self.project();
+        let mut piece = if this.rest.is_empty() {
+            bytes
+        } else {
+            mem::take(this.rest)
+        };
+        if is_split && piece.len() > 2 * FRAME {
+            *this.rest = piece.split_off(FRAME);
+        }
+        *this.bytes = this.bytes.saturating_add(piece.len());
+        Frame::data(piece)
+    }
+
+    fn poll_end(
+        self: Pin<&mut Self>,
+        cx: &mut Poller<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = self.project();
+        if matches!(this.end, Some(End::Broken(_))) && !mem::replace(this.flushed, true) {
+            // The error would overtake what hyper has not written yet; once it is told to wait, it writes.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if T::EVENTS
+            && *this.is_told
+            && *this.is_http2
+            && *this.bytes > WINDOW
+            && !mem::replace(this.has_passed, true)
+        {
+            // h2 takes the end of a stream at once, and keeps it behind bytes for which the client's window has no room.
+            // It takes this comment only once there is room.
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(LAST)))));
+        }
+        Poll::Ready(this.end.replace(End::InOrder).and_then(End::into_frame))
+    }
+}
+
+impl<T: Framing> HttpBody for StreamBody<T> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Poller<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let is_first = self.lock().last_write.is_none();
+        if is_first {
+            self.register();
+        }
+        let mut core = self.lock();
+        let was_told = core.is_told;
+        let polled = core.as_mut().poll_frame(cx);
+        let this = core.as_mut().project();
+        let id = Arc::as_ptr(&self.0).cast();
+        if is_first {
+            Outgoing::started(id, this.feed.options.write_timeout(T::EVENTS));
+        }
+        if *this.is_told && !was_told {
+            Outgoing::told(id);
+        }
+        *this.is_waiting = polled.is_pending();
+        *this.frames += u64::from(polled.is_ready());
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -125,6 +125,9 @@ impl<T: IntoChunk, E: Into<BoxError>> IntoChunk for Result<T, E> {
 /// The client's leaving means the same as for an [`EventStream`](crate::EventStream). Its content type is
 /// `application/octet-stream` unless it or the handler says otherwise.
 ///
+/// A proxy that compresses may hold chunks back until its buffer is full. Where that matters, let the handler add
+/// `Cache-Control: no-transform`; event streams have it by default.
+///
 /// # Examples
 ///
 /// ```

@@ -232,8 +232,8 @@ impl<S: Sync> FromRequestParts<S> for LastEventId {
 /// The last id that the client says, as it stands in the request.
 pub(crate) fn last_event_id(parts: &Parts) -> Option<String> {
     let in_headers = parts.headers.get_all("last-event-id").iter();
-    let in_headers = in_headers.filter(|value| !value.is_empty());
-    if let Some(newest) = in_headers.last() {
+    let mut in_headers = in_headers.filter(|value| !value.is_empty());
+    if let Some(newest) = in_headers.next_back() {
         return Some(String::from_utf8_lossy(newest.as_bytes()).into_owned());
     }
     let query = parts.uri.query().unwrap_or_default();

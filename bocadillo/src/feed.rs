@@ -81,6 +81,11 @@ pub(crate) trait Source<T: Payload>: Send {
         batch.poll(cx, limit)
     }
 
+    /// Ready once the source is going to end because its client is too slow. Asked while nobody asks for an item.
+    fn poll_lost(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+
     /// Learns that the client has gone; `true` when there is a clean-up to run.
     fn disconnect(self: Pin<&mut Self>) -> bool {
         false
@@ -107,9 +112,21 @@ pub(crate) struct Options {
     pub(crate) clean_up_deadline: Option<Duration>,
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) on_error: Option<OnError>,
+    /// For events. `Some(None)` is without a limit.
+    pub(crate) write_timeout: Option<Option<Duration>>,
+    pub(crate) byte_write_timeout: Option<Duration>,
+    /// These two are an app's alone.
+    pub(crate) end_timeout: Option<Duration>,
+    pub(crate) ack_timeout: Option<Duration>,
     pub(crate) charset: Option<bool>,
 }
 
+/// How long the client of an event stream may take nothing.
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long what is left of a stream may take to be written after the server has decided to end it.
+pub(crate) const END_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a client may acknowledge nothing.
+pub(crate) const ACK_TIMEOUT: Duration = Duration::from_secs(30);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const CLEAN_UP_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -122,7 +139,28 @@ impl Options {
             clean_up_deadline: self.clean_up_deadline.or(other.clean_up_deadline),
             max_lifetime: self.max_lifetime.or(other.max_lifetime),
             on_error: self.on_error.or_else(|| other.on_error.clone()),
+            write_timeout: self.write_timeout.or(other.write_timeout),
+            byte_write_timeout: self.byte_write_timeout.or(other.byte_write_timeout),
+            end_timeout: self.end_timeout.or(other.end_timeout),
+            ack_timeout: self.ack_timeout.or(other.ack_timeout),
             charset: self.charset.or(other.charset),
+        }
+    }
+
+    pub(crate) fn ack_timeout(&self) -> Duration {
+        self.ack_timeout.unwrap_or(ACK_TIMEOUT)
+    }
+
+    pub(crate) fn end_timeout(&self) -> Duration {
+        self.end_timeout.unwrap_or(END_TIMEOUT)
+    }
+
+    /// How long a client may take nothing of a stream of events, or of bytes.
+    pub(crate) fn write_timeout(&self, events: bool) -> Option<Duration> {
+        if events {
+            self.write_timeout.unwrap_or(Some(WRITE_TIMEOUT))
+        } else {
+            self.byte_write_timeout
         }
     }
 
@@ -146,6 +184,10 @@ impl fmt::Debug for Options {
             .field("clean_up_deadline", &self.clean_up_deadline)
             .field("max_lifetime", &self.max_lifetime)
             .field("on_error", &self.on_error.is_some())
+            .field("write_timeout", &self.write_timeout)
+            .field("byte_write_timeout", &self.byte_write_timeout)
+            .field("end_timeout", &self.end_timeout)
+            .field("ack_timeout", &self.ack_timeout)
             .field("charset", &self.charset)
             .finish()
     }
@@ -202,6 +244,14 @@ impl<T: Payload> Feed<T> {
             self.finish();
         }
         polled
+    }
+
+    /// Ready once the source is going to end because its client is too slow.
+    pub(crate) fn poll_lost(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.source {
+            Some(source) => source.as_mut().poll_lost(cx),
+            None => Poll::Pending,
+        }
     }
 
     fn finish(&mut self) {

@@ -29,6 +29,7 @@ mod app;
 mod body;
 mod byte_stream;
 mod client;
+mod connection;
 mod context;
 mod endpoint;
 mod error;
@@ -38,10 +39,12 @@ mod feed;
 mod generator;
 mod html;
 mod json;
+mod link;
 mod listener;
 #[cfg(feature = "log")]
 mod log;
 mod macros;
+mod outgoing;
 mod problem;
 mod protocol;
 mod response;
@@ -55,6 +58,7 @@ mod stream;
 pub mod testing;
 mod timeouts;
 pub mod topic;
+mod unanswered;
 pub mod wire;
 
 #[doc(hidden)]

@@ -3,18 +3,11 @@
 use std::fmt::Display;
 use std::future::Future;
 use std::io;
-use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
-use std::time::Duration;
+use std::os::fd::{AsFd, BorrowedFd};
 
-use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-
-/// After this time without an answer the kernel gives a connection up: it is how a client that vanished is found, and
-/// one that stops reading.
-const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A source of connections for [`App::serve`](crate::App::serve).
 ///
@@ -62,13 +55,28 @@ pub trait Listener: Send + 'static {
         &mut self,
     ) -> impl Future<Output = io::Result<(Self::Connection, Option<SocketAddr>)>> + Send;
 
-    /// Whether the peer has closed the connection or its sending half, as far as is known without waiting. Asked before
-    /// each write, so it has to be cheap.
+    /// The socket beneath a connection, if there is one. The default is none.
     ///
-    /// It is for the one case in which the server does not read: a client that has sent a part of its next request and
-    /// then left. A listener that cannot tell says `false`, and such a client is found when a write to it fails.
-    fn is_hung_up(_connection: &Self::Connection) -> bool {
-        false
+    /// The server watches it for the peer's leaving, which the kernel tells although bytes stand unread before it, and
+    /// resets it when a peer does not read what is to be its last. Without it a peer that has sent bytes and then left
+    /// is found when a write fails. A listener that wraps another one's connections hands through what is beneath.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::os::fd::{AsFd, BorrowedFd};
+    /// use tokio::net::TcpStream;
+    ///
+    /// /// The connection of a listener that counts bytes, say.
+    /// struct Counted(TcpStream);
+    ///
+    /// // In `impl Listener for …`:
+    /// fn socket(connection: &Counted) -> Option<BorrowedFd<'_>> {
+    ///     Some(connection.0.as_fd())
+    /// }
+    /// ```
+    fn socket(_connection: &Self::Connection) -> Option<BorrowedFd<'_>> {
+        None
     }
 
     /// What the log calls the place: a URL, where there is one.
@@ -88,15 +96,11 @@ impl Listener for TcpListener {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-        if let Err(error) = SockRef::from(&stream).set_tcp_user_timeout(Some(USER_TIMEOUT)) {
-            tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
-        }
         Ok((stream, Some(peer)))
     }
 
-    fn is_hung_up(stream: &TcpStream) -> bool {
-        ends(stream.try_io(Interest::READABLE, || peek(stream)))
+    fn socket(stream: &TcpStream) -> Option<BorrowedFd<'_>> {
+        Some(stream.as_fd())
     }
 
     fn address(&self) -> io::Result<String> {
@@ -108,18 +112,6 @@ fn url(address: &impl Display) -> String {
     format!("http://{address}")
 }
 
-/// Looks at what there is to read. tokio asks the kernel for it only after the kernel has said that there is something.
-fn peek(stream: &impl AsFd) -> io::Result<usize> {
-    SockRef::from(stream).peek(&mut [MaybeUninit::uninit()])
-}
-
-fn ends(peeked: io::Result<usize>) -> bool {
-    match peeked {
-        Ok(length) => length == 0,
-        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
-    }
-}
-
 impl Listener for UnixListener {
     type Connection = UnixStream;
 
@@ -127,8 +119,8 @@ impl Listener for UnixListener {
         Self::accept(self).await.map(|(stream, _)| (stream, None))
     }
 
-    fn is_hung_up(stream: &UnixStream) -> bool {
-        ends(stream.try_io(Interest::READABLE, || peek(stream)))
+    fn socket(stream: &UnixStream) -> Option<BorrowedFd<'_>> {
+        Some(stream.as_fd())
     }
 
     fn address(&self) -> io::Result<String> {

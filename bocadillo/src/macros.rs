@@ -115,11 +115,39 @@ pub use bocadillo_macros::routes;
 /// tells of the client's leaving. It returns nothing, or `Result<(), E>` with any `E` that turns into a boxed error, so
 /// that `?` works; an `Err` is logged, and ends the stream. Nothing runs before the stream is first polled.
 ///
+/// What an extractor gives is an argument too: a database connection, for example, is not free for others until the stream
+/// ends. Drop it when you no longer need it:
+///
+/// ```
+/// # struct Connection;
+/// # impl Connection { async fn load(&self) -> String { String::new() } }
+/// # async fn wait_for_news() -> String { String::new() }
+/// # bocadillo::generators!(
+/// #[bocadillo::event_stream]
+/// async fn news(connection: Connection) {
+///     let first = connection.load().await;
+///     drop(connection); // before the stream waits
+///     yield first;
+///     loop {
+///         yield wait_for_news().await;
+///     }
+/// }
+/// # );
+/// # fn main() {}
+/// ```
+///
+/// A function that needs a connection again later takes the pool, and gets a connection for each query.
+///
 /// # When the client leaves
 ///
 /// The generator is dropped where it stands, at once. With `raise_on_disconnect` it goes on, away from the connection:
 /// its next `yield` gives [`ClientDisconnect`](crate::ClientDisconnect), and it may clean up within the deadline. To ignore that result is a
 /// warning (`unused_must_use`).
+///
+/// # When the function returns
+///
+/// The stream ends. A browser then reconnects, and the function runs again: an `EventSource` does not know a planned end.
+/// Answer the reconnect with [`StopReconnecting`](crate::StopReconnecting) to stop it.
 ///
 /// # Options
 ///

@@ -19,7 +19,6 @@ pub(crate) enum Protocol {
 /// Reads as much as it takes to know the protocol, and gives it back to be read again.
 pub(crate) async fn detect<C: AsyncRead + Unpin>(
     mut connection: C,
-    is_hung_up: fn(&C) -> bool,
 ) -> io::Result<(Protocol, Rewound<C>)> {
     let mut head = BytesMut::new();
     let protocol = loop {
@@ -37,14 +36,7 @@ pub(crate) async fn detect<C: AsyncRead + Unpin>(
         }
         head.extend_from_slice(&missing[common..common + read]);
     };
-    Ok((
-        protocol,
-        Rewound {
-            head,
-            connection,
-            is_hung_up,
-        },
-    ))
+    Ok((protocol, Rewound { head, connection }))
 }
 
 /// A connection of which some bytes have been read before their time.
@@ -52,17 +44,11 @@ pub(crate) async fn detect<C: AsyncRead + Unpin>(
 pub(crate) struct Rewound<C> {
     head: BytesMut,
     connection: C,
-    is_hung_up: fn(&C) -> bool,
 }
 
 impl<C> Rewound<C> {
-    /// While bytes of a next request wait in its buffer hyper does not read, and so does not see the end of the
-    /// connection behind them. A write then finds out.
-    fn check(&self) -> io::Result<()> {
-        if (self.is_hung_up)(&self.connection) {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
-        Ok(())
+    pub(crate) fn get_ref(&self) -> &C {
+        &self.connection
     }
 }
 
@@ -94,7 +80,6 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Rewound<C> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.check()?;
         Pin::new(&mut self.connection).poll_write(cx, buf)
     }
 
@@ -111,7 +96,6 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Rewound<C> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.check()?;
         Pin::new(&mut self.connection).poll_write_vectored(cx, bufs)
     }
 
@@ -131,7 +115,7 @@ mod tests {
             .expect("a runtime");
         runtime.block_on(async {
             let mut connection = tokio_test_io(chunks);
-            let (protocol, mut rewound) = detect(&mut connection, |_| false)
+            let (protocol, mut rewound) = detect(&mut connection)
                 .await
                 .expect("no error is made here");
             assert_eq!(protocol, expected);

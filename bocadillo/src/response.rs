@@ -145,7 +145,7 @@ impl IntoResponse for ByteStream {
     fn into_response(self) -> Response {
         let body = StreamBody::new(self.feed);
         let adoption = body.adoption();
-        let mut response = Response::new(axum_core::body::Body::new(Box::pin(body)));
+        let mut response = Response::new(axum_core::body::Body::new(body));
         StreamHeaders::of_bytes(self.content_type).set_on(&mut response);
         adoption.and_then(|adoption| response.extensions_mut().insert(adoption));
         response
@@ -255,13 +255,6 @@ impl Asked {
         if self.method == Method::HEAD || !has_body {
             // A stream that is not polled has not started; dropping it here starts nothing either.
             response = response.map(|_| Body::empty());
-        }
-        if matches!(
-            response.status(),
-            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT
-        ) {
-            // RFC 9110, sections 8.6 and 15.3.6.
-            response.headers_mut().remove(header::CONTENT_LENGTH);
         }
         response
     }

@@ -4,18 +4,17 @@ use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
-
 use http::{Request, Response};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -24,9 +23,12 @@ use tower::Service;
 
 use crate::app::{App, AppService};
 use crate::body::Body;
+use crate::connection::{self, Executor, HeldBody};
 use crate::context::Shutdown;
 use crate::error::{Error, Result, chain};
+use crate::link::Link;
 use crate::listener::Listener;
+use crate::outgoing::Outgoing;
 use crate::protocol::{Protocol, detect};
 use crate::signals::Signals;
 use crate::timeouts::body::RequestBody;
@@ -40,7 +42,7 @@ const BUFFER: usize = 16 * 1024;
 /// How much of one HTTP/2 stream waits for a client that does not read.
 const HTTP2_SEND_BUFFER: usize = 64 * 1024;
 /// How often an HTTP/2 client is asked whether it is still there. It has 20 seconds to answer, as hyper has it.
-const HTTP2_PING: Duration = Duration::from_secs(20);
+const HTTP2_PING: Duration = Duration::from_secs(10);
 const HTTP2_STREAMS: u32 = 250;
 /// How long the loop rests when the process can take no more connections.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -177,7 +179,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
             match accepted {
                 Ok((connection, peer)) => {
                     let server = Arc::clone(&server);
-                    connections.spawn(server.serve(connection, peer, L::is_hung_up));
+                    connections.spawn(server.serve(connection, peer, L::socket));
                 }
                 Err(error) if concerns_one_connection(&error) => {
                     tracing::debug!(%error, "a connection was lost");
@@ -243,7 +245,7 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 struct Server {
     service: AppService,
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    http2: http2::Builder<Executor>,
     timeouts: Timeouts,
 }
 
@@ -256,7 +258,7 @@ impl Server {
             .max_buf_size(BUFFER)
             // Frames are gathered before they come to hyper; one flat buffer is then cheaper than a list of them.
             .writev(false);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        let mut http2 = http2::Builder::new(Executor(Arc::clone(&service.context)));
         http2
             .timer(TokioTimer::new())
             .keep_alive_interval(HTTP2_PING)
@@ -275,12 +277,14 @@ impl Server {
         &self,
         peer: Option<SocketAddr>,
         mut request: Request<Incoming>,
+        outgoing: Option<&Arc<Outgoing>>,
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + use<> {
         request.extensions_mut().insert(Peer(peer));
         let version = request.version();
         let (head, body) = request.into_parts();
         let (body, timed_out) =
             RequestBody::new(body, self.timeouts, &self.service.context.shutdown);
+        let body = HeldBody::new(body, outgoing);
         let answer = self.service.clone().call(Request::from_parts(head, body));
         async move {
             let response = answer.await?;
@@ -295,17 +299,14 @@ impl Server {
         self: Arc<Self>,
         connection: C,
         peer: Option<SocketAddr>,
-        is_hung_up: fn(&C) -> bool,
+        socket: fn(&C) -> Option<BorrowedFd<'_>>,
     ) where
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let start = Instant::now();
         let mut drained = pin!(self.service.context.shutdown.drained());
         // Boxed, so that an idle connection does not hold the room for it.
-        let detected = Box::pin(timeout(
-            self.timeouts.header,
-            detect(connection, is_hung_up),
-        ));
+        let detected = Box::pin(timeout(self.timeouts.header, detect(connection)));
         let detected = tokio::select! {
             detected = detected => detected,
             // Nothing has been asked yet.
@@ -318,17 +319,21 @@ impl Server {
             }
             Err(_) => return tracing::debug!("a connection was cut: it asked for nothing in time"),
         };
+        let link = Link::new(connection, socket);
+        let context = Arc::clone(&self.service.context);
         let served = match protocol {
             Protocol::Http1 => {
                 let http1 = Http1::new(self.timeouts, start);
-                let connection = TokioIo::new(Observed::new(connection, http1.clone()));
+                let connection = TokioIo::new(Observed::new(link.io(), http1.clone()));
+                let mut guard = connection::Http1::new(link, context);
+                let outgoing = Arc::clone(guard.outgoing());
                 let mut builder = self.http1.clone();
                 builder.timer(http1.clone());
                 let service = service_fn({
                     let (server, http1) = (Arc::clone(&self), http1.clone());
                     move |request: Request<Incoming>| {
                         http1.request(request.body().size_hint().exact());
-                        server.call(peer, request)
+                        server.call(peer, request, Some(&outgoing))
                     }
                 });
                 let serving = builder
@@ -336,24 +341,27 @@ impl Server {
                     .with_upgrades();
                 drop(builder);
                 let mut serving = pin!(serving);
-                match select(serving.as_mut(), drained).await {
-                    Either::Left((served, _)) => served,
-                    Either::Right(_) => {
+                let mut closing = false;
+                poll_fn(|cx| {
+                    if !closing && drained.as_mut().poll(cx).is_ready() {
+                        closing = true;
                         http1.shut_down();
                         serving.as_mut().graceful_shutdown();
-                        serving.await
                     }
-                }
+                    guard.poll(cx, |cx| serving.as_mut().poll(cx))
+                })
+                .await
             }
             Protocol::Http2 => {
                 let http2 = Http2::new(self.timeouts, start);
                 let mut watch = http2.watch();
-                let connection = TokioIo::new(Observed::new(connection, http2.clone()));
+                let connection = TokioIo::new(Observed::new(link.io(), http2.clone()));
+                let mut guard = connection::Http2::new(link, context);
                 let service = service_fn({
                     let server = Arc::clone(&self);
                     move |request: Request<Incoming>| {
                         let stream = http2.stream();
-                        let answer = server.call(peer, request);
+                        let answer = server.call(peer, request, None);
                         async {
                             let response = answer.await?;
                             Ok::<_, Infallible>(response.map(|body| Tracked::new(body, stream)))
@@ -365,7 +373,8 @@ impl Server {
                 let mut closing = false;
                 let served = poll_fn(|cx| {
                     loop {
-                        if let Poll::Ready(served) = serving.as_mut().poll(cx) {
+                        if let Poll::Ready(served) = guard.poll(cx, |cx| serving.as_mut().poll(cx))
+                        {
                             return Poll::Ready(Some(served));
                         }
                         let closes = match watch.poll(cx) {
@@ -389,8 +398,12 @@ impl Server {
                 served
             }
         };
-        if let Err(error) = served {
-            tracing::debug!(error = %chain(&error), "a connection ended with an error");
+        match served {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(error = %chain(&error), "a connection ended with an error");
+            }
+            Err(cut) => tracing::debug!(?cut, "a connection was cut"),
         }
     }
 }

@@ -84,7 +84,8 @@ impl EventStream {
     /// otherwise.
     ///
     /// It keeps proxies from closing an idle connection, as the standard advises (WHATWG HTML, section 9.2.7), and shows
-    /// by its failing that the client has gone. Zero is as [`no_keep_alive`](Self::no_keep_alive).
+    /// by its failing that the client has gone. Set it lower than the read time-out of your clients: the default of
+    /// `httpx` is 5 seconds. Zero is as [`no_keep_alive`](Self::no_keep_alive).
     ///
     /// # Examples
     ///

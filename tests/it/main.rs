@@ -19,3 +19,5 @@ mod topics_nats;
 mod topics_nodes;
 mod topics_redis;
 mod topics_together;
+mod unread;
+mod vanished;

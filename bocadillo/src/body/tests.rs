@@ -66,7 +66,7 @@ async fn a_frame_is_bounded_and_holds_whole_events() {
     let mut total = 0;
     while let Some(frame) = frame(&mut body).await {
         assert!(frame.ends_with("\n\n"));
-        assert!(frame.len() < FRAME + 1010);
+        assert!(frame.len() < 16 * 1024 + 1010);
         total += frame.len();
     }
     assert_eq!(total, 100 * 1008);
@@ -398,4 +398,124 @@ async fn a_stream_that_was_polled_before_it_became_a_body_loses_nothing() {
         Some("0")
     );
     assert_eq!(all(stream).await, ["1", "2"]);
+}
+
+/// The frame of one event of `size` bytes, and whether the stream still holds its memory once it is idle.
+async fn idle_after(sizes: &[usize]) -> bool {
+    let sizes = sizes.to_vec();
+    let stream = event_stream(|y| async move {
+        for size in sizes {
+            y.send("x".repeat(size - "data: \n\n".len())).await;
+        }
+        std::future::pending::<()>().await;
+    });
+    let mut body = body(stream);
+    let frame = body.frame().await.expect("a frame").expect("in order");
+    let bytes = frame.into_data().expect("no trailers");
+    assert!(futures_util::poll!(body.frame()).is_pending());
+    !bytes.is_unique()
+}
+
+#[tokio::test]
+async fn an_idle_stream_holds_no_large_buffer() {
+    for size in [1025, 1500, 4096, 10_000, 16_383, 16_384, 100_000] {
+        assert!(!idle_after(&[size]).await, "{size}");
+    }
+    assert!(!idle_after(&[600, 600]).await);
+    // A small one is used again.
+    assert!(idle_after(&[100]).await);
+    assert!(idle_after(&[1024]).await);
+}
+
+#[test]
+fn lifetimes_are_spread_over_their_last_tenth() {
+    let lifetime = Duration::from_secs(1000);
+    let all: Vec<_> = (0..500).map(|_| jittered(lifetime)).collect();
+    let (least, most) = (all.iter().min().unwrap(), all.iter().max().unwrap());
+    assert!(*least >= Duration::from_secs(900) && *most <= lifetime);
+    // By chance alone these fail once in 10^11 runs.
+    assert!(*least < Duration::from_secs(905), "{least:?}");
+    assert!(*most > Duration::from_secs(995), "{most:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_that_begin_together_end_at_different_times() {
+    let mut ends = std::collections::HashSet::new();
+    for _ in 0..20 {
+        let (_sender, stream) = channel();
+        let stream = stream.max_lifetime(Duration::from_secs(1000));
+        let mut body = body(stream.no_keep_alive());
+        let start = Instant::now();
+        assert_eq!(frame(&mut body).await, None);
+        ends.insert(start.elapsed().as_secs());
+    }
+    assert!(ends.len() > 5, "{ends:?}");
+}
+
+#[tokio::test]
+async fn chunks_from_4_kib_on_are_passed_on() {
+    for (size, is_passed_on) in [(4095, false), (4096, true)] {
+        let chunk = Bytes::from(vec![b'x'; size]);
+        let address = chunk.as_ptr();
+        let stream = byte_stream(|y| async move { y.send(chunk).await });
+        let mut body = Box::pin(StreamBody::new(stream.feed));
+        let frame = body.frame().await.expect("a frame").expect("in order");
+        let bytes = frame.into_data().expect("no trailers");
+        assert_eq!(bytes.as_ptr() == address, is_passed_on, "{size}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stream_does_not_say_the_app_says() {
+    let app = Options {
+        keep_alive: Some(Some(Duration::from_secs(3))),
+        retry: Some(Duration::from_millis(7)),
+        clean_up_deadline: Some(Duration::from_secs(4)),
+        max_lifetime: Some(Duration::from_secs(100)),
+        on_error: Some(Arc::new(|_| Some(ServerEvent::data("the app's")))),
+        write_timeout: Some(Some(Duration::from_secs(5))),
+        byte_write_timeout: Some(Duration::from_secs(6)),
+        end_timeout: Some(Duration::from_secs(7)),
+        ack_timeout: Some(Duration::from_secs(8)),
+        charset: Some(true),
+    };
+    let merged = Options::default().or(&app);
+    assert_eq!(merged.keep_alive(), Some(Duration::from_secs(3)));
+    assert_eq!(merged.retry, Some(Duration::from_millis(7)));
+    assert_eq!(merged.clean_up_deadline(), Duration::from_secs(4));
+    assert_eq!(merged.max_lifetime, Some(Duration::from_secs(100)));
+    assert!(merged.on_error.is_some());
+    assert_eq!(merged.write_timeout(true), Some(Duration::from_secs(5)));
+    assert_eq!(merged.write_timeout(false), Some(Duration::from_secs(6)));
+    assert_eq!(merged.charset, Some(true));
+
+    let own = Options {
+        keep_alive: Some(None),
+        retry: Some(Duration::from_millis(1)),
+        clean_up_deadline: Some(Duration::from_secs(1)),
+        max_lifetime: Some(Duration::from_secs(1)),
+        on_error: None,
+        write_timeout: Some(None),
+        byte_write_timeout: Some(Duration::from_secs(1)),
+        end_timeout: None,
+        ack_timeout: None,
+        charset: Some(false),
+    };
+    let merged = own.or(&app);
+    assert_eq!(merged.keep_alive(), None);
+    assert_eq!(merged.retry, Some(Duration::from_millis(1)));
+    assert_eq!(merged.clean_up_deadline(), Duration::from_secs(1));
+    assert_eq!(merged.max_lifetime, Some(Duration::from_secs(1)));
+    assert_eq!(merged.write_timeout(true), None);
+    assert_eq!(merged.write_timeout(false), Some(Duration::from_secs(1)));
+    assert_eq!(merged.charset, Some(false));
+}
+
+#[test]
+fn the_limits_for_clients_that_do_not_read_are_as_documented() {
+    let options = Options::default();
+    assert_eq!(options.write_timeout(true), Some(Duration::from_secs(30)));
+    assert_eq!(options.write_timeout(false), None);
+    assert_eq!(options.end_timeout(), Duration::from_millis(500));
+    assert_eq!(options.ack_timeout(), Duration::from_secs(30));
 }

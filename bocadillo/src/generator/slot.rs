@@ -251,3 +251,57 @@ impl<T, Y> Drop for Handover<'_, T, Y> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{IntoEvent, ServerEvent};
+
+    struct Text(&'static str);
+
+    impl Yield<ServerEvent> for Text {
+        fn into_item(self) -> Result<ServerEvent> {
+            self.0.into_event()
+        }
+
+        fn write(self, batch: &mut Batch) -> Result<()> {
+            self.0.write(&mut batch.own)
+        }
+    }
+
+    fn slot() -> (Arc<Slot<ServerEvent>>, Yielder<ServerEvent>) {
+        let slot = Arc::new(Slot::new());
+        (Arc::clone(&slot), Yielder::new(slot))
+    }
+
+    #[test]
+    fn a_yield_that_is_polled_often_under_a_waker_of_its_own_leaves_that_waker_once() {
+        let (slot, yielder) = slot();
+        let waker = futures_util::task::noop_waker();
+        let mut cx = Context::from_waker(&waker);
+        let mut waits = Box::pin(yielder.hand_over(Text("one")));
+        for _ in 0..1000 {
+            assert!(waits.as_mut().poll(&mut cx).is_pending());
+        }
+        assert_eq!(slot.lock().foreign.len(), 1);
+    }
+
+    #[test]
+    fn yields_that_were_dropped_before_their_turn_are_forgotten() {
+        let (slot, yielder) = slot();
+        let waker = futures_util::task::noop_waker();
+        let mut cx = Context::from_waker(&waker);
+        for _ in 0..10 {
+            let mut first = Box::pin(yielder.hand_over(Text("one")));
+            assert!(first.as_mut().poll(&mut cx).is_pending());
+            for _ in 0..100 {
+                let mut dropped = Box::pin(yielder.hand_over(Text("dropped")));
+                assert!(dropped.as_mut().poll(&mut cx).is_pending());
+            }
+            assert!(slot.take_one().is_some());
+            assert!(first.as_mut().poll(&mut cx).is_ready());
+        }
+        let state = slot.lock();
+        assert_eq!((state.abandoned.len(), state.foreign.len()), (0, 0));
+    }
+}

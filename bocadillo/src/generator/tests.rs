@@ -323,14 +323,30 @@ async fn a_clean_up_that_never_ends_is_dropped_at_its_deadline() {
     assert_eq!(left.elapsed(), Duration::from_secs(5));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_clean_up_has_30_seconds_by_default() {
+    let (guard, dropped) = oneshot::channel::<()>();
+    let mut stream = event_stream_raising(|y| async move {
+        let _guard = guard;
+        let _ = y.send("one").await;
+        std::future::pending::<()>().await;
+    });
+    assert_eq!(data(&mut stream).await.as_deref(), Some("one"));
+    let left = Instant::now();
+    drop(stream);
+    assert!(dropped.await.is_err());
+    assert_eq!(left.elapsed(), Duration::from_secs(30));
+}
+
 #[tokio::test]
 async fn a_generator_that_ignores_the_error_and_yields_on_is_dropped_at_its_deadline() {
     let (guard, dropped) = oneshot::channel::<()>();
     let mut stream = event_stream_raising(|y| async move {
-        let _guard = guard;
-        for _ in 0_u64.. {
+        // An end, so that this test has one too when it fails.
+        for _ in 0..5_000_000 {
             let _ = y.send("again").await;
         }
+        let _ = guard.send(());
     })
     .clean_up_deadline(Duration::from_millis(20));
     assert_eq!(data(&mut stream).await.as_deref(), Some("again"));

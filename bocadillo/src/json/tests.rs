@@ -311,3 +311,11 @@ proptest! {
         prop_assert_eq!(to_string(&value).unwrap(), expected);
     }
 }
+
+#[test]
+fn a_text_of_up_to_128_bytes_is_one_allocation() {
+    let mut writer = JsonWriter::new();
+    let place = writer.out.as_ptr();
+    writer.value(&"x".repeat(126));
+    assert_eq!((writer.out.len(), writer.out.as_ptr()), (128, place));
+}

@@ -185,3 +185,15 @@ impl Future for HeadSleep {
 }
 
 impl rt::Sleep for HeadSleep {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_with_a_stream_under_way_holds_few_bytes_more() {
+        // With the two counts of each `Arc`, and the timer that hyper holds.
+        let bytes = size_of::<Shared>() + 16 + size_of::<Http1>() + 16;
+        assert!(bytes <= 160, "{bytes}");
+    }
+}

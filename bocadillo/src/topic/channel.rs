@@ -45,6 +45,8 @@ pub(crate) struct State {
     /// Whether events may have passed unseen between the first subscriber and the beginning of the feed.
     pub(crate) interrupted: bool,
     pub(crate) waiting: Waiting,
+    /// Readers whose clients do not read, to be woken when one of them has lost an event.
+    pub(crate) unread: Waiting,
     /// Grows when the ring is restarted; a reader of an earlier one gets a `reset`.
     pub(crate) generation: u64,
     /// Why it was restarted the last time.
@@ -72,6 +74,7 @@ impl Channel {
                 epoch,
                 interrupted: false,
                 waiting: Waiting::default(),
+                unread: Waiting::default(),
                 generation: 0,
                 restarted: Reason::Epoch,
                 subscribers: 0,
@@ -118,7 +121,11 @@ impl Channel {
             state.ring.push(event, now);
         }
         self.trim(state, now);
-        state.waiting.take()
+        let mut wakes = state.waiting.take();
+        if state.ring.take_lost() {
+            wakes.and(state.unread.take());
+        }
+        wakes
     }
 
     /// Whether events of so many bytes can be added without a subscriber's losing one.

@@ -6,12 +6,14 @@ mod link;
 mod publish;
 mod read;
 mod record;
+mod refusals;
 mod settings;
 mod subjects;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -50,11 +52,17 @@ pub struct Nats {
     servers: String,
     replicas: usize,
     max_bytes: Option<u64>,
+    root_certificates: Option<PathBuf>,
 }
 
 impl Nats {
-    /// The server at this URL, as `nats://host:4222` or `tls://host:4222`, with `user:password@` or `token@` in front of the host where
-    /// it wants that; several of one cluster with commas in between.
+    /// The server at this URL, as `nats://host:4222` or `tls://host:4222`. Without a scheme it is `nats://`; the default port is 4222.
+    ///
+    /// Put `user:password@` or `token@` in front of the host if the server asks for it. Write reserved characters of them as `%XX`:
+    /// `,` is `%2C`, `@` is `%40`.
+    ///
+    /// Name several servers of one cluster with commas in between. They share their users, so two different credentials are an
+    /// error; those of one URL are used for all.
     ///
     /// # Examples
     ///
@@ -67,7 +75,22 @@ impl Nats {
             servers: servers.into(),
             replicas: 1,
             max_bytes: None,
+            root_certificates: None,
         }
+    }
+
+    /// A file with the certificates (PEM) of the authorities that may sign the server's certificate. The default is the system's
+    /// authorities; with a file they are not used.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let nats = bocadillo::topic::Nats::new("tls://nats.example").root_certificates("/etc/nats/ca.pem");
+    /// ```
+    #[must_use]
+    pub fn root_certificates(mut self, file: impl Into<PathBuf>) -> Self {
+        self.root_certificates = Some(file.into());
+        self
     }
 
     /// On how many servers of a cluster the stream is kept. One unless you say otherwise.
@@ -116,10 +139,12 @@ impl fmt::Debug for Nats {
             servers: _,
             replicas,
             max_bytes,
+            root_certificates,
         } = self;
         f.debug_struct("Nats")
             .field("replicas", replicas)
             .field("max_bytes", max_bytes)
+            .field("root_certificates", root_certificates)
             .finish_non_exhaustive()
     }
 }
@@ -144,6 +169,8 @@ impl Hub {
     ///   [`Error::is_unconfirmed`](crate::Error::is_unconfirmed). With a time to wait the hub tries again by itself, and JetStream knows by the
     ///   message's id what it has already: each event is there once, unless it takes longer than
     ///   two minutes, or than the history's age.
+    /// - What the server does not allow the user is logged as a warning with its subject. A publish that is not allowed fails at
+    ///   once, and is not there. A subscription that is not allowed is tried again each second.
     /// - When NATS is back, each subscription goes on behind the last event that it was sent, with no gap and no duplicate.
     /// - When it comes back empty, or with less than a node had seen already, a new epoch begins, on all nodes alike: each subscriber
     ///   gets one `reset`, then what is new. Ids of the old epoch give a `reset`.
@@ -165,9 +192,16 @@ impl Hub {
     /// The node that starts last sets the limits. What is beyond a topic's history may be sent to who comes back meanwhile; it
     /// is never passed over in silence.
     ///
-    /// JetStream does not remember a topic whose last event is too old. An id that is older than the history is therefore
-    /// answered by a `reset` (`evicted`) also where nothing was missed, unless nothing of any topic has gone since. Have an age that is longer than your
-    /// clients are away.
+    /// A client that comes back gets all that it missed only where that is proven; otherwise it gets one `reset`. The proof is the
+    /// event of its id: as long as that is in the stream, JetStream has removed nothing behind it by number, age, bytes or a purge.
+    /// So these give a `reset` also where nothing was missed:
+    ///
+    /// - The event of the id is older than the history's age. Have an age that is longer than your topics are quiet.
+    /// - The id is from before the first event of a topic, and the stream has removed a message of any topic since.
+    ///
+    /// A single message that is deleted by hand (`nats stream rmm`) is noticed if the next message names it as the one before
+    /// (`Bocadillo-Before`). A publisher knows that one if it published it, or follows the topic. Messages of other programs, and
+    /// messages that are published at the same time, may not name it.
     ///
     /// # The stored format
     ///
@@ -186,6 +220,8 @@ impl Hub {
     /// |---|---|
     /// | `Bocadillo-Keys` | where the topic's policy is to conflate: for each event `=` and its key, or nothing, with commas in between; escaped as topics are |
     /// | `Bocadillo-Epoch` | the epoch in which it was meant to be published; may be left out |
+    /// | `Bocadillo-Nonce` | a number that no other message has; may be left out |
+    /// | `Bocadillo-Before` | the sequence of an earlier message of the topic, the newest that the publisher knew; may be left out |
     /// | `Nats-Msg-Id` | where [`HubBuilder::wait_for_broker`] was given |
     ///
     /// A message of another program that is not of this form is passed over with a warning. To `bocadillo.live.` nobody but the
@@ -277,7 +313,7 @@ impl JetStream {
     }
 
     /// Starts what has to run, where it does not run yet and there is a runtime.
-    fn start(&self) {
+    fn run(&self) {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
@@ -314,8 +350,12 @@ impl Drop for Following {
 }
 
 impl Broker for JetStream {
+    fn start(&self) {
+        self.run();
+    }
+
     fn follow(&self, feed: Feed) {
-        self.start();
+        self.run();
         let (told, epoch) = watch::channel(None);
         let topic = Arc::clone(feed.topic());
         let mut following = Following {
@@ -353,15 +393,11 @@ impl Broker for JetStream {
         options: &Arc<TopicOptions>,
         drafts: Vec<Draft>,
     ) -> BoxFuture<Result<Published>> {
-        self.start();
+        self.run();
         let wait = self.link.settings.wait;
-        let id = (!wait.is_zero()).then(|| {
-            format!(
-                "{:016x}{:x}",
-                self.process,
-                self.messages.fetch_add(1, Ordering::Relaxed)
-            )
-        });
+        let number = self.messages.fetch_add(1, Ordering::Relaxed);
+        let id = (!wait.is_zero()).then(|| format!("{:016x}{number:x}", self.process));
+        let nonce = self.process.wrapping_add(number);
         let subjects = Subjects::new(&self.link.settings.stream, topic);
         let kept = messages(options.history.max_events());
         Box::pin(publish::publish(
@@ -369,6 +405,7 @@ impl Broker for JetStream {
             subjects,
             drafts,
             id,
+            nonce,
             kept,
         ))
     }
@@ -380,7 +417,7 @@ impl Broker for JetStream {
         after: Option<Position>,
         limit: usize,
     ) -> BoxFuture<Replay> {
-        self.start();
+        self.run();
         let kept = messages(options.history.max_events());
         let epoch = self
             .following()
@@ -420,19 +457,7 @@ async fn replay(
             }
             continue;
         }
-        match read::read(
-            &link,
-            &session,
-            &subjects,
-            Wanted {
-                after,
-                limit,
-                kept,
-                is_recent: false,
-            },
-        )
-        .await
-        {
+        match read::read(&link, &session, &subjects, Wanted { after, limit, kept }).await {
             Ok(replay) if matches!(&*states.borrow(), State::Up(now) if now.epoch == session.epoch) =>
             {
                 return Some(replay);

@@ -38,6 +38,8 @@ struct Standing {
     /// In which `position` is one.
     epoch: u64,
     ticket: Option<Ticket>,
+    /// While its client does not read.
+    unread: Option<Ticket>,
     /// Whether it came before the feed had begun.
     came_early: bool,
 }
@@ -97,6 +99,7 @@ impl Reader {
             generation: state.generation,
             epoch: state.epoch,
             ticket: None,
+            unread: None,
             came_early: state.tag.is_none(),
         };
         drop(state);
@@ -219,6 +222,28 @@ impl Reader {
                 Stage::Ended => return Poll::Ready(Next::End),
             }
         }
+    }
+}
+
+impl Reader {
+    /// Ready when the policy for slow clients is going to end the subscription. For a reader that is not polled because
+    /// its client does not read.
+    pub(super) fn poll_lost(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { lease, standing } = self;
+        if lease.options().slow.goes_on() {
+            return Poll::Pending;
+        }
+        let mut state = lease.lock();
+        if let Stage::Ring { next } = standing.stage
+            && standing.generation == state.generation
+            && next < state.ring.lost()
+        {
+            return Poll::Ready(());
+        }
+        let replaced = state.unread.wait(&mut standing.unread, cx.waker());
+        drop(state);
+        drop(replaced);
+        Poll::Pending
     }
 }
 
@@ -456,6 +481,7 @@ impl Drop for Reader {
         let mut state = lease.lock();
         standing.leave(&mut state);
         let waker = state.waiting.forget(standing.ticket.take());
+        let other = state.unread.forget(standing.unread.take());
         state.subscribers -= 1;
         let following = state.following;
         let unfollowed = lease.broker().filter(|_| state.subscribers == 0);
@@ -468,7 +494,7 @@ impl Drop for Reader {
             lease.trim(&mut state, Instant::now());
         }
         drop(state);
-        drop(waker);
+        drop((waker, other));
         lease.publishers.notify_waiters();
         if let Some(broker) = unfollowed {
             broker.unfollow(lease.name(), following);

@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{Client, RedisError, Value};
+use redis::{Client, RedisError};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -23,23 +22,36 @@ use super::options::TopicOptions;
 use super::position::Position;
 use crate::error::{Error, Kind, Result};
 
+mod chain;
 mod follow;
 mod keys;
+mod line;
+mod replays;
 mod reply;
 mod script;
 mod session;
-mod stand;
 
 use follow::Followed;
 use keys::Keys;
-use stand::{Progress, Verdict};
+use line::Line;
+use replays::Replays;
 
 impl Hub {
     /// A hub over Redis Streams, shared by all nodes that are given the same server, database and prefix.
     ///
-    /// The URL is `redis://[user:password@]host[:port][/database]`, or `redis+unix:///path`. A `rediss://` one (TLS) needs
-    /// the feature `tokio-rustls-comp` or `tokio-native-tls-comp` of the `redis` crate, which a program turns on by depending on
-    /// that crate too. [`Hub::builder`] leads to all options, [`HubBuilder::redis`] to the hub from there.
+    /// | URL | connects to |
+    /// |---|---|
+    /// | `redis://host` | port 6379, database 0 |
+    /// | `redis://host:port/database` | that port and database |
+    /// | `redis://user:password@host` | as a user of the server's access control list |
+    /// | `redis://:password@host` | with the password of `requirepass` |
+    /// | `redis+unix:///path`, `unix:///path` | a Unix socket; `?db=3&user=…&pass=…` for the rest |
+    ///
+    /// Characters with a meaning in URLs are percent-encoded, in passwords too: `p%40ss` is `p@ss`. `?protocol=resp3` chooses the
+    /// protocol. The default is RESP2. [`Hub::builder`] leads to all options, [`HubBuilder::redis`] to the hub from there.
+    ///
+    /// A URL of TLS (`rediss://`) is refused as this crate is built. The `redis` crate takes it when your program turns on one of its TLS
+    /// features. The tests of this crate do not cover that.
     ///
     /// Nothing is connected yet: a node may start before its Redis. The hub connects when it is used first, and again
     /// whenever it has to. It has to be used on a tokio runtime.
@@ -54,15 +66,28 @@ impl Hub {
     ///   ([`Error::is_unavailable`]), or after [`HubBuilder::wait_for_broker`]. If the connection is lost after an
     ///   event was sent and before it was confirmed, nobody can tell whether it is there: that is [`Error::is_unconfirmed`]. To publish it again may
     ///   make two of it.
+    ///   An event that was not handed to the connection is sent on the next one: a connection that was idle for half a second is pinged
+    ///   first, so a server that closes idle connections (`timeout`) costs nothing.
     /// - When Redis is back, each subscription goes on behind the last event that it was sent, with no gap and no duplicate.
+    /// - Each event names the one before it, and the hub keeps the last position of each topic. So a missing event is noticed, whatever took it
+    ///   away: the limits of the history, `maxmemory`, or a command such as `DEL`, `XDEL` or `XTRIM`. The subscriber gets a `reset`.
     /// - When Redis comes back empty, or with less than a node had seen already, a new epoch begins, on all nodes alike: each subscriber gets one
     ///   `reset`, then what is new. Ids of the old epoch give a `reset`.
-    /// - Each node has two connections, one for commands and one on which it waits for events, however many topics and clients there are.
+    /// - A topic that Redis refuses (its key has another type, or the user may not use it) does not hold other topics up. It is logged once, tried
+    ///   again every one to three seconds, and joins when Redis allows it.
+    /// - Each node has two connections, one for commands and one on which it waits for events, however many topics and clients there are. The first
+    ///   replay opens a third one, for replays alone. Four replays are read at a time, about 64 KiB each; the others wait for their turn.
+    /// - A connection is given up when nothing arrives or leaves on it for five seconds while an answer is due, not when an answer takes long.
+    ///   Over TLS, where only whole answers count, it is 30 seconds.
     ///
     /// # Limits
     ///
     /// Redis 7.0 or later, or what speaks like it. Redis Cluster and Sentinel are not supported: all keys have to be on the one
-    /// server that the URL names. The clock of the server must not go back by more than the age of the history, since ids are made of it.
+    /// server that the URL names. If the server's clock goes back, the age of events is wrong by as much.
+    ///
+    /// The last positions of 100,000 topics are kept, which takes about 10 MB of Redis's memory. With more topics, or when the key is lost,
+    /// clients whose events are gone or who never had one get a `reset` that may be needless. If Redis is restored from a backup and no node has
+    /// seen what the backup lacks, nobody can tell.
     ///
     /// A node names all topics that have subscribers there each time that it waits: about 2 µs of Redis's time for each. Where there
     /// are many it waits a moment between, to take what has come meanwhile together; with 2,000 topics on one node events take up to
@@ -76,11 +101,19 @@ impl Hub {
     /// |---|---|---|
     /// | `topic:NAME` | stream | the events of a topic |
     /// | `epoch` | stream | the number of the epoch in the field `epoch` of its last entry |
+    /// | `places` | hash | the id of the last event of each topic, by the topic's name; under the empty name an id that stands for all other topics |
     /// | `wake:NODE` | stream | nothing; wakes a node's reader, and is gone a minute later |
     ///
-    /// An event has the fields `event`, its text as it goes over the wire without its id (`event: name`, `data: …`, an empty line, each
-    /// line ending in LF, a field's colon followed by one space), `total`, the sum of the sizes of all events of the topic up to and with it, and where the topic's policy is
-    /// to conflate `key`. An entry of another program that has no such `event` is passed over with a warning.
+    /// An event has these fields:
+    ///
+    /// | field | holds |
+    /// |---|---|
+    /// | `event` | its text as it goes over the wire without its id: `event: name`, `data: …`, an empty line, each line ending in LF, a field's colon followed by one space |
+    /// | `total` | the sum of the sizes of all events of the topic up to and with it |
+    /// | `prev` | the id of the event before it, or what `places` had for the topic |
+    /// | `key` | where the topic's policy is to conflate: the key |
+    ///
+    /// Other programs cannot publish: an entry without a valid `event` and `prev` is passed over with a warning.
     ///
     /// The [`History`]'s limits are kept by Redis: publishing removes what is beyond the count, the bytes (of the
     /// field `event`, which is the event without its id) or the age, and the key goes when its last event is too old, so that nothing is left.
@@ -140,6 +173,7 @@ impl HubBuilder {
             has_changed: Notify::new(),
             is_running: AtomicBool::new(false),
             parked: Mutex::default(),
+            replays: Replays::default(),
             ended: CancellationToken::new(),
         };
         Ok(self.broker(Arc::new(Redis {
@@ -166,6 +200,7 @@ struct Shared {
     is_running: AtomicBool,
     /// The topics of a session whose runtime was shut down.
     parked: Mutex<Option<Followed>>,
+    replays: Replays,
     ended: CancellationToken,
 }
 
@@ -180,7 +215,7 @@ enum State {
 /// A working connection for commands, once all topics that are followed have been brought to its epoch.
 #[derive(Clone)]
 struct Link {
-    commands: MultiplexedConnection,
+    commands: Line,
     epoch: u64,
     /// A command found the connection broken.
     is_broken: Arc<Notify>,
@@ -192,6 +227,10 @@ enum Change {
 }
 
 impl Broker for Redis {
+    fn start(&self) {
+        self.shared.start();
+    }
+
     fn follow(&self, feed: Feed) {
         self.shared.changes().push_back(Change::Follow(feed));
         self.shared.has_changed.notify_one();
@@ -268,11 +307,13 @@ impl Shared {
         drafts: &[Draft],
     ) -> Result<Published> {
         self.start();
-        let mut link = self.link().await?;
+        let link = self.checked_link().await?;
         let mut call = script::PUBLISH.prepare_invoke();
         call.key(&self.keys.epoch)
+            .key(&self.keys.places)
             .key(self.keys.topic(topic))
-            .arg(candidate());
+            .arg(candidate())
+            .arg(topic);
         keys::limits(history, &mut call);
         keys::retention(history, &mut call);
         for draft in drafts {
@@ -282,8 +323,10 @@ impl Shared {
                 .map_or_else(String::new, |key| format!("={key}"));
             call.arg(draft.payload()).arg(key);
         }
-        let answer = call
-            .invoke_async(&mut link.commands)
+        let mut connection = link.commands.connection.clone();
+        let answer = link
+            .commands
+            .answer(Duration::ZERO, call.invoke_async(&mut connection))
             .await
             .map_err(|error| link.refused(error))?;
         let published = (|| {
@@ -304,6 +347,31 @@ impl Shared {
                 "the answer of Redis is not what its script gives",
             )
         })
+    }
+
+    /// A connection for commands that works, as far as can be told before a command is sent.
+    async fn checked_link(&self) -> Result<Link> {
+        loop {
+            let link = self.link().await?;
+            match link.commands.check().await {
+                Ok(()) => return Ok(link),
+                // Redis has answered: the command will tell.
+                Err(error) if session::is_refusal(&error) => return Ok(link),
+                Err(error) => {
+                    tracing::debug!("a publish waits for a new connection: {error}");
+                    self.state.send_if_modified(|state| {
+                        let is_same = matches!(
+                            state, State::Up(up) if up.commands.is_same(&link.commands)
+                        );
+                        if is_same {
+                            *state = State::Connecting;
+                        }
+                        is_same
+                    });
+                    link.is_broken.notify_one();
+                }
+            }
+        }
     }
 
     /// The connection for commands, as soon as there is one.
@@ -329,103 +397,24 @@ impl Shared {
         up.ok().flatten().ok_or_else(|| unavailable(&reason))
     }
 
-    async fn replay(
-        self: &Arc<Self>,
-        topic: &str,
-        history: &History,
-        after: Option<Position>,
-        limit: usize,
-    ) -> Replay {
-        if after == Some(keys::LAST) {
-            // Nothing can come behind it, and Redis does not even take the question.
-            return Replay::Unknown;
-        }
-        let mut state = self.state.subscribe();
-        let (mut from, mut is_known) = (after, false);
-        loop {
-            self.start();
-            let Some(link) = State::up(&mut state).await else {
-                // The hub has ended, and its streams with it.
-                return std::future::pending().await;
-            };
-            match self.read(&link, topic, history, from, limit).await {
-                Ok(Some(read)) => {
-                    if let Some(from) = from.filter(|_| !is_known) {
-                        // Of an id alone one cannot tell whether there was an event; but then it was in step at that time.
-                        let progress = Progress {
-                            at: from,
-                            was_event: false,
-                            since: from.major,
-                        };
-                        match read
-                            .stand
-                            .judge(&progress, keys::lifetime(history), read.now)
-                        {
-                            Verdict::Whole => {}
-                            Verdict::Evicted => return Replay::Evicted,
-                            Verdict::Lost => return Replay::Unknown,
-                        }
-                    }
-                    let last = read.entries.last().map(|entry| entry.position);
-                    let ours = read
-                        .entries
-                        .into_iter()
-                        .filter_map(|entry| Some((entry.position, entry.draft?)));
-                    let events: Vec<_> = ours.collect();
-                    if !events.is_empty() || last.is_none() {
-                        return Replay::Events(events);
-                    }
-                    // All of them were another program's.
-                    (from, is_known) = (last, true);
-                }
-                // Another epoch has begun: the ring will say so.
-                Ok(None) => drop(state.changed().await),
-                // Redis will not, for a reason of its own: that is no reason to hang up on everybody else.
-                Err(error) if session::is_refusal(&error) => {
-                    tracing::warn!(topic, "Redis refuses to replay a topic, trying on: {error}");
-                    tokio::time::sleep(session::LONGEST_PAUSE).await;
-                }
-                Err(error) => {
-                    tracing::debug!(topic, "a replay has to wait: {error}");
-                    link.is_broken.notify_one();
-                    tokio::time::sleep(session::PAUSE).await;
-                }
-            }
-        }
-    }
-
-    /// `None` where the epoch is another one than that of the link.
-    async fn read(
+    /// A call that reads a page of a topic.
+    fn page<'a>(
         &self,
-        link: &Link,
         topic: &str,
         history: &History,
         after: Option<Position>,
         limit: usize,
-    ) -> Result<Option<ReadBack>, RedisError> {
-        let mut call = script::REPLAY.prepare_invoke();
+    ) -> redis::ScriptInvocation<'a> {
+        let mut call = script::PAGE.prepare_invoke();
         call.key(&self.keys.epoch)
+            .key(&self.keys.places)
             .key(self.keys.topic(topic))
-            .arg(candidate());
-        call.arg(after.map(keys::text).unwrap_or_default());
+            .arg(candidate())
+            .arg(topic)
+            .arg(after.map(keys::text).unwrap_or_default());
         keys::limits(history, &mut call);
         call.arg(limit);
-        let answer: Value = call.invoke_async(&mut link.commands.clone()).await?;
-        let read = (|| {
-            let [epoch, now, stand, entries] = reply::exactly(answer)?;
-            let stand = reply::stand(stand)?.ok()?;
-            let entries = reply::entries(topic, entries)?;
-            Some((
-                reply::number(&epoch)?,
-                ReadBack {
-                    now: reply::number(&now)?,
-                    stand,
-                    entries,
-                },
-            ))
-        })();
-        let (epoch, read) = read.ok_or_else(session::unexpected)?;
-        Ok((epoch == link.epoch).then_some(read))
+        call
     }
 }
 
@@ -457,13 +446,6 @@ impl Link {
             }
         }
     }
-}
-
-/// What a replay has read.
-struct ReadBack {
-    now: u64,
-    stand: stand::Stand,
-    entries: Vec<reply::Entry>,
 }
 
 /// An epoch for the case that there is none.

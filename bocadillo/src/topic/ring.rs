@@ -47,6 +47,8 @@ pub(crate) struct Ring {
     /// Readers that have all there is, and readers in all.
     at_head: usize,
     readers: usize,
+    /// Whether a reader has lost an event since this was asked last.
+    has_lost: bool,
     /// Whether readers that have lost events go on with the oldest that are left, which are kept for them.
     carries: bool,
     /// The newest event of each key. `None` where the topic does not conflate.
@@ -101,6 +103,7 @@ impl Ring {
             end: 0,
             at_head: 0,
             readers: 0,
+            has_lost: false,
             carries,
             newest: conflates.then(HashMap::new),
             batch: None,
@@ -227,6 +230,11 @@ impl Ring {
         }
     }
 
+    /// Whether a reader has lost an event since the last call.
+    pub(crate) fn take_lost(&mut self) -> bool {
+        std::mem::take(&mut self.has_lost)
+    }
+
     fn pop(&mut self) {
         let Some(entry) = self.entries.pop_front() else {
             return;
@@ -238,6 +246,7 @@ impl Ring {
             }
         } else {
             self.readers -= entry.readers;
+            self.has_lost |= entry.readers > 0;
         }
         if entry.event.is_superseded() {
             return;

@@ -215,6 +215,21 @@ impl Subscription {
         Poll::Ready(bytes)
     }
 
+    /// Ready when the policy for slow clients is going to end it.
+    fn poll_lost(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.readers {
+            Readers::One(one) => one.reader.poll_lost(cx),
+            Readers::Several(several) => {
+                let mut readers = several.readers.iter_mut();
+                if readers.any(|reader| reader.poll_lost(cx).is_ready()) {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            }
+        }
+    }
+
     /// The next event.
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<ServerEvent>> {
         // With a limit of one byte there is one event: more than one would be more than that.
@@ -296,6 +311,10 @@ impl Source<ServerEvent> for Sending {
             None => batch.end = Some(Ok(())),
         }
         Poll::Ready(())
+    }
+
+    fn poll_lost(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.subscription.poll_lost(cx)
     }
 
     fn span(&self) -> &Span {

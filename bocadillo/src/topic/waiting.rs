@@ -30,6 +30,12 @@ impl Wakes {
     }
 }
 
+impl Wakes {
+    pub(crate) fn and(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+}
+
 impl Waiting {
     /// Returns the waker that this one replaces, to be dropped with no lock held.
     pub(crate) fn wait(&mut self, ticket: &mut Option<Ticket>, waker: &Waker) -> Option<Waker> {

@@ -164,7 +164,7 @@ async fn what_waits_for_a_client_that_does_not_read_is_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_of_http2_that_answers_no_ping_is_cut_after_40_seconds() {
+async fn a_client_of_http2_that_answers_no_ping_is_cut_after_30_seconds() {
     let memory = Memory::serve(app(&Count::default()));
     let mut pipe = memory.connect(1 << 16);
     let opening = [PREFACE, &frame(SETTINGS, 0, 0, b""), &get(1, b"/waits")];
@@ -173,7 +173,7 @@ async fn a_client_of_http2_that_answers_no_ping_is_cut_after_40_seconds() {
     let mut bytes = Vec::new();
     let closed = timeout(Duration::from_secs(3600), pipe.read_to_end(&mut bytes)).await;
     let _ = closed.expect("the server closes");
-    assert_eq!(start.elapsed().as_secs_f64().round() as u64, 40);
+    assert_eq!(start.elapsed().as_secs_f64().round() as u64, 30);
 }
 
 #[tokio::test(start_paused = true)]

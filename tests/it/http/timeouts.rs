@@ -363,8 +363,11 @@ async fn a_shutdown_does_not_wait_for_slow_heads_nor_for_silent_clients() {
     }
 }
 
-/// Writes each of `parts` after a pause, and returns how long after the last of them the server closed.
-async fn closed_after(mut pipe: DuplexStream, parts: &[(u64, &[u8])]) -> Duration {
+/// What a client sends, each with the seconds that it waits before.
+type Parts<'a> = &'a [(u64, &'a [u8])];
+
+/// Writes each of `parts` after its pause, and returns how long after the last of them the server closed.
+async fn closed_after(mut pipe: DuplexStream, parts: Parts<'_>) -> Duration {
     let mut last = Instant::now();
     for (pause, part) in parts {
         sleep(Duration::from_secs(*pause)).await;
@@ -383,7 +386,7 @@ async fn the_defaults_are_10_seconds_for_a_head_and_75_between_requests() {
     let get = GET_TEXT.as_bytes();
     let opening = opening();
     let part = frame(HEADERS, END_STREAM, 1, &REQUEST[..2]);
-    let cases: [(&[(u64, &[u8])], u64); 9] = [
+    let cases: [(Parts<'_>, u64); 9] = [
         // The first head, from the connection's start.
         (&[(0, b"")], 10),
         (&[(4, b"GET"), (5, b" ")], 1),

@@ -3,6 +3,7 @@
 mod example;
 pub(crate) mod http;
 mod lines;
+mod log;
 pub(crate) mod memory;
 mod nats;
 mod nginx;
@@ -13,11 +14,12 @@ mod watch;
 
 pub(crate) use example::Example;
 pub(crate) use lines::Lines;
+pub(crate) use log::Log;
 pub(crate) use nats::Nats;
 pub(crate) use nginx::Nginx;
 pub(crate) use redis::Redis;
 pub(crate) use server::Server;
-pub(crate) use watch::{Watch, watch};
+pub(crate) use watch::{Reports, Watch, watch};
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -13,6 +13,9 @@ pub(crate) struct Nats {
     port: u16,
     monitor: u16,
     folder: PathBuf,
+    host: String,
+    /// A file with more of its settings.
+    config: Option<PathBuf>,
     /// `None` while it is down.
     child: Option<Child>,
 }
@@ -20,16 +23,31 @@ pub(crate) struct Nats {
 impl Nats {
     /// Starts a server, and waits until it answers.
     pub(crate) fn start() -> Self {
+        Self::start_at("127.0.0.1", None)
+    }
+
+    /// Starts a server with these settings beside those that it has here.
+    pub(crate) fn configured(config: &str) -> Self {
+        Self::start_at("127.0.0.1", Some(config))
+    }
+
+    /// The same at another address of this machine.
+    pub(crate) fn start_at(host: &str, config: Option<&str>) -> Self {
         let mut nats = Self {
             port: 0,
             monitor: 0,
             folder: scratch("nats"),
+            host: host.to_owned(),
+            config: config.map(|_| scratch("nats-config").join("nats.conf")),
             child: None,
         };
+        if let Some(text) = config {
+            nats.configure(text);
+        }
         // Another process may take a port that was free a moment ago.
         wait::until("a nats-server that answers", || {
             let free =
-                [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("there is a free port"));
+                [(); 2].map(|()| TcpListener::bind((host, 0)).expect("there is a free port"));
             let ports = free
                 .each_ref()
                 .map(|free| free.local_addr().expect("it is bound").port());
@@ -45,7 +63,59 @@ impl Nats {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.port))
+        let host = self.host.parse().expect("the host is an address");
+        SocketAddr::new(host, self.port)
+    }
+
+    /// Gives it other settings while it runs.
+    pub(crate) fn reload(&self, config: &str) {
+        self.configure(config);
+        let child = self.child.as_ref().expect("it runs");
+        let signal = Command::new("nats-server")
+            .arg("--signal")
+            .arg(format!("reload={}", child.id()))
+            .status();
+        assert!(signal.expect("nats-server runs").success());
+    }
+
+    fn configure(&self, config: &str) {
+        let file = self.config.as_ref().expect("it was started with settings");
+        // JetStream is in the file too: a reload without it would switch it off.
+        let folder = self.folder.display();
+        let text = format!("jetstream {{ store_dir: \"{folder}\" }}\n{config}");
+        std::fs::write(file, text).expect("the build folder can be written");
+    }
+
+    /// Asks JetStream, as its command line tool does, and waits for the answer. For a server that lets everybody in.
+    pub(crate) fn ask_jetstream(&self, what: &str, payload: &str) -> serde_json::Value {
+        let mut connection = TcpStream::connect(self.address()).expect("it listens");
+        connection
+            .set_read_timeout(Some(wait::LONG))
+            .expect("a socket has timeouts");
+        let commands = format!(
+            "CONNECT {{\"verbose\":false}}\r\nSUB answer.{0} 1\r\nPUB $JS.API.{what} answer.{0} {1}\r\n{payload}\r\n",
+            std::process::id(),
+            payload.len()
+        );
+        connection.write_all(commands.as_bytes()).expect("it reads");
+        let mut answer = Vec::new();
+        let mut piece = [0; 4096];
+        loop {
+            let read = connection.read(&mut piece).expect("it answers");
+            assert!(read > 0, "it hung up: {}", answer.escape_ascii());
+            answer.extend_from_slice(&piece[..read]);
+            let text = String::from_utf8_lossy(&answer);
+            let Some((_, message)) = text.split_once("\r\nMSG ") else {
+                continue;
+            };
+            let Some((_, body)) = message.split_once("\r\n") else {
+                continue;
+            };
+            if let Ok(value) = serde_json::from_str::<serde_json::Value>(body.trim_end()) {
+                assert!(value["error"].is_null(), "{what}: {value}");
+                return value;
+            }
+        }
     }
 
     /// Ends it as a crash would: SIGKILL.
@@ -129,7 +199,7 @@ impl Nats {
     }
 
     fn ask(&self, path: &str) -> serde_json::Value {
-        let mut connection = TcpStream::connect(("127.0.0.1", self.monitor)).expect("it listens");
+        let mut connection = TcpStream::connect((&*self.host, self.monitor)).expect("it listens");
         let request = format!("GET {path} HTTP/1.0\r\n\r\n");
         connection.write_all(request.as_bytes()).expect("it reads");
         let mut reply = String::new();
@@ -140,15 +210,20 @@ impl Nats {
 
     /// Whether it has come up.
     fn launch(&mut self) -> bool {
+        let config = self.config.as_ref();
+        let config = config.map(|file| ["-c".as_ref(), file.as_os_str()]);
+        // The file names the folder, if there is one.
+        let folder = [
+            "--jetstream".as_ref(),
+            "--store_dir".as_ref(),
+            self.folder.as_os_str(),
+        ];
+        let folder = self.config.is_none().then_some(folder);
         let child = Command::new("nats-server")
-            .args(["--addr", "127.0.0.1", "--port", &self.port.to_string()])
-            .args([
-                "--http_port",
-                &self.monitor.to_string(),
-                "--jetstream",
-                "--store_dir",
-            ])
-            .arg(&self.folder)
+            .args(config.into_iter().flatten())
+            .args(["--addr", &self.host, "--port", &self.port.to_string()])
+            .args(["--http_port", &self.monitor.to_string()])
+            .args(folder.into_iter().flatten())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -184,6 +259,9 @@ impl Drop for Nats {
     fn drop(&mut self) {
         self.kill();
         remove(&self.folder);
+        if let Some(folder) = self.config.as_ref().and_then(|file| file.parent()) {
+            remove(folder);
+        }
     }
 }
 

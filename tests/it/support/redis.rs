@@ -41,6 +41,11 @@ impl Redis {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
+    /// The Unix socket on which it listens too.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.join("redis.sock")
+    }
+
     /// Runs a command, as it is typed into `redis-cli`, and gives the answer as Redis writes it.
     pub(crate) fn command(&self, command: &str) -> String {
         let mut connection = TcpStream::connect(self.address()).expect("redis-server listens");
@@ -121,6 +126,8 @@ impl Redis {
             .args(["--appendonly", "yes", "--appendfsync", "always"])
             .arg("--dir")
             .arg(&self.folder)
+            .arg("--unixsocket")
+            .arg(self.socket())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use bocadillo::App;
+use bocadillo::{App, Listener};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,16 @@ impl Server {
             .await
             .expect("there is a free port");
         let address = listener.local_addr().expect("it is bound");
+        let mut server = Self::on(app, listener);
+        server.address = address;
+        server
+    }
+
+    /// Serves `app` on a listener of the test's. [`address`](Self::address) says nothing then.
+    pub(crate) fn on<S: Clone + Send + Sync + 'static>(
+        app: App<S>,
+        listener: impl Listener,
+    ) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
         let served = tokio::spawn(async move {
@@ -32,7 +42,7 @@ impl Server {
             served.expect("the routes do not conflict");
         });
         Self {
-            address,
+            address: SocketAddr::from(([0, 0, 0, 0], 0)),
             stop,
             served: Some(served),
         }

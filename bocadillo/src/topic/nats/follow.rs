@@ -2,20 +2,21 @@
 //!
 //! The stream repeats each message on another subject once it has it, to whoever listens there, and says with each which sequence
 //! the message before it in the same topic had. So a message that did not come is missed as soon as the next one comes; and after
-//! each interruption the stream is read from where the topic stood.
+//! each interruption the stream is read from where the topic stood. A node that is too slow for what comes drops all that is on its
+//! way, and reads it from the stream once.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
-use futures_util::StreamExt;
 use futures_util::stream::ReadyChunks;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
-use tokio::time::Instant;
 
-use super::link::{self, Link, Session, State};
-use super::read::{Wanted, read};
+use super::link::{self, CAPACITY, Link, Session, State};
+use super::read::{self, Wanted, read, stand};
 use super::record;
+use super::refusals::Asking;
 use super::settings::messages;
 use super::subjects::Subjects;
 use crate::topic::encoded::Draft;
@@ -25,8 +26,11 @@ use crate::topic::position::Position;
 
 /// How many messages that came together are fed together.
 const TOGETHER: usize = 256;
+/// What is read at once of what did not come.
 const PIECE: usize = 256 * 1024;
 const AGAIN: Duration = Duration::from_millis(200);
+/// Between attempts to subscribe to a subject that the server does not allow.
+const REFUSED: Duration = Duration::from_secs(1);
 
 /// Nobody listens any more.
 struct Done;
@@ -38,44 +42,56 @@ struct Follower<'a> {
     session: Arc<Session>,
     /// The epoch in which the feed stands, for those who replay.
     epoch: watch::Sender<Option<u64>>,
-    /// All up to this sequence is fed.
-    at: u64,
+    /// All up to this position is fed.
+    at: Position,
+    /// Whether there is an event of the topic at `at`, or only another topic's.
+    is_own: bool,
     /// Whether what comes next is what comes after `at`.
     is_whole: bool,
-    whole_until: Instant,
     /// Whether a new life of the stream is read from its start.
     is_fresh: bool,
     is_up: bool,
+    /// How many messages have come without a pause.
+    run: usize,
+    /// Whether so many have come that some may have been dropped.
+    is_flooded: bool,
 }
 
 /// Follows a topic for as long as it is polled and somebody listens. `epoch` is told in which epoch the feed stands.
 pub(super) async fn follow(link: Arc<Link>, feed: Feed, epoch: watch::Sender<Option<u64>>) {
     let subjects = Subjects::new(&link.settings.stream, feed.topic());
     let mut states = link.states();
-    // One client for good: it subscribes again after each reconnect by itself.
+    let first = states.wait_for(|state| !matches!(state, State::Starting));
+    if matches!(first.await.as_deref(), Ok(State::Down(_))) {
+        feed.interrupt();
+    }
     let Some(session) = link::up(&mut states).await else {
         return;
     };
+    // Before the subscription: a refusal may come at once.
+    let mut asking = link.refusals.watch(&subjects.live);
     let live = match session.client.subscribe(subjects.live.clone()).await {
         Ok(live) => live.ready_chunks(TOGETHER),
         Err(error) => {
+            feed.interrupt();
             return tracing::error!(topic = &**feed.topic(), %error, "a topic cannot be followed");
         }
     };
     // Asked after the subscription: what comes behind the answer comes by it.
-    let (session, at) = loop {
+    let (session, (at, is_own)) = loop {
         let Some(session) = link::up(&mut states).await else {
             return;
         };
-        match link.last(&session).await {
-            Ok(last) => break (session, last),
+        match stand(&link, &session, &subjects).await {
+            Ok(stand) => break (session, stand),
             Err(error) => {
+                feed.interrupt();
                 tracing::debug!(topic = &**feed.topic(), %error, "where a topic stands is not known yet");
                 let _ = tokio::time::timeout(AGAIN, states.changed()).await;
             }
         }
     };
-    if feed.begin(session.epoch, Position::new(at, 0)) {
+    if feed.begin(session.epoch, at) {
         epoch.send_replace(Some(session.epoch));
         let follower = Follower {
             link: &link,
@@ -84,12 +100,62 @@ pub(super) async fn follow(link: Arc<Link>, feed: Feed, epoch: watch::Sender<Opt
             session,
             epoch,
             at,
+            is_own,
             is_whole: true,
-            whole_until: Instant::now(),
             is_fresh: false,
             is_up: true,
+            run: 0,
+            is_flooded: false,
         };
-        let Done = follower.run(states, live).await;
+        let Done = follower.run(states, live, &mut asking).await;
+    }
+}
+
+/// What comes live while earlier messages are read, up to a bound: reading ends where it joins them.
+#[derive(Default)]
+struct Waiting {
+    messages: Vec<Message>,
+    bytes: usize,
+    newest: u64,
+}
+
+enum Join {
+    /// Nothing later has come.
+    Nothing,
+    /// These come next.
+    Next(Vec<Message>),
+    /// There is more to be read before them.
+    Later,
+}
+
+impl Waiting {
+    fn add(&mut self, messages: Vec<Message>) {
+        for message in messages {
+            if let Some(place) = record::place(&message) {
+                self.newest = self.newest.max(place.sequence);
+                self.bytes += message.length;
+                self.messages.push(message);
+            }
+        }
+        if self.bytes > PIECE {
+            // It is read from the stream.
+            self.messages = Vec::new();
+            self.bytes = 0;
+        }
+    }
+
+    fn after(&mut self, at: u64) -> Join {
+        let sequence = |message: &Message| record::place(message).map_or(0, |place| place.sequence);
+        self.messages.retain(|message| sequence(message) > at);
+        let first = self.messages.first().and_then(record::place);
+        match first {
+            None if self.newest <= at => Join::Nothing,
+            Some(first) if first.previous <= at => {
+                self.bytes = 0;
+                Join::Next(std::mem::take(&mut self.messages))
+            }
+            _ => Join::Later,
+        }
     }
 }
 
@@ -98,9 +164,11 @@ impl Follower<'_> {
         mut self,
         mut states: watch::Receiver<State>,
         mut live: ReadyChunks<Subscriber>,
+        asking: &mut Asking<'_>,
     ) -> Done {
         // The session may have ended before `states` was looked at last.
         states.mark_changed();
+        let mut is_refused = false;
         loop {
             let done = tokio::select! {
                 biased;
@@ -109,15 +177,34 @@ impl Follower<'_> {
                         return Done;
                     }
                     let state = states.borrow_and_update().clone();
-                    self.turn(state).await
+                    self.turn(state, &mut live).await
                 }
-                messages = live.next() => {
+                () = asking.any_refused(), if !is_refused => {
+                    is_refused = true;
+                    Ok(())
+                }
+                // Unconstrained: where the runtime only wants a pause, nothing is waited for.
+                messages = tokio::task::unconstrained(live.next()), if !is_refused => {
                     let Some(messages) = messages else { return Done };
-                    self.deliver(messages).await
+                    tokio::task::consume_budget().await;
+                    self.deliver(messages, &mut live).await
                 }
-                () = tokio::time::sleep(AGAIN), if !self.is_whole && self.is_up => {
+                () = tokio::time::sleep(REFUSED), if is_refused && self.is_up => {
+                    is_refused = false;
+                    match self.subscribe_again(asking).await {
+                        Ok(again) => live = again,
+                        Err(error) => {
+                            tracing::error!(topic = &**self.feed.topic(), %error, "a topic cannot be followed");
+                            return Done;
+                        }
+                    }
+                    self.is_whole = false;
+                    Ok(())
+                }
+                () = tokio::time::sleep(AGAIN), if !self.is_whole && self.is_up && !is_refused => {
+                    self.link.refusals.allowed(&self.subjects.live);
                     let state = states.borrow_and_update().clone();
-                    self.turn(state).await
+                    self.turn(state, &mut live).await
                 }
             };
             if let Err(done) = done {
@@ -126,80 +213,136 @@ impl Follower<'_> {
         }
     }
 
-    async fn turn(&mut self, state: State) -> Result<(), Done> {
+    async fn subscribe_again(
+        &self,
+        asking: &mut Asking<'_>,
+    ) -> Result<ReadyChunks<Subscriber>, async_nats::SubscribeError> {
+        asking.forget();
+        let live = self
+            .session
+            .client
+            .subscribe(self.subjects.live.clone())
+            .await?;
+        Ok(live.ready_chunks(TOGETHER))
+    }
+
+    async fn turn(&mut self, state: State, live: &mut ReadyChunks<Subscriber>) -> Result<(), Done> {
         self.is_up = matches!(state, State::Up(_));
         let State::Up(session) = state else {
-            self.doubt(Instant::now());
-            return Ok(());
+            return self.lose(live);
         };
         if session.number != self.session.number {
-            self.doubt(session.whole_until);
+            if session.connection != self.session.connection {
+                self.lose(live)?;
+            }
+            self.is_whole = false;
             self.session = session;
         } else if self.is_whole {
             return Ok(());
         }
         if *self.epoch.borrow() != Some(self.session.epoch) {
-            self.at = self.session.start;
+            let start = self.session.start;
+            let last = match read::message(self.link, &self.session, start).await {
+                Ok(last) => last,
+                Err(error) => return self.fail(&*error),
+            };
+            self.at = last.map_or(record::place_of(start, 0), |last| last.position());
+            self.is_own = false;
             self.is_fresh = true;
             self.restart(Reason::Epoch)?;
             self.epoch.send_replace(Some(self.session.epoch));
         }
-        self.catch_up().await
+        self.catch_up(live).await
     }
 
-    /// What comes is no longer known to be what comes next.
-    fn doubt(&mut self, whole_until: Instant) {
-        if std::mem::take(&mut self.is_whole) {
-            self.whole_until = whole_until;
+    /// The connection is gone: what comes next is no longer known to come after `at`.
+    fn lose(&mut self, live: &mut ReadyChunks<Subscriber>) -> Result<(), Done> {
+        if !self.is_whole {
+            return Ok(());
         }
+        // Looked up before what has come is taken: that has all that is of the topic up to there.
+        let (sequence, check) = self.link.delivered();
+        while self.is_whole
+            && let Some(Some(messages)) = tokio::task::unconstrained(live.next()).now_or_never()
+        {
+            self.is_whole = self.take(messages)?;
+        }
+        if self.is_whole && !self.is_own && sequence > self.at.major {
+            self.at = record::place_of(sequence, check);
+        }
+        self.is_whole = false;
+        Ok(())
     }
 
     fn restart(&self, reason: Reason) -> Result<(), Done> {
-        let is_heard = self
-            .feed
-            .restart(self.session.epoch, Position::new(self.at, 0), reason);
+        let is_heard = self.feed.restart(self.session.epoch, self.at, reason);
         if is_heard { Ok(()) } else { Err(Done) }
     }
 
     /// Reads what did not come. Where that fails it stays in doubt.
-    async fn catch_up(&mut self) -> Result<(), Done> {
+    async fn catch_up(&mut self, live: &mut ReadyChunks<Subscriber>) -> Result<(), Done> {
+        let mut events = 0;
+        let mut waiting = Waiting::default();
         loop {
-            let after = (!self.is_fresh).then_some(Position::new(self.at, 0));
             let Some(history) = self.feed.history() else {
                 return Err(Done);
             };
-            let kept = messages(history.max_events());
-            let is_recent = self.session.keeps_all_since(self.whole_until);
             let wanted = Wanted {
-                after,
+                after: (!self.is_fresh).then_some(self.at),
                 limit: PIECE,
-                kept,
-                is_recent,
+                kept: messages(history.max_events()),
             };
-            match read(self.link, &self.session, self.subjects, wanted).await {
-                Ok(Replay::Events(events)) => {
-                    let Some((last, _)) = events.last() else {
-                        break;
-                    };
-                    self.reach(last.major);
-                    self.append(events)?;
-                }
-                Ok(Replay::Evicted) => match self.link.last(&self.session).await {
-                    Ok(last) => {
-                        self.reach(last);
-                        self.restart(Reason::Evicted)?;
+            let replay = {
+                let mut read =
+                    std::pin::pin!(read(self.link, &self.session, self.subjects, wanted));
+                loop {
+                    tokio::select! {
+                        replay = &mut read => break replay,
+                        Some(messages) = live.next() => waiting.add(messages),
                     }
-                    Err(error) => return self.fail(&*error),
-                },
-                Ok(Replay::Unknown) => {
-                    self.link.doubt();
-                    return Ok(());
+                }
+            };
+            match replay {
+                Ok(Replay::Events(read)) => {
+                    let is_all = read.is_empty();
+                    if let Some((last, _)) = read.last() {
+                        events += read.len();
+                        self.reach(*last);
+                        self.append(read)?;
+                    }
+                    let is_over = match waiting.after(self.at.major) {
+                        Join::Nothing => is_all,
+                        Join::Next(messages) => self.take(messages)?,
+                        Join::Later => false,
+                    };
+                    if is_over {
+                        break;
+                    }
+                }
+                Ok(answer @ (Replay::Evicted | Replay::Unknown)) => {
+                    match stand(self.link, &self.session, self.subjects).await {
+                        Ok((at, is_own)) => {
+                            (self.at, self.is_own, self.is_fresh) = (at, is_own, false);
+                            self.restart(if matches!(answer, Replay::Evicted) {
+                                Reason::Evicted
+                            } else {
+                                Reason::Epoch
+                            })?;
+                        }
+                        Err(error) => return self.fail(&*error),
+                    }
                 }
                 Err(error) => return self.fail(&*error),
             }
         }
         (self.is_whole, self.is_fresh) = (true, false);
-        self.whole_until = Instant::now();
+        if std::mem::take(&mut self.is_flooded) {
+            tracing::warn!(
+                topic = &**self.feed.topic(),
+                events,
+                "NATS delivered faster than this node reads: the events were read again from the stream"
+            );
+        }
         Ok(())
     }
 
@@ -208,10 +351,11 @@ impl Follower<'_> {
         Ok(())
     }
 
-    fn reach(&mut self, sequence: u64) {
-        self.at = self.at.max(sequence);
-        self.is_fresh = false;
-        self.link.observe(&self.session, sequence);
+    fn reach(&mut self, position: Position) {
+        (self.at, self.is_own, self.is_fresh) = (position, true, false);
+        let check = record::check_of(position);
+        self.link
+            .deliver(&self.session, &self.subjects.events, position.major, check);
     }
 
     fn append(&self, events: Vec<(Position, Draft)>) -> Result<(), Done> {
@@ -219,13 +363,31 @@ impl Follower<'_> {
         if is_heard { Ok(()) } else { Err(Done) }
     }
 
-    async fn deliver(&mut self, batch: Vec<Message>) -> Result<(), Done> {
+    async fn deliver(
+        &mut self,
+        batch: Vec<Message>,
+        live: &mut ReadyChunks<Subscriber>,
+    ) -> Result<(), Done> {
+        self.run += batch.len();
+        if self.run >= CAPACITY {
+            self.is_flooded = true;
+        }
+        let is_pause = batch.len() < TOGETHER;
+        if is_pause {
+            self.run = 0;
+        }
+        if self.is_whole && (!self.take(batch)? || (is_pause && self.is_flooded)) {
+            self.is_whole = false;
+            self.catch_up(live).await?;
+        }
+        Ok(())
+    }
+
+    /// Feeds what has come. `false` where something is missing.
+    fn take(&mut self, batch: Vec<Message>) -> Result<bool, Done> {
         let mut events = Vec::new();
+        let mut is_whole = true;
         for message in batch {
-            // What comes in doubt is read later, in its place.
-            if !self.is_whole {
-                break;
-            }
             let Some(place) = record::place(&message) else {
                 tracing::warn!(
                     topic = &**self.feed.topic(),
@@ -235,19 +397,28 @@ impl Follower<'_> {
             };
             if !record::is_of(message.headers.as_ref(), self.session.epoch) {
                 self.link.doubt();
-                self.doubt(Instant::now());
-            } else if place.previous > self.at {
-                self.append(std::mem::take(&mut events))?;
-                self.doubt(self.whole_until);
-                self.catch_up().await?;
-            } else if place.sequence > self.at {
-                match record::read(place.sequence, message.headers.as_ref(), &message.payload) {
-                    Ok(read) => events.extend(read),
+                is_whole = false;
+            } else if place.previous > self.at.major {
+                is_whole = false;
+            } else if place.sequence > self.at.major {
+                let headers = message.headers.as_ref();
+                let mut last =
+                    Position::new(place.sequence, record::check(headers, &message.payload));
+                match record::read(place.sequence, headers, &message.payload) {
+                    Ok(read) => {
+                        last = read.last().map_or(last, |(position, _)| *position);
+                        events.extend(read);
+                    }
                     Err(error) => self.subjects.warn(place.sequence, &error),
                 }
-                self.reach(place.sequence);
+                self.reach(last);
+            }
+            // What comes in doubt is read later, in its place.
+            if !is_whole {
+                break;
             }
         }
-        self.append(events)
+        self.append(events)?;
+        Ok(is_whole)
     }
 }

@@ -3,7 +3,7 @@
 //! Each time that the connection is there again the link looks at the stream, makes it where there is none, and says so by a new
 //! [`Session`]. Whoever follows a topic then goes on from where it stood.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,27 +11,33 @@ use std::time::Duration;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::stream::Stream;
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
-use tokio::time::Instant;
 
-use super::settings::Settings;
+use super::refusals::Refusals;
+use super::settings::{Credentials, Settings};
+use crate::topic::position::Position;
 
 mod stream;
 
-pub(super) use stream::Info;
 use stream::Standing;
 
-/// How long the server may take for an answer.
-const ANSWER: Duration = Duration::from_secs(5);
+/// How long the server may take for an answer. Pings find a dead connection; this is for a server that does not answer, and
+/// long, so that a busy link is not taken for one.
+const ANSWER: Duration = Duration::from_secs(10);
 /// How often it is asked whether it is there.
 const PING: Duration = Duration::from_secs(5);
-/// A connection that is dead is known to be so after that long.
-const UNNOTICED: Duration = PING.saturating_mul(3);
 /// Between attempts where nothing happens meanwhile.
 const AGAIN: Duration = Duration::from_millis(250);
-/// How many reads of the history are under way at once.
-const READS: usize = 32;
+/// How many reads of the history are under way at once. Each is of some 64 KiB: so little stands before an acknowledgement or a
+/// ping on the connection that they share.
+const READS: usize = 8;
+/// How many messages of a topic wait for this node. What comes when so many wait is dropped, and read from the stream later.
+pub(super) const CAPACITY: usize = 8_192;
+/// What a publisher is told then.
+const UNAUTHORISED: &str = "the server refuses the credentials of the URL";
+/// For how many topics the newest sequence is remembered.
+const TAILS: usize = 10_000;
 
 #[derive(Debug)]
 pub(super) struct Link {
@@ -42,11 +48,19 @@ pub(super) struct Link {
     /// How many connections were lost.
     losses: AtomicU64,
     pub(super) reads: Semaphore,
+    pub(super) refusals: Refusals,
     /// The highest sequence that was seen, and the epoch that it is of.
     newest: Mutex<(u64, u64)>,
+    /// The highest sequence that this connection has brought, as an event or an acknowledgement, and its check. Messages of other
+    /// topics with lower sequences came before it.
+    delivered: Mutex<(u64, u64)>,
+    /// The newest sequence of a subject that this connection has brought.
+    tails: Mutex<HashMap<String, u64>>,
     /// Where the stream stood at a moment: who asked, and what was answered.
     asked: AtomicU64,
     standing: tokio::sync::Mutex<Standing>,
+    /// The stream's newest message that somebody asked for, and the session in which.
+    place: tokio::sync::Mutex<(u64, Position)>,
     /// The subjects that will be trimmed in a moment.
     trimming: Mutex<HashSet<String>>,
 }
@@ -65,30 +79,16 @@ pub(super) enum State {
 pub(super) struct Session {
     pub(super) number: u64,
     /// Changes with each connection; several sessions may share one.
-    connection: u64,
+    pub(super) connection: u64,
     /// Another one in each life of the stream, the same on all nodes.
     pub(super) epoch: u64,
     /// The sequence behind which the epoch begins.
     pub(super) start: u64,
-    /// Until when the node had missed nothing.
-    pub(super) whole_until: Instant,
     pub(super) context: Context,
     pub(super) stream: Stream<()>,
     pub(super) client: Client,
-    /// How many messages of a topic the stream keeps, and how long. It may be another node that has said so.
+    /// How many messages of a topic the stream keeps. It may be another node that has said so.
     pub(super) max_messages: u64,
-    max_age: Option<Duration>,
-    max_bytes: Option<u64>,
-}
-
-impl Session {
-    /// Whether what was missed since then can only have been trimmed by its number.
-    pub(super) fn keeps_all_since(&self, then: Instant) -> bool {
-        self.max_bytes.is_none()
-            && self
-                .max_age
-                .is_none_or(|age| then.elapsed() + UNNOTICED < age)
-    }
 }
 
 impl Link {
@@ -99,9 +99,13 @@ impl Link {
             doubt: Notify::new(),
             losses: AtomicU64::new(0),
             reads: Semaphore::new(READS),
+            refusals: Refusals::default(),
             newest: Mutex::default(),
+            delivered: Mutex::default(),
+            tails: Mutex::default(),
             asked: AtomicU64::new(0),
             standing: tokio::sync::Mutex::default(),
+            place: tokio::sync::Mutex::default(),
             trimming: Mutex::default(),
         }
     }
@@ -121,6 +125,56 @@ impl Link {
         if newest.0 == session.epoch {
             newest.1 = newest.1.max(sequence);
         }
+    }
+
+    /// Notes that this connection has brought a message.
+    pub(super) fn deliver(&self, session: &Session, subject: &str, sequence: u64, check: u64) {
+        self.observe(session, sequence);
+        if session.connection != self.losses.load(Ordering::Acquire) {
+            return;
+        }
+        let mut delivered = self
+            .delivered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *delivered = (*delivered).max((sequence, check));
+        drop(delivered);
+        let mut tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
+        match tails.get_mut(subject) {
+            Some(tail) => *tail = sequence.max(*tail),
+            None => {
+                if tails.len() >= TAILS {
+                    tails.clear();
+                }
+                tails.insert(subject.to_owned(), sequence);
+            }
+        }
+    }
+
+    /// The highest sequence that the connection has brought, and its check.
+    pub(super) fn delivered(&self) -> (u64, u64) {
+        *self
+            .delivered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest message of a subject that the connection has brought.
+    pub(super) fn tail(&self, subject: &str) -> Option<u64> {
+        let tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
+        tails.get(subject).copied()
+    }
+
+    /// What an earlier connection brought may be of a stream that was restored meanwhile.
+    fn forget(&self) {
+        *self
+            .delivered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = (0, 0);
+        self.tails
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     /// The highest sequence that is known to have been.
@@ -146,7 +200,6 @@ impl Link {
             .timeout(ANSWER)
             .backpressure_on_inflight(true);
         let context = context.build(client.clone());
-        let mut whole_until = Instant::now();
         let mut last: Option<Arc<Session>> = None;
         loop {
             // What happened up to here is what establishing finds out about.
@@ -154,7 +207,7 @@ impl Link {
                 self.note(&event);
             }
             let established = tokio::select! {
-                established = self.establish(&client, &context, last.as_deref(), whole_until) => established,
+                established = self.establish(&client, &context, last.as_deref()) => established,
                 // What was asked on another connection is not answered on this one.
                 () = self.turn(&mut events) => continue,
             };
@@ -169,6 +222,12 @@ impl Link {
                     continue;
                 }
             };
+            if last
+                .as_ref()
+                .is_none_or(|last| last.connection != session.connection)
+            {
+                self.forget();
+            }
             last = Some(Arc::clone(&session));
             self.state.send_replace(State::Up(session));
             let mut is_connected = true;
@@ -178,19 +237,18 @@ impl Link {
                         let Some(event) = event else { return };
                         self.note(&event);
                         match event {
-                            Event::Disconnected if is_connected => (is_connected, whole_until) = (false, Instant::now()),
-                            Event::Connected if !is_connected => break,
-                            Event::SlowConsumer(_) => {
-                                whole_until = Instant::now();
+                            Event::Disconnected => is_connected = false,
+                            // The news of the loss may have been dropped: the client keeps few.
+                            Event::Connected => {
+                                if is_connected {
+                                    self.note(&Event::Disconnected);
+                                }
                                 break;
                             }
                             _ => {}
                         }
                     }
-                    () = self.doubt.notified(), if is_connected => {
-                        whole_until = Instant::now();
-                        break;
-                    }
+                    () = self.doubt.notified(), if is_connected => break,
                 }
             }
         }
@@ -216,9 +274,12 @@ impl Link {
                 self.losses.fetch_add(1, Ordering::AcqRel);
                 self.fall("the connection is lost");
             }
-            Event::SlowConsumer(_) => tracing::warn!(
-                "NATS delivers faster than this node reads: what was dropped is read again"
-            ),
+            Event::ServerError(ServerError::Other(error)) if self.refusals.note(error) => {}
+            // The client knows no more of the reason than its text.
+            Event::ClientError(error) if error.to_string().contains("authorization violation") => {
+                self.refusals.unauthorised();
+            }
+            // The follower of the topic finds it out for itself.
             other => tracing::debug!(event = %other, "NATS"),
         }
     }
@@ -234,11 +295,12 @@ impl Link {
         let mut pause = Duration::from_millis(50);
         loop {
             let events = events.clone();
-            let options = ConnectOptions::new()
+            let mut options = ConnectOptions::new()
                 .name("bocadillo")
                 .connection_timeout(ANSWER)
                 .request_timeout(Some(ANSWER))
                 .ping_interval(PING)
+                .subscription_capacity(CAPACITY)
                 .max_reconnects(None)
                 .reconnect_delay_callback(|attempts| {
                     Duration::from_millis(20 << attempts.clamp(1, 6)).min(Duration::from_secs(1))
@@ -247,8 +309,22 @@ impl Link {
                     let _ = events.send(event);
                     async {}
                 });
+            options = match self.settings.credentials.clone() {
+                None => options,
+                Some(Credentials::Token(token)) => options.token(token),
+                Some(Credentials::User { name, password }) => {
+                    options.user_and_password(name, password)
+                }
+            };
+            if let Some(file) = self.settings.root_certificates.clone() {
+                options = options.add_root_certificates(file);
+            }
             match options.connect(&self.settings.servers[..]).await {
                 Ok(client) => return client,
+                Err(error) if error.kind() == ConnectErrorKind::AuthorizationViolation => {
+                    self.refusals.unauthorised();
+                    self.state.send_replace(State::Down(UNAUTHORISED.into()));
+                }
                 Err(error) => self.fall(&with_sources(&error)),
             }
             tokio::time::sleep(pause).await;

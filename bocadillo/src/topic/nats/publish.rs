@@ -30,11 +30,14 @@ pub(super) async fn publish(
     subjects: Subjects,
     drafts: Vec<Draft>,
     id: Option<String>,
+    nonce: u64,
     kept: u64,
 ) -> Result<Published> {
     let events = drafts.len();
     let (mut headers, payload) = record::write(&drafts);
     drop(drafts);
+    record::write_nonce(&mut headers, nonce);
+    let check = record::check(Some(&headers), &payload);
     if let Some(id) = id {
         headers.insert(NATS_MESSAGE_ID, id);
     }
@@ -43,6 +46,9 @@ pub(super) async fn publish(
     loop {
         let session = available(&mut states, deadline).await?;
         record::write_epoch(&mut headers, session.epoch);
+        if let Some(before) = link.tail(&subjects.events) {
+            record::write_before(&mut headers, before);
+        }
         let before = link.newest(&session);
         let error = match attempt(
             &link,
@@ -59,13 +65,13 @@ pub(super) async fn publish(
                     // Sequences rise, unless it is another stream, or the message was there already.
                     link.doubt();
                 }
-                link.observe(&session, sequence);
+                link.deliver(&session, &subjects.events, sequence, check);
                 if kept < session.max_messages {
                     trim(&link, session.clone(), subjects, kept);
                 }
                 return Ok(Published {
                     epoch: session.epoch,
-                    positions: record::positions(sequence, events).collect(),
+                    positions: record::positions(sequence, check, events).collect(),
                 });
             }
             Err(error) => error,
@@ -133,16 +139,28 @@ async fn attempt(
             .await?;
         confirmation.await
     };
+    let mut asking = link.refusals.watch(&subjects.events);
     let error = tokio::select! {
         biased;
         published = published => match published {
-            Ok(confirmation) => return Ok(confirmation.sequence),
+            Ok(confirmation) => {
+                asking.answered();
+                link.refusals.allowed(&subjects.events);
+                return Ok(confirmation.sequence);
+            }
             Err(error) => error,
         },
+        () = asking.refused() => {
+            let subject = &subjects.events;
+            return Err(Error::new(Kind::Topic, format!("NATS does not allow this user to publish to `{subject}`")));
+        }
         () = link::cut(states, session) => {
             return Err(Error::new(Kind::Unconfirmed, "the connection to NATS was lost before it had confirmed"));
         }
     };
+    if !matches!(error.kind(), PublishErrorKind::TimedOut) {
+        asking.answered();
+    }
     let kind = match error.kind() {
         PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => Kind::Unconfirmed,
         PublishErrorKind::StreamNotFound => {

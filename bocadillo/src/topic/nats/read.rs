@@ -1,17 +1,20 @@
-//! Reading a topic's history from its stream, without ever passing over what is not kept any more.
+//! Reading a topic's history from its stream. A read says that it is whole only when that is proven.
 //!
-//! JetStream trims a topic from its oldest message on. So a message that is still there shows that nothing after it is gone; that is
-//! what a reader holds on to.
+//! The proof is the message that the reader goes on after. JetStream removes the oldest messages of a topic first, by number, by
+//! age, by bytes and by a purge. So a message that is still there after the read shows that none behind it was removed in these ways.
+//! Its check tells it from a message of another time that has its sequence: a stream may have been restored from a backup.
+//! A single message can also be deleted by hand. The message behind it names it, if its publisher knew it.
 
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind};
 use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
+use serde_json::json;
 
-use super::link::{self, Info, Link, Session};
+use super::link::{self, Link, Session};
 use super::record;
 use super::subjects::Subjects;
 use crate::error::BoxError;
@@ -21,15 +24,39 @@ use crate::topic::position::Position;
 
 /// So many messages are asked for one by one, which is quickest for a client that has missed little. A consumer brings the others.
 const SINGLY: usize = 4;
-/// The most that a consumer brings at once.
-const AT_ONCE: usize = 512;
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The most messages that a consumer brings at once.
+const AT_ONCE: usize = 2_048;
+/// A consumer that brings nothing for this long is given up. What it has brought counts.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A list of more deleted sequences is not asked for.
+const DELETED: u64 = 10_000;
+
+const GET: &str = "$JS.API.STREAM.MSG.GET";
 
 /// A message of the stream.
-struct Stored {
-    sequence: u64,
+pub(super) struct Stored {
+    pub(super) sequence: u64,
+    subject: String,
     headers: HeaderMap,
     payload: Bytes,
+}
+
+impl Stored {
+    pub(super) fn check(&self) -> u64 {
+        record::check(Some(&self.headers), &self.payload)
+    }
+
+    fn events(&self) -> crate::Result<Vec<(Position, Draft)>> {
+        record::read(self.sequence, Some(&self.headers), &self.payload)
+    }
+
+    /// Of its last event.
+    pub(super) fn position(&self) -> Position {
+        match self.events().ok().and_then(|mut events| events.pop()) {
+            Some((position, _)) => position,
+            None => Position::new(self.sequence, self.check()),
+        }
+    }
 }
 
 /// What is asked for.
@@ -40,8 +67,6 @@ pub(super) struct Wanted {
     pub(super) limit: usize,
     /// How many messages of the topic are kept, the one before its history with them.
     pub(super) kept: u64,
-    /// Whether what came after the position can only have been trimmed by its number.
-    pub(super) is_recent: bool,
 }
 
 /// The events after a position, oldest first.
@@ -58,25 +83,77 @@ pub(super) async fn read(
     let mut states = link.states();
     let whole = async {
         let _turn = link.reads.acquire().await?;
-        loop {
-            let reading = Reading {
-                link,
-                session,
-                subjects,
-                wanted,
-                events: Vec::new(),
-                bytes: 0,
-                skip: 0,
-                is_doubtful: false,
-            };
-            if let Some(replay) = reading.run().await? {
-                return Ok(replay);
-            }
+        let reading = Reading {
+            link,
+            session,
+            subjects,
+            wanted,
+            events: Vec::new(),
+            bytes: 0,
+            is_doubtful: false,
+        };
+        match wanted.after {
+            None => reading.whole_history().await,
+            Some(after) => reading.after(after).await,
         }
     };
     tokio::select! {
         replay = whole => replay,
         () = link::over(&mut states, session) => Err("the connection is lost".into()),
+    }
+}
+
+/// Where a topic stands: its newest event, or else the place of the stream's newest message. The second value says which.
+///
+/// # Errors
+///
+/// As of [`read`].
+pub(super) async fn stand(
+    link: &Link,
+    session: &Session,
+    subjects: &Subjects,
+) -> Result<(Position, bool), BoxError> {
+    // A place before the question: a message that comes in between has a higher sequence, and is delivered.
+    let place = link.place(session).await?;
+    let _turn = link.reads.acquire().await?;
+    let request = session
+        .stream
+        .raw_message_builder()
+        .last_by_subject(&*subjects.events);
+    match link.unless_refused(GET, request.send()).await? {
+        Ok(message) => {
+            let newest = Stored {
+                sequence: message.sequence,
+                subject: message.subject.to_string(),
+                headers: message.headers,
+                payload: message.payload,
+            };
+            Ok((newest.position(), true))
+        }
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok((place, false)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The message with this sequence, of whichever topic.
+pub(super) async fn message(
+    link: &Link,
+    session: &Session,
+    sequence: u64,
+) -> Result<Option<Stored>, BoxError> {
+    if sequence == 0 {
+        return Ok(None);
+    }
+    let request = session.stream.get_raw_message(sequence);
+    match link.unless_refused(GET, request).await? {
+        Ok(message) => Ok(Some(Stored {
+            sequence: message.sequence,
+            subject: message.subject.to_string(),
+            headers: message.headers,
+            payload: message.payload,
+        })),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -87,134 +164,213 @@ struct Reading<'a> {
     wanted: Wanted,
     events: Vec<(Position, Draft)>,
     bytes: usize,
-    /// So many messages are older than the history.
-    skip: u64,
     /// Whether a message came from somebody who took the stream for another one.
     is_doubtful: bool,
 }
 
+/// What is known of the place that a reader goes on after.
+enum Anchor {
+    /// Nothing behind it was removed.
+    Proven,
+    /// Something behind it may have been removed.
+    Gone,
+    /// It was never there in this life of the stream.
+    Other,
+}
+
+/// Where reading has ended.
+struct End {
+    last: u64,
+    /// Whether there was nothing more.
+    is_all: bool,
+    /// Whether a message names one before it that is not there.
+    is_broken: bool,
+}
+
 impl Reading<'_> {
-    /// `None` when what it was reading was trimmed meanwhile.
-    async fn run(mut self) -> Result<Option<Replay>, BoxError> {
-        let from = match self.wanted.after {
-            None => {
-                let messages = self.messages(
-                    &self
-                        .link
-                        .info(self.session, Some(&self.subjects.events))
-                        .await?,
-                );
-                self.skip = messages.saturating_sub(self.wanted.kept.saturating_sub(1));
-                1
+    async fn after(mut self, after: Position) -> Result<Replay, BoxError> {
+        // Confirmed before the read, so the read has to find it.
+        let tail = self.link.tail(&self.subjects.events);
+        let first = self.next(after.major).await?;
+        let own = first
+            .as_ref()
+            .filter(|first| first.sequence == after.major && after.major > 0);
+        let anchor = match own {
+            Some(own) => {
+                let events = own.events().map_or(1, |events| events.len() as u64);
+                if own.check() == record::check_of(after) && record::index_of(after) < events {
+                    Anchor::Proven
+                } else {
+                    Anchor::Other
+                }
             }
-            Some(after) => match record::sequence(after) {
-                Some(from) if self.has_been(from).await? => from,
-                _ => return Ok(Some(Replay::Unknown)),
-            },
+            None => self.place(after).await?,
         };
-        let first = self.next(from).await?;
-        let is_there = first.as_ref().is_some_and(|first| first.sequence == from);
-        if let Some(after) = self.wanted.after
-            && !is_there
-            && (after.minor != 0 || self.was_trimmed(after.major).await?)
-        {
-            return Ok(Some(Replay::Evicted));
+        match anchor {
+            Anchor::Proven => {}
+            Anchor::Gone => return Ok(Replay::Evicted),
+            Anchor::Other => return Ok(Replay::Unknown),
         }
-        let Some(first) = first else {
-            return Ok(Some(Replay::Events(Vec::new())));
-        };
-        let anchor = first.sequence;
-        self.take(&first);
-        let certain = self.events.len();
-        let last = self.take_all_after(anchor).await?;
-        if self.is_doubtful {
-            // One whose stream is another one by now says so itself.
-            self.link.info(self.session, None).await?;
+        let is_own = own.is_some();
+        let mut is_broken = false;
+        if let Some(first) = &first {
+            is_broken = !is_own && self.is_broken(first, after.major);
+            self.take(first);
         }
-        if last > anchor
-            && self
-                .next(anchor)
-                .await?
-                .is_none_or(|first| first.sequence != anchor)
-        {
-            // Between the messages that were read others may have been that are gone.
-            self.events.truncate(certain);
-            return Ok((certain > 0).then_some(Replay::Events(self.events)));
+        let last = first.as_ref().map_or(after.major, |first| first.sequence);
+        let end = self.take_all_after(last).await?;
+        is_broken |= end.is_broken || (end.is_all && tail.is_some_and(|tail| tail > end.last));
+        let is_proven = end.last == after.major
+            || if is_own {
+                let still = self.next(after.major).await?;
+                still.is_some_and(|still| still.sequence == after.major)
+            } else {
+                matches!(self.place(after).await?, Anchor::Proven)
+            };
+        self.look_again().await?;
+        if is_broken || !is_proven {
+            return Ok(Replay::Evicted);
         }
-        Ok(Some(Replay::Events(self.events)))
+        Ok(Replay::Events(self.events))
     }
 
-    /// Whether the stream has come as far as this.
-    async fn has_been(&self, sequence: u64) -> Result<bool, BoxError> {
-        Ok(sequence <= self.link.newest(self.session)
-            || sequence <= self.link.info(self.session, None).await?.state.last_seq)
-    }
-
-    /// Whether messages of the topic after this sequence may be gone.
-    async fn was_trimmed(&self, sequence: u64) -> Result<bool, BoxError> {
+    /// From the oldest message of the history. There is nothing to be proven before it.
+    async fn whole_history(mut self) -> Result<Replay, BoxError> {
         let info = self
             .link
-            .info(self.session, Some(&self.subjects.events))
+            .info(
+                self.session,
+                json!({ "subjects_filter": self.subjects.events }),
+            )
             .await?;
-        let kept = info
-            .state
-            .subjects
-            .get(&self.subjects.events)
-            .copied()
-            .unwrap_or(0);
-        if info.state.last_seq <= sequence {
-            return Ok(false);
+        let messages = info.state.subjects.get(&self.subjects.events);
+        let messages = messages.copied().unwrap_or(0);
+        let skipped = messages.saturating_sub(self.wanted.kept.saturating_sub(1));
+        let mut from = 1;
+        for _ in 0..skipped {
+            match self.next(from).await? {
+                Some(old) => from = old.sequence.saturating_add(1),
+                None => return Ok(Replay::Events(Vec::new())),
+            }
         }
-        if kept >= self.session.max_messages.min(self.wanted.kept) {
-            // The topic is full: it may have been trimmed by its number, but not behind what is still there.
-            return Ok(self
-                .next(1)
-                .await?
-                .is_none_or(|oldest| oldest.sequence > sequence));
+        let Some(first) = self.next(from).await? else {
+            return Ok(Replay::Events(Vec::new()));
+        };
+        self.take(&first);
+        let end = self.take_all_after(first.sequence).await?;
+        self.look_again().await?;
+        if end.last > first.sequence {
+            // Whatever was removed meanwhile, what is behind the oldest that is left is whole.
+            let oldest = self.next(first.sequence).await?;
+            let oldest = oldest.map_or(u64::MAX, |oldest| oldest.sequence);
+            if end.is_broken || oldest > end.last {
+                let last = end.last;
+                self.events.retain(|(position, _)| position.major == last);
+            } else {
+                self.events.retain(|(position, _)| position.major >= oldest);
+            }
         }
-        Ok(!self.wanted.is_recent && info.state.first_seq > sequence.saturating_add(1))
+        Ok(Replay::Events(self.events))
     }
 
-    /// The events of all messages behind this one, up to the limit. Returns the sequence of the last message.
-    async fn take_all_after(&mut self, mut last: u64) -> Result<u64, BoxError> {
+    /// What is known of a place that has no message of the topic.
+    async fn place(&self, after: Position) -> Result<Anchor, BoxError> {
+        let Position { major, .. } = after;
+        let check = record::check_of(after);
+        let state = self.link.info(self.session, json!({})).await?.state;
+        if state.last_seq < major || record::index_of(after) > 0 && check == 0 {
+            return Ok(Anchor::Other);
+        }
+        if major > 0 {
+            match message(self.link, self.session, major).await? {
+                Some(other) if other.subject == self.subjects.events => return Ok(Anchor::Gone),
+                Some(other) if other.check() != check => return Ok(Anchor::Other),
+                Some(_) => {}
+                None if state.last_seq == major => return Ok(Anchor::Proven),
+                None => return Ok(Anchor::Gone),
+            }
+        } else if check != 0 {
+            return Ok(Anchor::Other);
+        }
+        // JetStream does not tell which topic a removed message was of.
+        if state.first_seq > major.saturating_add(1) && state.last_seq > major {
+            return Ok(Anchor::Gone);
+        }
+        if state.num_deleted == 0 {
+            return Ok(Anchor::Proven);
+        }
+        if state.num_deleted > DELETED {
+            return Ok(Anchor::Gone);
+        }
+        let details = self
+            .link
+            .info(self.session, json!({ "deleted_details": true }))
+            .await?;
+        let is_whole = details.state.deleted.iter().all(|deleted| *deleted < major);
+        Ok(if is_whole {
+            Anchor::Proven
+        } else {
+            Anchor::Gone
+        })
+    }
+
+    /// After messages that were meant for another stream, the stream may be another one by now, which is an error.
+    async fn look_again(&self) -> Result<(), BoxError> {
+        if self.is_doubtful {
+            self.link.info(self.session, json!({})).await?;
+        }
+        Ok(())
+    }
+
+    /// The events of all messages behind this one, up to the limit.
+    async fn take_all_after(&mut self, last: u64) -> Result<End, BoxError> {
+        let mut end = End {
+            last,
+            is_all: false,
+            is_broken: false,
+        };
         for _ in 0..SINGLY {
-            if self.is_full() {
-                return Ok(last);
+            if self.is_full() || !self.take_next(&mut end).await? {
+                return Ok(end);
             }
-            let Some(message) = self.next(last.saturating_add(1)).await? else {
-                return Ok(last);
-            };
-            last = message.sequence;
-            self.take(&message);
         }
-        // A consumer is not asked whether there is nothing more: it may be a replica's that is behind.
-        while !self.is_full() {
-            let messages = self.several(last.saturating_add(1)).await?;
-            let Some(newest) = messages.last() else { break };
-            last = newest.sequence;
-            messages.iter().for_each(|message| self.take(message));
-            if !self.events.is_empty() {
+        if self.is_full() {
+            return Ok(end);
+        }
+        // What it brings is enough for now: a reader that runs after a busy publisher would lose its anchor.
+        let messages = self.several(end.last.saturating_add(1)).await?;
+        messages
+            .iter()
+            .for_each(|message| self.go_on(&mut end, message));
+        // The consumer may be a replica's that is behind, or the message is too large for it. And of messages that hold no event of
+        // ours there may be any number.
+        while (messages.is_empty() || self.events.is_empty()) && !self.is_full() {
+            if !self.take_next(&mut end).await? || !self.events.is_empty() {
                 break;
             }
         }
-        // Of messages that hold no event of ours there may be any number.
-        while self.events.is_empty() {
-            let Some(message) = self.next(last.saturating_add(1)).await? else {
-                break;
-            };
-            last = message.sequence;
-            self.take(&message);
-        }
-        Ok(last)
+        Ok(end)
     }
 
-    /// How many messages the topic has.
-    fn messages(&self, info: &Info) -> u64 {
-        info.state
-            .subjects
-            .get(&self.subjects.events)
-            .copied()
-            .unwrap_or(0)
+    async fn take_next(&mut self, end: &mut End) -> Result<bool, BoxError> {
+        let message = self.next(end.last.saturating_add(1)).await?;
+        match &message {
+            Some(message) => self.go_on(end, message),
+            None => end.is_all = true,
+        }
+        Ok(message.is_some())
+    }
+
+    fn go_on(&mut self, end: &mut End, message: &Stored) {
+        end.is_broken |= self.is_broken(message, end.last);
+        end.last = message.sequence;
+        self.take(message);
+    }
+
+    /// Whether a message names one that should have come after `last`.
+    fn is_broken(&self, message: &Stored, last: u64) -> bool {
+        record::before(Some(&message.headers))
+            .is_some_and(|before| before > last && before < message.sequence)
     }
 
     fn is_full(&self) -> bool {
@@ -222,18 +378,20 @@ impl Reading<'_> {
     }
 
     fn take(&mut self, message: &Stored) {
-        if self.skip > 0 {
-            self.skip -= 1;
-            return;
-        }
-        self.bytes += message.payload.len();
         self.is_doubtful |= !record::is_of(Some(&message.headers), self.session.epoch);
-        match record::read(message.sequence, Some(&message.headers), &message.payload) {
-            Ok(events) => self.events.extend(
-                events
-                    .into_iter()
-                    .filter(|(position, _)| Some(*position) > self.wanted.after),
-            ),
+        match message.events() {
+            Ok(events) => {
+                let before = self.events.len();
+                let after = self.wanted.after;
+                self.events.extend(
+                    events
+                        .into_iter()
+                        .filter(|(position, _)| Some(*position) > after),
+                );
+                if self.events.len() > before {
+                    self.bytes += message.payload.len();
+                }
+            }
             Err(error) => self.subjects.warn(message.sequence, &error),
         }
     }
@@ -244,11 +402,12 @@ impl Reading<'_> {
             .session
             .stream
             .raw_message_builder()
-            .sequence(from)
+            .sequence(from.max(1))
             .next_by_subject(&*self.subjects.events);
-        match request.send().await {
+        match self.link.unless_refused(GET, request.send()).await? {
             Ok(message) => Ok(Some(Stored {
                 sequence: message.sequence,
+                subject: message.subject.to_string(),
                 headers: message.headers,
                 payload: message.payload,
             })),
@@ -257,9 +416,9 @@ impl Reading<'_> {
         }
     }
 
+    /// Messages from this sequence on, as many as fit. None when the first is larger than what is left of the limit.
     async fn several(&self, from: u64) -> Result<Vec<Stored>, BoxError> {
-        let average = (self.bytes / (SINGLY + 1)).max(64);
-        let messages = (self.wanted.limit.saturating_sub(self.bytes) / average).clamp(1, AT_ONCE);
+        let bytes = self.wanted.limit.saturating_sub(self.bytes).max(1_024);
         let config = pull::Config {
             deliver_policy: DeliverPolicy::ByStartSequence {
                 start_sequence: from,
@@ -271,30 +430,58 @@ impl Reading<'_> {
             num_replicas: 1,
             ..pull::Config::default()
         };
+        let created = self.session.stream.create_consumer(config);
+        let consumer = self
+            .link
+            .unless_refused("$JS.API.CONSUMER.CREATE", created)
+            .await??;
+        let name = consumer.cached_info().name.clone();
         let fetched = async {
-            let consumer = self.session.stream.create_consumer(config).await?;
-            let batch = consumer.fetch().max_messages(messages).messages().await?;
-            let batch: Vec<Stored> = batch
-                .map(|message| {
-                    let message = message?;
-                    let sequence = message.info()?.stream_sequence;
-                    let Message {
-                        headers, payload, ..
-                    } = message.message;
-                    Ok::<_, BoxError>(Stored {
-                        sequence,
-                        headers: headers.unwrap_or_default(),
-                        payload,
-                    })
-                })
-                .try_collect()
+            let mut batch = consumer
+                .fetch()
+                .max_messages(AT_ONCE)
+                .max_bytes(bytes)
+                .messages()
                 .await?;
-            self.session
-                .stream
-                .delete_consumer(&consumer.cached_info().name)
-                .await?;
-            Ok::<_, BoxError>(batch)
+            let mut all = Vec::new();
+            loop {
+                let message = match tokio::time::timeout(PATIENCE, batch.next()).await {
+                    Ok(Some(Ok(message))) => message,
+                    Ok(None) => break,
+                    // What has come is whole up to here: it came in order.
+                    Ok(Some(Err(_))) | Err(_) if !all.is_empty() => break,
+                    Ok(Some(Err(error))) => {
+                        tracing::debug!(%error, "a consumer has brought nothing");
+                        break;
+                    }
+                    Err(_) => return Err("the server does not answer".into()),
+                };
+                let sequence = message.info()?.stream_sequence;
+                let Message {
+                    headers,
+                    payload,
+                    subject,
+                    ..
+                } = message.message;
+                all.push(Stored {
+                    sequence,
+                    subject: subject.to_string(),
+                    headers: headers.unwrap_or_default(),
+                    payload,
+                });
+            }
+            Ok::<_, BoxError>(all)
         };
-        tokio::time::timeout(PATIENCE, fetched).await?
+        let all = self
+            .link
+            .unless_refused("$JS.API.CONSUMER.MSG.NEXT", fetched)
+            .await?;
+        // The consumer goes by itself if this is not allowed.
+        let delete = format!(
+            "$JS.API.CONSUMER.DELETE.{}.{name}",
+            self.link.settings.stream
+        );
+        self.session.client.publish(delete, Bytes::new()).await?;
+        all
     }
 }

@@ -14,6 +14,13 @@ use crate::topic::position::Position;
 const KEYS: &str = "Bocadillo-Keys";
 /// The epoch of the stream that a publisher meant.
 const EPOCH: &str = "Bocadillo-Epoch";
+/// A number that no other message has.
+const NONCE: &str = "Bocadillo-Nonce";
+/// The sequence of a message that the topic had before this one, as far as the publisher knew.
+const BEFORE: &str = "Bocadillo-Before";
+
+/// How many values a check has. Four digits of base 62, so that ids stay short.
+const CHECKS: u64 = 62_u64.pow(4);
 
 /// What neither a token of a subject nor a header may have, and `%` and `,`, which mean something here.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
@@ -49,21 +56,52 @@ pub(super) fn write(drafts: &[Draft]) -> (HeaderMap, Bytes) {
     (headers, payload.into())
 }
 
-/// Where the events of a message stand: the last where the message does, those before it between that and the message before.
-pub(super) fn positions(sequence: u64, events: usize) -> impl Iterator<Item = Position> {
-    let before = sequence.saturating_sub(1);
-    (1..events as u64)
-        .map(move |minor| Position::new(before, minor))
-        .chain((events > 0).then_some(Position::new(sequence, 0)))
+pub(super) fn write_nonce(headers: &mut HeaderMap, nonce: u64) {
+    headers.insert(NONCE, format!("{nonce:x}"));
 }
 
-/// The message that an event's position is in.
-pub(super) fn sequence(position: Position) -> Option<u64> {
-    if position.minor == 0 {
-        Some(position.major)
-    } else {
-        position.major.checked_add(1)
-    }
+pub(super) fn write_before(headers: &mut HeaderMap, sequence: u64) {
+    headers.insert(BEFORE, sequence.to_string());
+}
+
+/// The message that the publisher knew to be there before this one.
+pub(super) fn before(headers: Option<&HeaderMap>) -> Option<u64> {
+    headers?.get(BEFORE)?.as_str().parse().ok()
+}
+
+/// Tells this message from another one that has its sequence after the stream was restored. Never zero.
+pub(super) fn check(headers: Option<&HeaderMap>, payload: &[u8]) -> u64 {
+    let nonce = headers.and_then(|headers| headers.get(NONCE));
+    let bytes = nonce.map_or(payload, |nonce| nonce.as_str().as_bytes());
+    // FNV-1a, not the standard library's hasher: all nodes must come to the same number.
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    hash % (CHECKS - 1) + 1
+}
+
+/// Where the events of a message are.
+pub(super) fn positions(
+    sequence: u64,
+    check: u64,
+    events: usize,
+) -> impl Iterator<Item = Position> {
+    (0..events as u64)
+        .map(move |index| Position::new(sequence, index.saturating_mul(CHECKS) + check))
+}
+
+/// A place in the stream that is not an event of the topic: the message there is another topic's. `check` is zero if there is none.
+pub(super) fn place_of(sequence: u64, check: u64) -> Position {
+    Position::new(sequence, check)
+}
+
+pub(super) fn check_of(position: Position) -> u64 {
+    position.minor % CHECKS
+}
+
+/// Which of its message's events a position is of, from zero.
+pub(super) fn index_of(position: Position) -> u64 {
+    position.minor / CHECKS
 }
 
 /// Where the stream has a message that it repeats, and the one before it in the same topic.
@@ -126,7 +164,10 @@ pub(super) fn read(
     if drafts.is_empty() {
         return Err(foreign());
     }
-    Ok(positions(sequence, drafts.len()).zip(drafts).collect())
+    let check = check(headers, payload);
+    Ok(positions(sequence, check, drafts.len())
+        .zip(drafts)
+        .collect())
 }
 
 #[cfg(test)]
@@ -154,7 +195,7 @@ mod tests {
             for ((position, back), draft) in back.iter().zip(&drafts) {
                 prop_assert_eq!(back.payload(), draft.payload());
                 prop_assert_eq!(&back.key, &draft.key);
-                prop_assert_eq!(sequence(*position), Some(at));
+                prop_assert_eq!((position.major, check_of(*position)), (at, check(Some(&headers), &payload)));
             }
             prop_assert!(back.is_sorted_by(|(a, _), (b, _)| a < b));
             prop_assert!(headers.get(KEYS).is_none_or(|keys| keys.as_str().bytes().all(|byte| byte.is_ascii_graphic())));

@@ -3,14 +3,32 @@
 use std::time::Duration;
 
 use async_nats::ServerAddr;
+use percent_encoding::percent_decode_str;
 
 use super::Nats;
 use crate::error::{Error, Kind, Result};
 use crate::topic::history::History;
 
+/// What a server wants to know of a user.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Credentials {
+    User { name: String, password: String },
+    Token(String),
+}
+
+/// Not derived: a log must not have a password.
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credentials")
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Settings {
+    /// Without their credentials, which the client would log.
     pub(super) servers: Vec<ServerAddr>,
+    pub(super) credentials: Option<Credentials>,
+    pub(super) root_certificates: Option<std::path::PathBuf>,
     pub(super) stream: String,
     /// Messages of a topic: its history, and the one before it, which shows whoever has that one that nothing is missing.
     pub(super) max_messages: u64,
@@ -28,11 +46,19 @@ impl Settings {
         histories: &[History],
         wait: Duration,
     ) -> Result<Self> {
-        // The URLs may have passwords, so no error repeats them.
-        let servers = nats.servers.split(',').map(|server| server.trim().parse());
-        let servers = servers.collect::<Result<Vec<ServerAddr>, _>>().map_err(|error| {
-            refuse(format!("the URL of NATS has to be like `nats://localhost:4222`, or several with commas in between: {error}"))
-        })?;
+        let mut credentials = None;
+        let mut servers = Vec::new();
+        for server in nats.servers.split(',') {
+            let (server, own) = parse(server.trim())?;
+            servers.push(server);
+            match (&credentials, own) {
+                (Some(first), Some(own)) if *first != own => {
+                    return Err(refuse("all servers of NATS must have the same credentials: the servers of a cluster share their users".to_owned()));
+                }
+                (None, own) => credentials = own,
+                _ => {}
+            }
+        }
         let prefix = prefix.unwrap_or("bocadillo");
         let stream = prefix.trim_end_matches([':', '.', '/']).to_owned();
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -45,6 +71,8 @@ impl Settings {
         let ages: Option<Vec<Duration>> = histories.iter().map(History::max_age).collect();
         Ok(Self {
             servers,
+            credentials,
+            root_certificates: nats.root_certificates,
             stream,
             max_messages: histories
                 .iter()
@@ -60,6 +88,43 @@ impl Settings {
             wait,
         })
     }
+}
+
+/// A server, and the credentials of its URL.
+fn parse(server: &str) -> Result<(ServerAddr, Option<Credentials>)> {
+    // The URL may have a password, so no error repeats it.
+    let wrong = |why: &dyn std::fmt::Display| {
+        refuse(format!(
+            "the URL of NATS has to be like `nats://localhost:4222`, or several with commas in between: {why}"
+        ))
+    };
+    let server: ServerAddr = server.parse().map_err(|error| wrong(&error))?;
+    if server.is_websocket() {
+        return Err(wrong(&"WebSocket is not supported"));
+    }
+    if server.host().is_empty() {
+        return Err(wrong(&"there is no host"));
+    }
+    let decode = |text: &str| {
+        let text = percent_decode_str(text).decode_utf8();
+        text.map(String::from)
+            .map_err(|_| wrong(&"the credentials are not UTF-8"))
+    };
+    let credentials = match (server.username(), server.password()) {
+        (None, None) => None,
+        (Some(token), None) => Some(Credentials::Token(decode(token)?)),
+        (name, Some(password)) => Some(Credentials::User {
+            name: decode(name.unwrap_or_default())?,
+            password: decode(password)?,
+        }),
+    };
+    let mut url = server.into_inner();
+    let is_cleared = url.set_username("").is_ok() && url.set_password(None).is_ok();
+    if credentials.is_some() && !is_cleared {
+        return Err(wrong(&"there is no host"));
+    }
+    let server = ServerAddr::from_url(url).map_err(|error| wrong(&error))?;
+    Ok((server, credentials))
 }
 
 /// How many messages are kept for so many events.
@@ -94,6 +159,36 @@ mod tests {
     }
 
     #[test]
+    fn credentials_are_taken_out_of_the_url() {
+        let user = |name: &str, password: &str| {
+            Some(Credentials::User {
+                name: name.to_owned(),
+                password: password.to_owned(),
+            })
+        };
+        for (url, credentials, host, port) in [
+            ("nats://a", None, "a", 4222),
+            ("a:5", None, "a", 5),
+            (
+                "tls://t%40ken@[::1]",
+                Some(Credentials::Token("t@ken".to_owned())),
+                "::1",
+                4222,
+            ),
+            ("nats://u%3A:p%2C%2F@a:1", user("u:", "p,/"), "a", 1),
+            ("u:p@a,b", user("u", "p"), "a", 4222),
+            ("a,u:p@b", user("u", "p"), "a", 4222),
+        ] {
+            let settings = settings(url, None).unwrap();
+            assert_eq!(settings.credentials, credentials, "{url}");
+            let server = &settings.servers[0];
+            assert_eq!((server.host(), server.port()), (host, port), "{url}");
+            assert_eq!(server.username(), None, "{url}");
+            assert!(!format!("{settings:?}").contains("p,/"));
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named_without_a_password() {
         for (servers, prefix, text) in [
             (
@@ -101,6 +196,12 @@ mod tests {
                 None,
                 "has to be like `nats://localhost:4222`",
             ),
+            (
+                "nats://user:secret@a,nats://user:other-secret@b",
+                None,
+                "must have the same credentials",
+            ),
+            ("ws://user:secret@a", None, "WebSocket is not supported"),
             (
                 "http://user:secret@localhost",
                 None,

@@ -18,6 +18,8 @@ pub(super) const LAST: Position = Position::new(u64::MAX, u64::MAX);
 pub(super) struct Keys {
     topics: String,
     pub(super) epoch: String,
+    /// The hash with the position of the last event of each topic.
+    pub(super) places: String,
     /// This node's own, to wake its reader by.
     pub(super) wake: String,
 }
@@ -27,6 +29,7 @@ impl Keys {
         Self {
             topics: format!("{prefix}topic:"),
             epoch: format!("{prefix}epoch"),
+            places: format!("{prefix}places"),
             wake: format!("{prefix}wake:{node}"),
         }
     }
@@ -41,10 +44,11 @@ impl Keys {
     }
 }
 
-/// For how many milliseconds a topic's key lives after its last event. `None` for good.
-///
-/// It says also for how long one may have been away, and still know from the key's absence that there was nothing.
-pub(super) fn lifetime(history: &History) -> Option<u64> {
+/// How many topics the hub remembers the last position of. The hash takes about 100 bytes for each.
+const PLACES: usize = 100_000;
+
+/// For how many milliseconds a topic's key lives after its last event. `None`: it does not expire.
+fn lifetime(history: &History) -> Option<u64> {
     if history.max_events() == 0 || history.max_bytes() == 0 {
         return Some(GRACE);
     }
@@ -72,7 +76,7 @@ pub(super) fn retention(history: &History, call: &mut ScriptInvocation<'_>) {
         Some(time) if time < 1 << 52 => call.arg(time),
         _ => call.arg(-1),
     };
-    call.arg(GRACE).arg(SLACK);
+    call.arg(GRACE).arg(SLACK).arg(PLACES);
 }
 
 /// An id as Redis writes it.

@@ -7,13 +7,20 @@ use redis::Value;
 use super::super::encoded::Draft;
 use super::super::position::Position;
 use super::keys;
-use super::stand::Stand;
 
-/// One entry of a stream. `None` for the event where another program wrote it.
+/// One entry of a stream.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) position: Position,
-    pub(super) draft: Option<Draft>,
+    /// `None` where another program wrote it.
+    pub(super) event: Option<Event>,
+}
+
+#[derive(Debug)]
+pub(super) struct Event {
+    /// The position of the event that was published before it.
+    pub(super) before: Position,
+    pub(super) draft: Draft,
 }
 
 pub(super) fn items(value: Value) -> Option<Vec<Value>> {
@@ -48,20 +55,49 @@ pub(super) fn position(value: &Value) -> Option<Position> {
     keys::position(text(value)?)
 }
 
-/// `Err` with what Redis says where the key is no stream.
+/// Where a topic stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stand {
+    /// The last event that was published, whether it is kept or not.
+    pub(super) last: Position,
+    /// Whether there are entries after the one that was read last.
+    pub(super) has_later: bool,
+    /// The event before the first of them.
+    pub(super) before_later: Option<Position>,
+}
+
+/// The error is what Redis says where the key is not a stream.
 pub(super) fn stand(value: Value) -> Option<Result<Stand, String>> {
     let items = items(value)?;
     Some(match &items[..] {
-        [] => Ok(Stand::Absent),
         [problem] => Err(text(problem)?.to_owned()),
-        [last, first, is_trimmed, deleted, has] => Ok(Stand::Stream {
+        [last, has_later, before_later] => Ok(Stand {
             last: position(last)?,
-            first: position(first),
-            is_trimmed: number(is_trimmed)? != 0,
-            deleted: position(deleted)?,
-            has: number(has)? != 0,
+            has_later: number(has_later)? != 0,
+            before_later: position(before_later),
         }),
         _ => return None,
+    })
+}
+
+/// Some entries of a topic, read from its stream.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) epoch: u64,
+    /// The last event that was published, whether it is kept or not.
+    pub(super) last: Position,
+    /// Whether there are no later entries.
+    pub(super) is_end: bool,
+    pub(super) entries: Vec<Entry>,
+}
+
+pub(super) fn page(topic: &str, value: Value) -> Option<Page> {
+    let [epoch, last, is_end, entries] = exactly(value)?;
+    Some(Page {
+        epoch: number(&epoch)?,
+        last: position(&last)?,
+        is_end: number(&is_end)? != 0,
+        entries: self::entries(topic, entries)?,
     })
 }
 
@@ -76,24 +112,25 @@ pub(super) fn entries(topic: &str, value: Value) -> Option<Vec<Entry>> {
 fn entry(topic: &str, value: Value) -> Option<Entry> {
     let [id, fields] = exactly(value)?;
     let position = position(&id)?;
-    let draft = draft(items(fields)?).inspect_err(|problem| {
+    let event = event(items(fields)?).inspect_err(|problem| {
         tracing::warn!(
             topic,
             ?position,
-            "an entry of another program's is passed over: {problem}"
+            "an entry of another program is passed over: {problem}"
         )
     });
     Some(Entry {
         position,
-        draft: draft.ok(),
+        event: event.ok(),
     })
 }
 
-fn draft(fields: Vec<Value>) -> Result<Draft, &'static str> {
-    let (mut event, mut key) = (None, None);
+fn event(fields: Vec<Value>) -> Result<Event, &'static str> {
+    let (mut event, mut before, mut key) = (None, None, None);
     for pair in fields.chunks_exact(2) {
         match text(&pair[0]) {
             Some("event") => event = Some(&pair[1]),
+            Some("prev") => before = position(&pair[1]),
             Some("key") => key = Some(Arc::from(text(&pair[1]).ok_or("its key is not text")?)),
             _ => {}
         }
@@ -101,8 +138,25 @@ fn draft(fields: Vec<Value>) -> Result<Draft, &'static str> {
     let Some(Value::BulkString(payload)) = event else {
         return Err("it has no field `event`");
     };
-    Draft::from_payload(payload, key)
-        .map_err(|_| "its field `event` is not one event as this program writes it")
+    let draft = Draft::from_payload(payload, key)
+        .map_err(|_| "its field `event` is not one event as this program writes it")?;
+    let before = before.ok_or("its field `prev` is not a position")?;
+    Ok(Event { before, draft })
+}
+
+/// The size of the largest entry in bytes, about.
+pub(super) fn largest(entries: &Value) -> usize {
+    fn size(value: &Value) -> usize {
+        match value {
+            Value::BulkString(bytes) => bytes.len() + 16,
+            Value::Array(items) => items.iter().map(size).sum(),
+            _ => 16,
+        }
+    }
+    match entries {
+        Value::Array(items) => items.iter().map(size).max().unwrap_or(0),
+        _ => 0,
+    }
 }
 
 /// The id of the last entry, whatever it holds.
@@ -130,6 +184,8 @@ mod tests {
             array([
                 bulk("event"),
                 bulk("data: x\n\n"),
+                bulk("prev"),
+                bulk("6-1"),
                 bulk("key"),
                 bulk("k"),
                 bulk("new"),
@@ -153,11 +209,16 @@ mod tests {
                 ]),
             ]),
             array([bulk("7-6"), array([])]),
+            array([
+                bulk("7-7"),
+                array([bulk("event"), bulk("data: x\n\n"), bulk("prev"), bulk("7")]),
+            ]),
+            array([bulk("7-8"), array([bulk("event"), bulk("data: x\n\n")])]),
         ];
         let entries = entries("x", array([vec![ours], others.into()].concat())).unwrap();
         let read: Vec<_> = entries
             .iter()
-            .map(|entry| (entry.position.minor, entry.draft.is_some()))
+            .map(|entry| (entry.position.minor, entry.event.is_some()))
             .collect();
         assert_eq!(
             read,
@@ -167,10 +228,14 @@ mod tests {
                 (3, false),
                 (4, false),
                 (5, false),
-                (6, false)
+                (6, false),
+                (7, false),
+                (8, false)
             ]
         );
-        assert_eq!(entries[0].draft.as_ref().unwrap().key.as_deref(), Some("k"));
+        let ours = entries[0].event.as_ref().unwrap();
+        assert_eq!(ours.draft.key.as_deref(), Some("k"));
+        assert_eq!(ours.before, Position::new(6, 1));
     }
 
     #[test]
@@ -190,6 +255,6 @@ mod tests {
             stand(array([bulk("WRONGTYPE")])),
             Some(Err("WRONGTYPE".to_owned()))
         );
-        assert_eq!(stand(Value::Nil), Some(Ok(Stand::Absent)));
+        assert!(stand(Value::Nil).is_none());
     }
 }

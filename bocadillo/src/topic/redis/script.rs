@@ -1,23 +1,41 @@
-//! What Redis itself runs, each script at one go: nothing of another node comes in between.
+//! The scripts that Redis runs. Each is atomic: nothing of another node happens in between.
 
 use std::sync::LazyLock;
 
 use redis::Script;
 
-/// What the others are made of.
+/// The functions that the scripts share.
 const COMMON: &str = r"
 local function clock()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- The epoch that all nodes see, and the id of its entry. Whoever comes first makes it.
+-- The epoch that all nodes see, and the id of its entry. The first script that runs makes it.
 local function epoch(key, candidate)
   local newest = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
   if newest then
     return newest[2][2], newest[1]
   end
   return candidate, redis.call('XADD', key, '*', 'epoch', candidate)
+end
+
+-- The position that stands for all topics without one of their own. It differs from every earlier one: by the time, or,
+-- where an older one is not known, by a random number.
+local function raise_floor(places, candidate)
+  local old = redis.call('HGET', places, '')
+  local now, minor = clock(), string.sub(candidate, -9)
+  local before = old and tonumber(string.match(old, '^%d+')) or 0
+  local floor = string.format('%.0f-%.0f', math.max(now, before + 1), tonumber(minor))
+  redis.call('HSET', places, '', floor)
+  return floor
+end
+
+-- The position of the last event of a topic, or the floor: no event of the topic came after the floor was made.
+local function place(places, name, candidate)
+  local found = redis.call('HMGET', places, '', name)
+  local floor = found[1] or raise_floor(places, candidate)
+  return found[2] or floor
 end
 
 local function field(entry, name)
@@ -52,46 +70,58 @@ local function beyond(entry, length, newest, now, events, bytes, age)
   local size = #(field(entry, 'event') or '')
   return length > events or behind + size > bytes or (age >= 0 and since >= age), since, behind
 end
-
--- Where a stream stands: nothing where there is none; its last id, its first entry's, whether entries have gone, the last one that was
--- deleted by name, and whether it has the entry with an id.
-local function stand(key, id)
-  if redis.call('EXISTS', key) == 0 then return {} end
-  local info = redis.pcall('XINFO', 'STREAM', key)
-  if info.err then return {info.err} end
-  local is = {}
-  for i = 1, #info, 2 do is[info[i]] = info[i + 1] end
-  local first = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
-  local added = is['entries-added']
-  local has = id ~= '' and #redis.call('XRANGE', key, id, id) or 0
-  return {
-    is['last-generated-id'], first and first[1] or '', (added and added == is['length']) and 0 or 1,
-    is['max-deleted-entry-id'] or '0-0', has
-  }
-end
 ";
 
-/// `KEYS`: epoch, topic. `ARGV`: candidate for the epoch; history: events, bytes, milliseconds; how long the key lives;
-/// how long and how many bytes are kept for delivery; then each event, and its key behind `=` or nothing.
+/// `KEYS`: epoch, places, topic. `ARGV`: candidate for the epoch; the topic's name; history: events, bytes, milliseconds; how long
+/// the key lives; how long and how many bytes are kept for delivery; how many topics are remembered; then each event, and its key
+/// behind `=` or nothing.
 /// Returns the epoch and the events' ids.
 pub(super) static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
-local topic = KEYS[2]
-local events, bytes, age = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local keep, grace, slack = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local places, topic, name = KEYS[2], KEYS[3], ARGV[2]
+local events, bytes, age = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local keep, grace, slack, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local newest = newest_total(topic)
+local previous = place(places, name, ARGV[1])
+local now = clock()
+
+-- An id has to be higher than the last of the topic, also where the key is new and the clock stands or went back.
+local function add(...)
+  local major, minor = string.match(previous, '^(%d+)-(%d+)$')
+  local id = string.format('%.0f-*', now)
+  if now <= tonumber(major) then id = string.format('%s-%.0f', major, tonumber(minor) + 1) end
+  local added = redis.pcall('XADD', topic, id, ...)
+  if type(added) == 'string' then return added end
+  -- Another program has put a higher id there.
+  return redis.call('XADD', topic, '*', ...)
+end
+
 local ids = {}
-for i = 8, #ARGV, 2 do
+for i = 10, #ARGV, 2 do
   newest = newest + #ARGV[i]
   local sum = string.format('%.0f', newest)
   if ARGV[i + 1] == '' then
-    ids[#ids + 1] = redis.call('XADD', topic, '*', 'event', ARGV[i], 'total', sum)
+    previous = add('event', ARGV[i], 'total', sum, 'prev', previous)
   else
-    ids[#ids + 1] = redis.call('XADD', topic, '*', 'event', ARGV[i], 'total', sum, 'key', string.sub(ARGV[i + 1], 2))
+    previous = add('event', ARGV[i], 'total', sum, 'prev', previous, 'key', string.sub(ARGV[i + 1], 2))
   end
+  ids[#ids + 1] = previous
 end
-local now, length, from, cut = clock(), redis.call('XLEN', topic), '-', nil
+if redis.call('HSET', places, name, previous) == 1 and redis.call('HLEN', places) > most + 1 then
+  -- A sample is enough: the oldest of it go, and who stood there is told by the new floor.
+  local sample, all = redis.call('HRANDFIELD', places, 64, 'WITHVALUES'), {}
+  for i = 1, #sample, 2 do
+    if sample[i] ~= '' and sample[i] ~= name then
+      all[#all + 1] = {sample[i], tonumber(string.match(sample[i + 1], '^%d+'))}
+    end
+  end
+  table.sort(all, function(a, b) return a[2] < b[2] end)
+  for i = 1, math.min(#all, 32) do redis.call('HDEL', places, all[i][1]) end
+  raise_floor(places, ARGV[1])
+end
+local length, from, cut = redis.call('XLEN', topic), '-', nil
+now = clock()
 repeat
   local oldest = redis.call('XRANGE', topic, from, '+', 'COUNT', 4)
   for _, entry in ipairs(oldest) do
@@ -111,46 +141,71 @@ return {(epoch(KEYS[1], ARGV[1])), ids}
     )
 });
 
-/// `KEYS`: epoch, then topics. `ARGV`: candidate for the epoch, then an id for each topic or nothing.
-/// Returns the epoch, the id of its entry, the time, and where each topic stands.
+/// `KEYS`: epoch, places, then topics. `ARGV`: candidate for the epoch; then for each topic its name, the last event that was read, or
+/// nothing, and the last entry that was read.
+/// Returns the epoch, the id of its entry, and for each topic its last position; where that is another than the one that was read: whether there are
+/// later entries, and what the first of them says was before it. One text alone is an error.
 pub(super) static STAND: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
-local topics = {}
-for i = 2, #KEYS do topics[i - 1] = stand(KEYS[i], ARGV[i]) end
+local stands = {}
+local floor = place(KEYS[2], '', ARGV[1])
+for i = 3, #KEYS do
+  local key, at = KEYS[i], 3 * (i - 3) + 2
+  local name, link, from = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= 'stream' and kind ~= 'none' then
+    stands[#stands + 1] = {'the key holds a ' .. kind .. ', not a stream'}
+  else
+    local last = redis.call('HGET', KEYS[2], name) or floor
+    if link == '' or link == last then
+      stands[#stands + 1] = {last, 0, ''}
+    else
+      local later = redis.call('XRANGE', key, '(' .. from, '+', 'COUNT', 1)[1]
+      stands[#stands + 1] = {last, later and 1 or 0, later and field(later, 'prev') or ''}
+    end
+  end
+end
 local number, id = epoch(KEYS[1], ARGV[1])
-return {number, id, clock(), topics}
+return {number, id, stands}
 ",
     )
 });
 
-/// `KEYS`: epoch, topic. `ARGV`: candidate for the epoch; the id to go on behind, or nothing for the start of the history; history:
-/// events, bytes, milliseconds; how many bytes are wanted.
-/// Returns the epoch, the time, where the topic stands, and entries.
-pub(super) static REPLAY: LazyLock<Script> = LazyLock::new(|| {
+/// `KEYS`: epoch, places, topic. `ARGV`: candidate for the epoch; the topic's name; the entry to go on behind, or nothing for the
+/// start of the history; history: events, bytes, milliseconds; how many bytes are wanted.
+/// Returns the epoch, the topic's last position, whether there are no later entries than these, and entries.
+///
+/// It reads few entries at a time, so that Redis does not copy many large ones which the answer has no room for.
+pub(super) static PAGE: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
-local topic, after = KEYS[2], ARGV[2]
-local events, bytes, age, wanted = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local now, here = clock(), stand(topic, after)
-local entries = {}
-if #here > 1 then
-  local length, newest, skips = redis.call('XLEN', topic), newest_total(topic), after == ''
-  local from, got = skips and '-' or '(' .. after, 0
-  repeat
-    local batch = redis.call('XRANGE', topic, from, '+', 'COUNT', 32)
-    for _, entry in ipairs(batch) do
-      skips = skips and beyond(entry, length, newest, now, events, bytes, age)
-      length = length - 1
-      if not skips and got < wanted then
-        entries[#entries + 1] = entry
-        got = got + #(field(entry, 'event') or '') + 64
-      end
-      from = '(' .. entry[1]
+local topic, name, after = KEYS[3], ARGV[2], ARGV[3]
+local events, bytes, age, wanted = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local now, last = clock(), place(KEYS[2], name, ARGV[1])
+local length, newest, skips = 0, 0, after == ''
+if skips then length, newest = redis.call('XLEN', topic), newest_total(topic) end
+local from, got, largest, entries = skips and '-' or '(' .. after, 0, wanted, {}
+local is_end
+repeat
+  local count = math.max(1, math.min(32, math.floor((wanted - got) / largest)))
+  local batch = redis.call('XRANGE', topic, from, '+', 'COUNT', count)
+  is_end, largest = #batch == 0, 1
+  for _, entry in ipairs(batch) do
+    skips = skips and beyond(entry, length, newest, now, events, bytes, age)
+    length = length - 1
+    local size = 64
+    for _, text in ipairs(entry[2]) do size = size + #text end
+    largest = math.max(largest, size)
+    if not skips then
+      entries[#entries + 1] = entry
+      got = got + size
     end
-  until #batch == 0 or got >= wanted
-end
-return {(epoch(KEYS[1], ARGV[1])), now, here, entries}
+    from = '(' .. entry[1]
+    if got >= wanted then break end
+  end
+until is_end or got >= wanted
+return {(epoch(KEYS[1], ARGV[1])), last, is_end and 1 or 0, entries}
 ",
     )
 });

@@ -1,35 +1,43 @@
-//! The task that holds the two connections: on one it waits for events, the other is for commands.
+//! The task that follows topics. It has two connections: on one it waits for events, the other is for commands.
 
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ErrorKind, RedisError, Value};
+use redis::{ErrorKind, RedisError, Value};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::super::position::Position;
-use super::follow::{Followed, Settled};
+use super::follow::{Followed, Question, Settled};
+use super::line::Line;
 use super::{Link, Shared, State, candidate, keys, reply, script};
 
-/// Between attempts to connect, at first; it grows to `LONGEST_PAUSE`.
+/// The pause between attempts to connect. It doubles up to `LONGEST_PAUSE`.
 pub(super) const PAUSE: Duration = Duration::from_millis(25);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-
-/// How long connecting may take, and the answer to a command.
-const CONNECTING: Duration = Duration::from_secs(2);
-const ANSWER: Duration = Duration::from_secs(5);
 
 /// How long Redis waits for an event before it says that there is none. It shows that the connection still works.
 const BLOCK: Duration = Duration::from_secs(2);
 
-/// Of how many topics it is asked at once where they stand.
+/// How often the connection for commands is pinged, so that a server which closes idle connections keeps it.
+const PING: Duration = Duration::from_secs(1);
+
+/// How often Redis is asked whether the topics still are where this node has read them, though nothing came.
+const VERIFY: Duration = Duration::from_secs(10);
+
+/// How many topics one question is about.
 const AT_ONCE: usize = 256;
 
 /// How much of Redis's time naming a topic takes.
 const PER_TOPIC: Duration = Duration::from_micros(2);
+
+/// About how many bytes of events are read at once.
+const BYTES: usize = 256 * 1024;
+
+/// The most entries of a topic that are read at once.
+const ENTRIES: usize = 1_024;
 
 type Result<T> = std::result::Result<T, RedisError>;
 
@@ -51,45 +59,57 @@ pub(super) fn is_refusal(error: &RedisError) -> bool {
 pub(super) async fn run(shared: &Arc<Shared>, followed: &mut Followed) {
     let mut pause = PAUSE;
     loop {
-        let connected = Session::connect(shared).await;
-        let error = match connected {
+        let (error, was_up) = match Session::connect(shared).await {
             Ok(mut session) => {
                 let Err(error) = session.run(shared, followed).await;
-                if session.is_up {
-                    tracing::warn!("the connection to Redis is lost: {error}");
-                    shared.state.send_replace(State::Connecting);
-                    if session.since.elapsed() > LONGEST_PAUSE {
-                        followed.unsettle();
-                        pause = PAUSE;
-                        continue;
-                    }
+                if session.is_up && session.since.elapsed() > LONGEST_PAUSE {
+                    pause = PAUSE;
                 }
-                error
+                (error, session.is_up)
             }
-            Err(error) => error,
+            Err(error) => (error, false),
         };
-        followed.unsettle();
-        if pause == PAUSE {
+        if was_up {
+            tracing::warn!("the connection to Redis is lost: {error}");
+        } else if pause == PAUSE {
             tracing::warn!("Redis cannot be used, trying on: {error}");
         }
-        shared
-            .state
-            .send_replace(State::Down(error.to_string().into()));
-        tokio::time::sleep(pause).await;
-        followed.update(shared);
+        // After a connection that worked, publishers wait for the next attempt.
+        shared.state.send_replace(if was_up {
+            State::Connecting
+        } else {
+            State::Down(error.to_string().into())
+        });
+        lost(shared, followed);
+        // Who comes meanwhile must not keep publishers waiting either.
+        let until = Instant::now() + pause;
+        while tokio::time::timeout_at(until, shared.has_changed.notified())
+            .await
+            .is_ok()
+        {
+            lost(shared, followed);
+        }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
+fn lost(shared: &Shared, followed: &mut Followed) {
+    followed.update(shared);
+    followed.unsettle();
+    followed.interrupt();
+}
+
 struct Session {
-    commands: MultiplexedConnection,
-    reader: MultiplexedConnection,
+    commands: Line,
+    reader: Line,
     /// Zero until it is known.
     epoch: u64,
     epoch_at: Position,
     wake_at: Position,
-    /// The time in Redis, and when it was told.
-    clock: (u64, Instant),
+    pinged: Instant,
+    verified: Instant,
+    /// The size of a large entry among those that were read last.
+    size: usize,
     is_broken: Arc<Notify>,
     since: Instant,
     is_up: bool,
@@ -100,27 +120,20 @@ enum Never {}
 
 impl Session {
     async fn connect(shared: &Shared) -> Result<Self> {
-        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECTING));
-        let answering = config.clone().set_response_timeout(Some(ANSWER));
-        let commands = shared
-            .client
-            .get_multiplexed_async_connection_with_config(&answering)
-            .await?;
-        let waiting = config.set_response_timeout(Some(BLOCK + ANSWER));
-        let reader = shared
-            .client
-            .get_multiplexed_async_connection_with_config(&waiting)
-            .await?;
-        let none = Position::default();
+        let commands = Line::connect(&shared.client).await?;
+        let reader = Line::connect(&shared.client).await?;
+        let (none, now) = (Position::default(), Instant::now());
         Ok(Self {
             commands,
             reader,
             epoch: 0,
             epoch_at: none,
             wake_at: none,
-            clock: (0, Instant::now()),
+            pinged: now,
+            verified: now,
+            size: BYTES,
             is_broken: Arc::default(),
-            since: Instant::now(),
+            since: now,
             is_up: false,
         })
     }
@@ -129,17 +142,51 @@ impl Session {
         self.ask(shared, followed, Vec::new()).await?;
         loop {
             followed.update(shared);
-            while followed.has_unsettled() {
-                let topics = followed.take_unsettled(AT_ONCE);
-                self.ask(shared, followed, topics).await?;
-            }
+            followed.retry();
+            self.settle(shared, followed).await?;
             self.announce(shared);
             let started = Instant::now();
+            self.read_page(shared, followed).await?;
             let topics = self.read(shared, followed).await?;
             if topics > 250 {
                 tokio::time::sleep_until(started + PER_TOPIC * topics).await;
             }
+            if self.pinged.elapsed() >= PING {
+                self.commands.ping().await?;
+                self.pinged = Instant::now();
+            }
+            if self.verified.elapsed() >= VERIFY {
+                followed.verify();
+                self.verified = Instant::now();
+            }
         }
+    }
+
+    /// Asks about all topics of which it is not known where they stand.
+    async fn settle(&mut self, shared: &Shared, followed: &mut Followed) -> Result<()> {
+        while followed.has_unsettled() {
+            let mut questions = vec![followed.take_unsettled(AT_ONCE)];
+            while let Some(mut topics) = questions.pop() {
+                if topics.is_empty() {
+                    continue;
+                }
+                match self.ask(shared, followed, topics.clone()).await {
+                    Ok(()) => {}
+                    // One topic may be the reason: the halves tell which.
+                    Err(error) if is_refusal(&error) && topics.len() > 1 => {
+                        questions.push(topics.split_off(topics.len() / 2));
+                        questions.push(topics);
+                    }
+                    Err(error) if is_refusal(&error) => {
+                        followed.set_aside(&topics[0].0, &error.to_string());
+                        // Where Redis refuses everything, this ends the session.
+                        self.ask(shared, followed, Vec::new()).await?;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Everybody may use the connection, now that all topics are in its epoch.
@@ -167,27 +214,29 @@ impl Session {
         &mut self,
         shared: &Shared,
         followed: &mut Followed,
-        topics: Vec<(Arc<str>, Option<Position>)>,
+        topics: Vec<Question>,
     ) -> Result<()> {
         let mut call = script::STAND.prepare_invoke();
-        call.key(&shared.keys.epoch).arg(candidate());
+        call.key(&shared.keys.epoch)
+            .key(&shared.keys.places)
+            .arg(candidate());
         for (name, at) in &topics {
-            call.key(shared.keys.topic(name))
-                .arg(at.map(keys::text).unwrap_or_default());
+            call.key(shared.keys.topic(name)).arg(&**name);
+            let texts = at.map(|(link, at)| [keys::text(link), keys::text(at)]);
+            call.arg(&texts.unwrap_or_default());
         }
-        let answer: Value = call.invoke_async(&mut self.commands).await?;
-        let (epoch, now, stands) = (|| {
-            let [epoch, id, now, stands] = reply::exactly(answer)?;
+        let mut commands = self.commands.connection.clone();
+        let answer = self
+            .commands
+            .answer(Duration::ZERO, call.invoke_async::<Value>(&mut commands))
+            .await?;
+        let (epoch, stands) = (|| {
+            let [epoch, id, stands] = reply::exactly(answer)?;
             self.epoch_at = reply::position(&id)?;
-            Some((
-                reply::number(&epoch)?,
-                reply::number(&now)?,
-                reply::items(stands)?,
-            ))
+            Some((reply::number(&epoch)?, reply::items(stands)?))
         })()
-        .filter(|(_, _, stands)| stands.len() == topics.len())
+        .filter(|(_, stands)| stands.len() == topics.len())
         .ok_or_else(unexpected)?;
-        self.clock = (now, Instant::now());
         if epoch != self.epoch {
             self.epoch = epoch;
             // These too: what was asked is of this epoch, but they are no longer in the list.
@@ -197,15 +246,8 @@ impl Session {
             match reply::stand(stand).ok_or_else(unexpected)? {
                 Err(problem) => followed.set_aside(name, &problem),
                 Ok(stand) => {
-                    if followed.settle(name, &stand, epoch, now) == Settled::Lost {
-                        tracing::warn!(
-                            topic = &**name,
-                            "Redis has lost events that it had confirmed: a new epoch begins"
-                        );
-                        let mut call = script::NEW_EPOCH.key(&shared.keys.epoch);
-                        let call = call.arg(candidate()).arg(epoch);
-                        let _: Value = call.invoke_async(&mut self.commands).await?;
-                        return Ok(());
+                    if followed.settle(name, &stand, epoch) == Settled::Lost {
+                        return self.begin_new_epoch(shared, name).await;
                     }
                 }
             }
@@ -213,50 +255,96 @@ impl Session {
         Ok(())
     }
 
+    async fn begin_new_epoch(&mut self, shared: &Shared, topic: &str) -> Result<()> {
+        tracing::warn!(
+            topic,
+            "Redis has lost events that it had confirmed: a new epoch begins"
+        );
+        let mut call = script::NEW_EPOCH.prepare_invoke();
+        call.key(&shared.keys.epoch)
+            .arg(candidate())
+            .arg(self.epoch);
+        let mut commands = self.commands.connection.clone();
+        let begun = call.invoke_async::<Value>(&mut commands);
+        self.commands.answer(Duration::ZERO, begun).await.map(drop)
+    }
+
+    /// Reads a page of a topic that is behind, if there is one.
+    async fn read_page(&mut self, shared: &Shared, followed: &mut Followed) -> Result<()> {
+        let Some((name, at, history)) = followed.next_behind() else {
+            return Ok(());
+        };
+        let call = shared.page(&name, &history, Some(at), BYTES);
+        let mut reader = self.reader.connection.clone();
+        let answer = self
+            .reader
+            .answer(Duration::ZERO, call.invoke_async::<Value>(&mut reader))
+            .await;
+        let settled = match answer {
+            Ok(answer) => {
+                let page = reply::page(&name, answer).ok_or_else(unexpected)?;
+                followed.feed_page(&name, page)
+            }
+            Err(error) if is_refusal(&error) => {
+                followed.set_aside(&name, &error.to_string());
+                Settled::Done
+            }
+            Err(error) => return Err(error),
+        };
+        match settled {
+            Settled::Done => Ok(()),
+            Settled::Lost => self.lost(shared, followed, &name).await,
+        }
+    }
+
     /// Waits for what comes, and feeds it. Returns how many topics it has named.
     async fn read(&mut self, shared: &Shared, followed: &mut Followed) -> Result<u32> {
         let (mut names, mut ids): (Vec<_>, Vec<_>) = followed
-            .settled()
+            .live()
             .map(|(name, at)| (shared.keys.topic(name), keys::text(at)))
             .unzip();
         let topics = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        let count = (BYTES / self.size / names.len().max(1)).clamp(1, ENTRIES);
         names.extend([shared.keys.epoch.clone(), shared.keys.wake.clone()]);
         ids.extend([keys::text(self.epoch_at), keys::text(self.wake_at)]);
         let mut command = redis::cmd("XREAD");
-        command.arg("BLOCK").arg(BLOCK.as_millis() as u64);
-        command
-            .arg("COUNT")
-            .arg((8_192 / names.len()).clamp(16, 1_024));
+        let blocks = !followed.has_behind();
+        if blocks {
+            command.arg("BLOCK").arg(BLOCK.as_millis() as u64);
+        }
+        command.arg("COUNT").arg(count);
         command.arg("STREAMS").arg(names).arg(ids);
-        let (told, when) = self.clock;
-        let now = told.saturating_add(when.elapsed().as_millis() as u64);
-        let mut reader = self.reader.clone();
-        let answer = self.wait(shared, command.query_async(&mut reader)).await;
+        let mut reader = self.reader.connection.clone();
+        let asking = command.query_async(&mut reader);
+        let line = self.reader.clone();
+        let answer = line
+            .answer(BLOCK, self.wait(shared, followed, asking))
+            .await;
         let answer = match answer {
             Ok(answer) => answer,
-            // A key has become something else: that one will be found and set aside.
             Err(error) if is_refusal(&error) => {
-                tracing::warn!("Redis refuses to be read: {error}");
-                tokio::time::sleep(LONGEST_PAUSE).await;
-                followed.unsettle();
-                // Where it refuses everything, this ends the session.
-                self.ask(shared, followed, Vec::new()).await?;
-                return Ok(0);
+                return self.find_refused(shared, followed).await.map(|()| 0);
             }
             Err(error) => return Err(error),
         };
         let streams = reply::items(answer).ok_or_else(unexpected)?;
         if streams.is_empty() {
-            self.look_around(followed).await?;
-            followed.set_in_step(now);
+            if blocks {
+                followed.verify();
+                self.verified = Instant::now();
+            }
             return Ok(0);
         }
-        let mut is_new_epoch = false;
+        let (mut is_new_epoch, mut largest) = (false, 0);
+        let mut lost = None;
         for stream in streams {
             let [key, entries] = reply::exactly(stream).ok_or_else(unexpected)?;
             let key = reply::text(&key).ok_or_else(unexpected)?;
             if let Some(name) = shared.keys.name(key) {
-                followed.feed(name, entries).ok_or_else(unexpected)?;
+                largest = largest.max(reply::largest(&entries));
+                if followed.feed(name, entries).ok_or_else(unexpected)? == Settled::Lost {
+                    lost = Some(name.to_owned());
+                }
             } else if key == shared.keys.epoch {
                 self.epoch_at = reply::last(entries).ok_or_else(unexpected)?;
                 is_new_epoch = true;
@@ -264,17 +352,65 @@ impl Session {
                 self.wake_at = reply::last(entries).ok_or_else(unexpected)?;
             }
         }
-        followed.set_in_step(now);
-        if is_new_epoch {
+        if largest > 0 {
+            self.size = largest.max(self.size / 2).max(64);
+        }
+        if let Some(name) = lost {
+            self.lost(shared, followed, &name).await?;
+        } else if is_new_epoch {
             self.ask(shared, followed, Vec::new()).await?;
         }
         Ok(topics)
     }
 
-    /// Waits for the answer on the reader's connection, and sees to it that it comes soon when somebody wants more to be read.
+    async fn lost(&mut self, shared: &Shared, followed: &mut Followed, name: &str) -> Result<()> {
+        self.begin_new_epoch(shared, name).await?;
+        self.ask(shared, followed, Vec::new()).await
+    }
+
+    /// Redis refuses to read all topics at once: finds out which one it is, and sets that one aside.
+    async fn find_refused(&mut self, shared: &Shared, followed: &mut Followed) -> Result<()> {
+        let live: Vec<_> = followed.live().map(|(name, _)| Arc::clone(name)).collect();
+        let mut questions = vec![live];
+        let mut is_found = false;
+        while let Some(mut topics) = questions.pop() {
+            if topics.is_empty() {
+                continue;
+            }
+            let mut command = redis::cmd("XREAD");
+            command.arg("COUNT").arg(1).arg("STREAMS");
+            for name in &topics {
+                command.arg(shared.keys.topic(name));
+            }
+            command.arg(vec!["$"; topics.len()]);
+            let mut reader = self.reader.connection.clone();
+            let asking = command.query_async::<Value>(&mut reader);
+            match self.reader.answer(Duration::ZERO, asking).await {
+                Ok(_) => {}
+                Err(error) if is_refusal(&error) && topics.len() > 1 => {
+                    questions.push(topics.split_off(topics.len() / 2));
+                    questions.push(topics);
+                }
+                Err(error) if is_refusal(&error) => {
+                    followed.set_aside(&topics[0], &error.to_string());
+                    is_found = true;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if !is_found {
+            tokio::time::sleep(PAUSE).await;
+        }
+        // Where it refuses everything, this ends the session.
+        self.ask(shared, followed, Vec::new()).await
+    }
+
+    /// Waits for the answer on the reader's connection. Meanwhile those who come are told where their topics stand, and the reader is woken, so
+    /// that it waits for those too.
     async fn wait(
         &mut self,
         shared: &Shared,
+        followed: &mut Followed,
         reading: impl Future<Output = Result<Value>>,
     ) -> Result<Value> {
         let mut reading = pin!(reading);
@@ -285,7 +421,11 @@ impl Session {
                 () = self.is_broken.notified() => {
                     return Err((ErrorKind::Io, "a command found its connection broken").into());
                 }
-                () = shared.has_changed.notified() => self.wake(shared).await?,
+                () = shared.has_changed.notified() => {
+                    followed.update(shared);
+                    self.settle(shared, followed).await?;
+                    self.wake(shared).await?;
+                }
             }
         }
     }
@@ -301,15 +441,8 @@ impl Session {
             .arg(&shared.keys.wake)
             .arg(60_000)
             .ignore();
-        both.query_async(&mut self.commands).await
-    }
-
-    /// Nothing has come for a while: is everything as it should be?
-    async fn look_around(&mut self, followed: &mut Followed) -> Result<()> {
-        let _: Value = redis::cmd("PING").query_async(&mut self.commands).await?;
-        if !followed.is_all_settled() {
-            followed.unsettle();
-        }
-        Ok(())
+        let mut commands = self.commands.connection.clone();
+        let woken = both.query_async(&mut commands);
+        self.commands.answer(Duration::ZERO, woken).await
     }
 }

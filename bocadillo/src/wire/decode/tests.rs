@@ -354,6 +354,30 @@ mod limits {
     }
 
     #[test]
+    fn a_line_and_an_events_data_have_16_mib_by_default() {
+        let takes = |stream: &[u8]| decode_chunks(&mut Decoder::new(), [stream]).is_ok();
+        let limit = 16 * MIB;
+        let mut line = vec![b' '; limit];
+        line[0] = b':';
+        line.push(b'\n');
+        assert!(takes(&line));
+        line.insert(0, b':');
+        assert!(!takes(&line));
+
+        let data = |second: usize| {
+            let mut stream = b"data:".to_vec();
+            stream.resize(stream.len() + 10 * MIB, b'x');
+            stream.extend_from_slice(b"\ndata:");
+            stream.resize(stream.len() + second, b'x');
+            stream.extend_from_slice(b"\n\n");
+            stream
+        };
+        // The line feed between the two lines counts.
+        assert!(takes(&data(6 * MIB - 1)));
+        assert!(!takes(&data(6 * MIB)));
+    }
+
+    #[test]
     fn the_bound_of_a_line_is_exact() {
         let decoder = Decoder::new().max_line(10);
         check(&decoder, b"data: 7890\n\n", true);

@@ -314,3 +314,20 @@ fn the_room_suffices_for_the_longest_event_of_single_lines() {
     encode(&event, &mut out);
     assert_eq!(out.len(), room(&event));
 }
+
+#[test]
+fn an_event_gets_its_room_at_once() {
+    let text = "x".repeat(777);
+    let event = ServerEvent::data(text.clone())
+        .comment("why")
+        .id(EventId::from(1))
+        .retry(std::time::Duration::from_secs(1))
+        .name(EventName::from_static("name"));
+    let mut out = BytesMut::new();
+    encode(&event, &mut out);
+    assert_eq!(out.capacity(), room(&event));
+
+    let mut out = BytesMut::new();
+    encode_data(&text, &mut out);
+    assert_eq!((out.len(), out.capacity()), (785, 785));
+}

@@ -14,12 +14,13 @@ use async_nats::jetstream::stream::{
 use async_nats::jetstream::{Context, ErrorCode};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::Instant;
 
 use super::super::life::Life;
 use super::super::settings::Settings;
+use super::super::{read, record};
 use super::{Link, Session, over};
 use crate::error::BoxError;
+use crate::topic::position::Position;
 
 /// What JetStream tells of a stream. Not async-nats' own type, whose fields depend on features that others may have on.
 #[derive(Debug, Deserialize)]
@@ -33,6 +34,11 @@ pub(in super::super) struct Info {
 pub(in super::super) struct Counts {
     pub(in super::super) first_seq: u64,
     pub(in super::super) last_seq: u64,
+    #[serde(default)]
+    pub(in super::super) num_deleted: u64,
+    /// Only where it is asked for.
+    #[serde(default)]
+    pub(in super::super) deleted: Vec<u64>,
     #[serde(default)]
     pub(in super::super) subjects: HashMap<String, u64>,
 }
@@ -52,19 +58,19 @@ impl Link {
         client: &Client,
         context: &Context,
         last: Option<&Session>,
-        whole_until: Instant,
     ) -> Result<Session, BoxError> {
         let config = self.config();
-        let mut info = match self.info_of(context, None).await? {
+        let mut info = match self.info_of(context, &json!({})).await? {
             Some(info) => info,
             None => {
-                if let Err(error) = context.create_stream(&config).await
+                let created = context.create_stream(&config);
+                if let Err(error) = self.unless_refused("$JS.API.STREAM.CREATE", created).await?
                     // Another node was faster, with other limits.
                     && !matches!(error.kind(), CreateStreamErrorKind::JetStream(ref error) if error.error_code() == ErrorCode::STREAM_NAME_EXIST)
                 {
                     return Err(error.into());
                 }
-                self.info_of(context, None)
+                self.info_of(context, &json!({}))
                     .await?
                     .ok_or("the stream is gone again")?
             }
@@ -94,14 +100,14 @@ impl Link {
             } else {
                 info.config.clone()
             };
-            context
-                .update_stream(Config {
-                    description: Some(life.write()),
-                    ..limits
-                })
-                .await?;
+            let updated = context.update_stream(Config {
+                description: Some(life.write()),
+                ..limits
+            });
+            self.unless_refused("$JS.API.STREAM.UPDATE", updated)
+                .await??;
             info = self
-                .info_of(context, None)
+                .info_of(context, &json!({}))
                 .await?
                 .ok_or("the stream is gone")?;
             life = Life::read(info.config.description.as_deref());
@@ -121,13 +127,10 @@ impl Link {
             connection: self.losses.load(Ordering::Acquire),
             epoch,
             start: life.start(),
-            whole_until,
             context: context.clone(),
             stream: context.get_stream_no_info(&self.settings.stream).await?,
             client: client.clone(),
             max_messages: u64::try_from(info.config.max_messages_per_subject).unwrap_or(u64::MAX),
-            max_age: Some(info.config.max_age).filter(|age| !age.is_zero()),
-            max_bytes: u64::try_from(info.config.max_bytes).ok(),
         })
     }
 
@@ -168,13 +171,11 @@ impl Link {
     async fn info_of(
         &self,
         context: &Context,
-        subject: Option<&str>,
+        wanted: &serde_json::Value,
     ) -> Result<Option<Info>, BoxError> {
-        let request = subject.map_or_else(
-            || json!({}),
-            |subject| json!({ "subjects_filter": subject }),
-        );
-        match context.request(format!("STREAM.INFO.{}", self.settings.stream), &request).await {
+        let asked = context.request(format!("STREAM.INFO.{}", self.settings.stream), wanted);
+        let answer = self.unless_refused("$JS.API.STREAM.INFO", asked).await?;
+        match answer {
             Ok(Response::Ok(info)) => Ok(Some(info)),
             Ok(Response::Err { error }) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
             Ok(Response::Err { error }) => Err(error.into()),
@@ -185,7 +186,28 @@ impl Link {
         }
     }
 
-    /// Where the stream stands, and how many messages of a subject it keeps.
+    /// Awaits the answer of a request, and fails at once when the server refuses requests like it.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not allow the subject.
+    pub(in super::super) async fn unless_refused<T>(
+        &self,
+        subject: &str,
+        answer: impl IntoFuture<Output = T>,
+    ) -> Result<T, BoxError> {
+        let mut asking = self.refusals.watch(subject);
+        let answer = tokio::select! {
+            answer = answer.into_future() => answer,
+            () = asking.any_refused() => {
+                return Err(format!("NATS does not allow this user to publish to `{subject}.>`").into());
+            }
+        };
+        asking.answered();
+        Ok(answer)
+    }
+
+    /// Where the stream stands; `wanted` is what to tell beyond that.
     ///
     /// # Errors
     ///
@@ -193,11 +215,11 @@ impl Link {
     pub(in super::super) async fn info(
         &self,
         session: &Session,
-        subject: Option<&str>,
+        wanted: serde_json::Value,
     ) -> Result<Info, BoxError> {
         let mut states = self.states();
         let info = tokio::select! {
-            info = self.info_of(&session.context, subject) => info?,
+            info = self.info_of(&session.context, &wanted) => info?,
             () = over(&mut states, session) => return Err("the connection is lost".into()),
         };
         match info {
@@ -215,13 +237,27 @@ impl Link {
         }
     }
 
+    /// The stream's newest message, of whichever topic, by its sequence and its check.
+    pub(in super::super) async fn place(&self, session: &Session) -> Result<Position, BoxError> {
+        let last = self.last(session).await?;
+        let mut place = self.place.lock().await;
+        let (number, position) = *place;
+        if number == session.number && position.major >= last {
+            return Ok(position);
+        }
+        let newest = read::message(self, session, last).await?;
+        let position = record::place_of(last, newest.map_or(0, |newest| newest.check()));
+        *place = (session.number, position);
+        Ok(position)
+    }
+
     /// The last sequence that the stream has had by now. Those who ask at once share an answer, which is of after they asked.
     pub(in super::super) async fn last(&self, session: &Session) -> Result<u64, BoxError> {
         let ticket = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
         let mut standing = self.standing.lock().await;
         if standing.covers < ticket || standing.session != session.number {
             let covers = self.asked.load(Ordering::Acquire);
-            let info = self.info(session, None).await?;
+            let info = self.info(session, json!({})).await?;
             *standing = Standing {
                 covers,
                 session: session.number,

@@ -1,0 +1,168 @@
+//! The link between a stream's body and the connection that it goes out on.
+//!
+//! hyper does not poll a body while an earlier chunk of it waits to be written. A stream that is to end (its lifetime,
+//! the drain, the policy for slow clients) would then wait for its client to read. So the future around hyper's looks at
+//! the stream itself. The two find each other by a task-local, so that layers and axum's types may stand between them.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Context;
+use std::time::Duration;
+
+tokio::task_local! {
+    static CURRENT: Arc<Outgoing>;
+}
+
+/// What the connection can see of a stream, and do to it.
+pub(crate) trait Stream: Send + Sync {
+    /// Whether the stream waits for its source, for its client, or has been told to end. Registers `cx` for the moment
+    /// at which the stream is told to end.
+    fn poll_state(&self, cx: &mut Context<'_>) -> State;
+
+    /// Ends the stream from this side: its source is released now.
+    fn end(&self);
+
+    /// How long its client may take nothing. `None` is without a limit.
+    fn write_timeout(&self) -> Option<Duration>;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It waits for its source.
+    Waiting,
+    /// So many frames have been handed out, and no other has been asked for.
+    HandedOut(u64),
+    /// The server has ended it. What is left of it is to be written.
+    Told,
+}
+
+/// What goes out on one HTTP/1 connection, or in one HTTP/2 stream.
+pub(crate) struct Outgoing {
+    is_http2: bool,
+    last: Mutex<Last>,
+    /// Whether somebody may still read the request's body.
+    request: Arc<AtomicBool>,
+}
+
+/// The last stream that has gone out, or goes out.
+#[derive(Default)]
+struct Last {
+    stream: Option<Weak<dyn Stream>>,
+    is_told: bool,
+    write_timeout: Option<Duration>,
+}
+
+/// What a connection sees of its last stream.
+pub(crate) struct Look {
+    /// `None` once the body is dropped.
+    pub(crate) stream: Option<Arc<dyn Stream>>,
+    pub(crate) state: Option<State>,
+    pub(crate) is_told: bool,
+    pub(crate) write_timeout: Option<Duration>,
+}
+
+impl Outgoing {
+    pub(crate) fn new(is_http2: bool) -> Arc<Self> {
+        Arc::new(Self {
+            is_http2,
+            last: Mutex::default(),
+            request: Arc::default(),
+        })
+    }
+
+    pub(crate) fn request(&self) -> &Arc<AtomicBool> {
+        &self.request
+    }
+
+    pub(crate) fn is_request_read(&self) -> bool {
+        self.request.load(Ordering::Relaxed)
+    }
+
+    /// Runs `poll` so that the streams whose bodies it makes or polls are seen here.
+    pub(crate) fn scope<R>(self: &Arc<Self>, poll: impl FnOnce() -> R) -> R {
+        CURRENT.sync_scope(Arc::clone(self), poll)
+    }
+
+    /// Registers a stream with what is polled now. Returns whether it goes out over HTTP/2.
+    ///
+    /// A stream that another stream reads, inside the same task, is not the one that goes out: the first stays.
+    pub(crate) fn register(stream: &Weak<dyn Stream>) -> bool {
+        let registered = CURRENT.try_with(|outgoing| {
+            let mut last = outgoing.lock();
+            let is_free = last
+                .stream
+                .as_ref()
+                .is_none_or(|known| known.strong_count() == 0);
+            if is_free {
+                *last = Last {
+                    stream: Some(Weak::clone(stream)),
+                    ..Last::default()
+                };
+            }
+            outgoing.is_http2
+        });
+        registered.unwrap_or(false)
+    }
+
+    /// Says how long the client of `stream` may take nothing, since the body may be dropped before the connection looks
+    /// at it.
+    pub(crate) fn started(stream: *const (), write_timeout: Option<Duration>) {
+        Self::with(stream, |last| last.write_timeout = write_timeout);
+    }
+
+    /// Says that the server has ended `stream`.
+    pub(crate) fn told(stream: *const ()) {
+        Self::with(stream, |last| last.is_told = true);
+    }
+
+    /// Does nothing for a stream that goes out elsewhere.
+    fn with(stream: *const (), f: impl FnOnce(&mut Last)) {
+        let _ = CURRENT.try_with(|outgoing| {
+            let mut last = outgoing.lock();
+            let known = last.stream.as_ref().map(|known| known.as_ptr().cast());
+            if known == Some(stream) {
+                f(&mut last);
+            }
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The stream whose body goes out, until the body is dropped.
+    fn stream(&self) -> Option<Arc<dyn Stream>> {
+        self.lock().stream.as_ref()?.upgrade()
+    }
+
+    /// What is to be known of the last stream.
+    pub(crate) fn look(&self, cx: &mut Context<'_>) -> Look {
+        let stream = self.stream();
+        let state = stream.as_ref().map(|stream| stream.poll_state(cx));
+        let mut last = self.lock();
+        if let Some(stream) = &stream {
+            last.write_timeout = stream.write_timeout();
+            last.is_told |= state == Some(State::Told);
+        }
+        Look {
+            is_told: last.is_told,
+            write_timeout: last.write_timeout,
+            state,
+            stream,
+        }
+    }
+
+    /// Forgets the last stream, all of which has been written.
+    pub(crate) fn forget(&self) {
+        *self.lock() = Last::default();
+    }
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("is_http2", &self.is_http2)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,254 @@
+//! Links what the server refuses to the request that it refuses.
+//!
+//! A server that does not allow a subject says so beside the answer, by an error of the connection that names the subject. The
+//! request itself gets no answer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// A subject that stays refused is logged again after this time.
+const REPEAT: Duration = Duration::from_secs(60);
+/// How many refused subjects are remembered for the log.
+const REMEMBERED: usize = 1_000;
+
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    asked: Mutex<HashMap<String, Asked>>,
+    logged: Mutex<HashMap<String, Instant>>,
+}
+
+/// Requests on one subject that are under way.
+#[derive(Debug, Default)]
+struct Asked {
+    waiting: usize,
+    /// Requests that were given up while others waited: a refusal may be for one of them.
+    abandoned: usize,
+    refused: usize,
+    changed: Arc<Notify>,
+}
+
+/// One request that is under way.
+#[derive(Debug)]
+pub(super) struct Asking<'a> {
+    refusals: &'a Refusals,
+    subject: &'a str,
+    changed: Arc<Notify>,
+    outcome: Outcome,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    Open,
+    Answered,
+    Refused,
+}
+
+impl Refusals {
+    fn asked(&self) -> MutexGuard<'_, HashMap<String, Asked>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Call it before the request is sent. `subject` is the request's subject, or the first tokens of it.
+    pub(super) fn watch<'a>(&'a self, subject: &'a str) -> Asking<'a> {
+        let mut all = self.asked();
+        let asked = all.entry(subject.to_owned()).or_default();
+        asked.waiting += 1;
+        let changed = Arc::clone(&asked.changed);
+        Asking {
+            refusals: self,
+            subject,
+            changed,
+            outcome: Outcome::Open,
+        }
+    }
+
+    /// Takes an error that the server sent beside the answers. `false` when it is not a refusal.
+    pub(super) fn note(&self, error: &str) -> bool {
+        let Some((what, subject)) = parse(error) else {
+            return false;
+        };
+        for (key, asked) in self.asked().iter_mut() {
+            let is_meant = subject
+                .strip_prefix(&**key)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+            if is_meant {
+                asked.refused += 1;
+                asked.changed.notify_waiters();
+            }
+        }
+        if self.is_news(subject) {
+            tracing::warn!(
+                subject,
+                "NATS does not allow this user to {what} `{subject}`: change the user's permissions"
+            );
+        }
+        true
+    }
+
+    /// Logs that the server does not know the user.
+    pub(super) fn unauthorised(&self) {
+        if self.is_news("") {
+            tracing::warn!(
+                "NATS refuses the user name, the password or the token of its URL: topics wait until it takes them"
+            );
+        }
+    }
+
+    fn is_news(&self, subject: &str) -> bool {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if logged.len() >= REMEMBERED {
+            logged.clear();
+        }
+        match logged.get_mut(subject) {
+            Some(then) if now.saturating_duration_since(*then) < REPEAT => false,
+            Some(then) => {
+                *then = now;
+                true
+            }
+            None => {
+                logged.insert(subject.to_owned(), now);
+                true
+            }
+        }
+    }
+
+    /// Logs the next refusal of a subject that was allowed meanwhile.
+    pub(super) fn allowed(&self, subject: &str) {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        logged.remove(subject);
+    }
+}
+
+impl Asking<'_> {
+    /// Resolves when this request is known to be refused: as many were refused as wait for an answer.
+    pub(super) async fn refused(&mut self) {
+        self.until(|asked| asked.refused >= asked.waiting + asked.abandoned)
+            .await;
+        self.outcome = Outcome::Refused;
+    }
+
+    /// Resolves when a request on the subject is refused, this one or another.
+    pub(super) async fn any_refused(&mut self) {
+        self.until(|asked| asked.refused > 0).await;
+        self.outcome = Outcome::Refused;
+    }
+
+    async fn until(&self, is_so: impl Fn(&Asked) -> bool) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.refusals.asked().get(self.subject).is_some_and(&is_so) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// The request is made again: what was refused up to here is done with.
+    pub(super) fn forget(&mut self) {
+        if let Some(asked) = self.refusals.asked().get_mut(self.subject) {
+            asked.refused = 0;
+        }
+        self.outcome = Outcome::Open;
+    }
+
+    pub(super) fn answered(&mut self) {
+        self.outcome = Outcome::Answered;
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let mut all = self.refusals.asked();
+        let Some(asked) = all.get_mut(self.subject) else {
+            return;
+        };
+        asked.waiting -= 1;
+        match self.outcome {
+            Outcome::Open => asked.abandoned += 1,
+            Outcome::Answered => {}
+            Outcome::Refused => asked.refused = asked.refused.saturating_sub(1),
+        }
+        if asked.waiting == 0 {
+            all.remove(self.subject);
+        } else {
+            asked.changed.notify_waiters();
+        }
+    }
+}
+
+/// What is refused, and the subject, of `Permissions Violation for Publish to "subject"`.
+fn parse(error: &str) -> Option<(&'static str, &str)> {
+    let rest = error.strip_prefix("Permissions Violation for ")?;
+    let (what, rest) = if let Some(rest) = rest.strip_prefix("Publish to \"") {
+        ("publish to", rest)
+    } else {
+        ("subscribe to", rest.strip_prefix("Subscription to \"")?)
+    };
+    Some((what, rest.split('"').next()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    const PUBLISH: &str = r#"Permissions Violation for Publish to "a.events.x""#;
+
+    #[test]
+    fn refusals_are_read() {
+        assert_eq!(parse(PUBLISH), Some(("publish to", "a.events.x")));
+        let subscription =
+            r#"Permissions Violation for Subscription to "a.live.x" using queue "q""#;
+        assert_eq!(parse(subscription), Some(("subscribe to", "a.live.x")));
+        for other in ["", "Permissions Violation for ", "Stale Connection"] {
+            assert_eq!(parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_refused_only_when_no_other_can_be_meant() {
+        let refusals = Refusals::default();
+        let mut first = refusals.watch("a.events.x");
+        let mut second = refusals.watch("a.events.x");
+        let mut other = refusals.watch("a.events.xy");
+        assert!(refusals.note(PUBLISH));
+        assert!(first.refused().now_or_never().is_none());
+        assert!(other.refused().now_or_never().is_none());
+        second.answered();
+        drop(second);
+        assert!(first.refused().now_or_never().is_some());
+        drop(first);
+
+        let mut third = refusals.watch("a.events.x");
+        let fourth = refusals.watch("a.events.x");
+        drop(fourth);
+        assert!(refusals.note(PUBLISH));
+        assert!(
+            third.refused().now_or_never().is_none(),
+            "the fourth may be meant"
+        );
+        drop(third);
+        assert!(!refusals.asked().contains_key("a.events.x"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_logged_once_a_minute() {
+        let refusals = Refusals::default();
+        assert!(refusals.is_news("x") && !refusals.is_news("x") && refusals.is_news("y"));
+        tokio::time::advance(REPEAT).await;
+        assert!(refusals.is_news("x"));
+        refusals.allowed("x");
+        assert!(refusals.is_news("x"));
+        (0..2 * REMEMBERED).for_each(|number| {
+            refusals.is_news(&number.to_string());
+        });
+        assert!(refusals.logged.lock().unwrap().len() <= REMEMBERED);
+    }
+}

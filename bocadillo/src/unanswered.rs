@@ -1,0 +1,74 @@
+//! Whether the peer of a TCP connection has stopped to acknowledge, as the kernel sees it.
+//!
+//! A peer that is paused acknowledges what the kernel sends to ask for room. A peer that is gone answers neither that nor
+//! what is sent again. `TCP_USER_TIMEOUT` gives up on both. Linux lists how often it has asked without an answer.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What the kernel lists, of the connections with unanswered segments, and when it was read. Shared, because the list
+/// is long where there are many connections.
+static LISTED: Mutex<Option<(Instant, HashMap<u64, u32>)>> = Mutex::new(None);
+
+/// The number by which the kernel lists a socket. `None` where there is no such list.
+pub(crate) fn inode(socket: BorrowedFd<'_>) -> Option<u64> {
+    let link = fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd())).ok()?;
+    let text = link.to_str()?;
+    text.strip_prefix("socket:[")?
+        .strip_suffix(']')?
+        .parse()
+        .ok()
+}
+
+/// How many segments in a row the peer has not answered, from a list that is no older than `age`.
+pub(crate) fn count(inode: u64, age: Duration) -> u32 {
+    let mut listed = LISTED.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    if listed
+        .as_ref()
+        .is_none_or(|(at, _)| now.saturating_duration_since(*at) >= age)
+    {
+        let counts = ["/proc/self/net/tcp", "/proc/self/net/tcp6"]
+            .into_iter()
+            .filter_map(|path| fs::read_to_string(path).ok())
+            .flat_map(|list| list.lines().filter_map(read).collect::<Vec<_>>())
+            .collect();
+        *listed = Some((now, counts));
+    }
+    listed
+        .as_ref()
+        .and_then(|(_, counts)| counts.get(&inode).copied())
+        .unwrap_or(0)
+}
+
+/// The socket of a line, and its segments that were sent again, or its questions for room, without an answer.
+fn read(line: &str) -> Option<(u64, u32)> {
+    let mut fields = line.split_whitespace().skip(6);
+    let again = u32::from_str_radix(fields.next()?, 16).ok()?;
+    let questions: u32 = fields.nth(1)?.parse().ok()?;
+    let inode = fields.next()?.parse().ok()?;
+    let count = again.max(questions);
+    (count > 0).then_some((inode, count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_kernel_is_read() {
+        let head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";
+        assert_eq!(read(head), None);
+        let line = "   1: 0100007F:1F90 0100007F:C5A2 01 00000000:00000000 00:00000000 00000000     0        0 4711 2 0 20 4 30 10 -1";
+        assert_eq!(read(line), None);
+        let again = "   1: 0100007F:1F90 0100007F:C5A2 01 00000400:00000000 01:00000014 0000000A     0        0 4711 2 0 20 4 30 10 -1";
+        assert_eq!(read(again), Some((4711, 10)));
+        let asked = "   1: 0100007F:1F90 0100007F:C5A2 01 00000400:00000000 04:00000014 00000000     0        3 4711 2 0 20 4 30 10 -1";
+        assert_eq!(read(asked), Some((4711, 3)));
+    }
+}

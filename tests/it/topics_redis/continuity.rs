@@ -1,0 +1,261 @@
+//! A client is told when events are missing, whatever took them away, and only then.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bocadillo::topic::{Cursor, History, Hub, Subscription};
+
+use super::*;
+
+/// Four events, of which the client has got the one with the number `has`. Between, `damage` is done, after the third.
+async fn check(redis: &Redis, name: &str, has: usize, damage: &[&str], expected: &[&str]) {
+    let x = topic(&hub(redis), name);
+    let mut ids = Vec::new();
+    for text in ["e1", "e2", "e3"] {
+        ids.push(publish(&x, text).await);
+    }
+    for command in damage {
+        let mut command = command.replace("KEY", &format!("bocadillo:topic:{name}"));
+        for (number, id) in ids.iter().enumerate() {
+            let (_, position) = id.split_once('-').expect("an id has a tag");
+            let position = if position.contains('-') {
+                position.to_owned()
+            } else {
+                format!("{position}-0")
+            };
+            command = command.replace(&format!("E{}", number + 1), &position);
+        }
+        let answer = redis.command(&command);
+        assert!(!answer.starts_with('-'), "{command}: {answer}");
+    }
+    ids.push(publish(&x, "e4").await);
+    // Another node, which knows nothing.
+    let other = topic(&hub(redis), name);
+    let mut client = other.subscribe(ids[has - 1].as_str());
+    let mut got = Vec::new();
+    // What is new after a reset is what comes when the client has got that.
+    for _ in 1..expected.len() {
+        got.push(next(&mut client).await);
+    }
+    publish(&x, "end").await;
+    got.extend(up_to("end", &mut client).await);
+    assert_eq!(got, expected, "{name}");
+}
+
+#[tokio::test]
+async fn whatever_takes_events_away_is_a_reset_for_who_has_not_got_them() {
+    let redis = Redis::start();
+    let evicted: &[_] = &[EVICTED, "end"];
+    check(&redis, "kept", 1, &[], &["e2", "e3", "e4", "end"]).await;
+    check(&redis, "deleted", 1, &["DEL KEY"], evicted).await;
+    check(&redis, "deleted, all got", 3, &[], &["e4", "end"]).await;
+    check(&redis, "deleted-got", 3, &["DEL KEY"], &["e4", "end"]).await;
+    check(&redis, "expired", 2, &["PEXPIRE KEY 0"], evicted).await;
+    check(&redis, "one-out", 1, &["XDEL KEY E2"], evicted).await;
+    check(
+        &redis,
+        "own-out",
+        1,
+        &["XDEL KEY E1"],
+        &["e2", "e3", "e4", "end"],
+    )
+    .await;
+    check(&redis, "last-out", 2, &["XDEL KEY E3"], evicted).await;
+    check(
+        &redis,
+        "middle-out",
+        1,
+        &["XDEL KEY E3"],
+        &["e2", EVICTED, "end"],
+    )
+    .await;
+    check(&redis, "trimmed", 1, &["XTRIM KEY MAXLEN 1"], evicted).await;
+    check(
+        &redis,
+        "trimmed-got",
+        2,
+        &["XTRIM KEY MAXLEN 1"],
+        &["e3", "e4", "end"],
+    )
+    .await;
+    check(&redis, "emptied", 2, &["XTRIM KEY MAXLEN 0"], evicted).await;
+    let foreign = "XADD KEY * temperature 20";
+    check(&redis, "foreign", 1, &[foreign], &["e2", "e3", "e4", "end"]).await;
+    check(&redis, "foreign-out", 2, &[foreign, "XDEL KEY E3"], evicted).await;
+    check(&redis, "foreign-new", 2, &["DEL KEY", foreign], evicted).await;
+    check(&redis, "places", 3, &["DEL bocadillo:places"], evicted).await;
+    check(
+        &redis,
+        "both",
+        1,
+        &["DEL KEY", "DEL bocadillo:places"],
+        evicted,
+    )
+    .await;
+    check(&redis, "all", 3, &["FLUSHDB"], &[EPOCH, "end"]).await;
+}
+
+#[tokio::test]
+async fn the_id_of_a_topic_without_events_is_a_place_to_come_back_to() {
+    let redis = Redis::start();
+    let x = topic(&hub(&redis), "x");
+    let mut first = x.subscribe(Cursor::live());
+    known(&mut first).await;
+    let hello = first.last_id().expect("it is known").to_string();
+    drop(first);
+    let mut again = topic(&hub(&redis), "x").subscribe(hello.as_str());
+    publish(&x, "e1").await;
+    assert_eq!(next(&mut again).await, "e1");
+    redis.command("DEL bocadillo:topic:x");
+    let mut late = topic(&hub(&redis), "x").subscribe(hello.as_str());
+    assert_eq!(next(&mut late).await, EVICTED, "e1 is gone");
+}
+
+#[tokio::test]
+async fn of_several_topics_the_one_that_lost_events_is_named() {
+    let redis = Redis::start();
+    let near = hub(&redis);
+    let mut both = near.subscribe(["a", "b"], Cursor::start()).unwrap();
+    publish(&topic(&near, "a"), "a1").await;
+    publish(&topic(&near, "b"), "b1").await;
+    let (mut got, mut id) = (0, String::new());
+    while got < 2 {
+        let event = wait::within("an event", both.next()).await.unwrap();
+        if event.get_name().is_none() {
+            id = event.get_id().expect("it has one").to_string();
+            got += 1;
+        }
+    }
+    drop(both);
+    publish(&topic(&near, "a"), "a2").await;
+    publish(&topic(&near, "b"), "b2").await;
+    redis.command("DEL bocadillo:topic:b");
+    let mut back = hub(&redis).subscribe(["a", "b"], id.as_str()).unwrap();
+    let mut got = [next(&mut back).await, next(&mut back).await];
+    got.sort();
+    assert_eq!(got, ["a2", r#"reset: {"reason":"evicted","topics":["b"]}"#]);
+}
+
+/// A node that was cut off while something happened.
+async fn cut(redis: &Redis, happens: impl AsyncFnOnce(&Topic)) -> (Subscription, Topic) {
+    let is_cut = Arc::new(AtomicBool::new(false));
+    let far = Hub::redis(proxy(redis, Arc::clone(&is_cut)).await).unwrap();
+    let (near, far) = (topic(&hub(redis), "x"), topic(&far, "x"));
+    let mut client = far.subscribe(Cursor::live());
+    known(&mut client).await;
+    publish(&near, "e1").await;
+    assert_eq!(next(&mut client).await, "e1");
+    is_cut.store(true, Ordering::Relaxed);
+    // The answer that brings the next event is swallowed, and the connection cut.
+    happens(&near).await;
+    is_cut.store(false, Ordering::Relaxed);
+    (client, near)
+}
+
+#[tokio::test]
+async fn a_node_that_was_cut_off_tells_its_clients_what_a_deleted_key_took() {
+    let redis = Redis::start();
+    let (mut client, near) = cut(&redis, async |near| {
+        publish(near, "e2").await;
+        redis.command("DEL bocadillo:topic:x");
+    })
+    .await;
+    assert_eq!(next(&mut client).await, EVICTED, "without a later event");
+    publish(&near, "end").await;
+    assert_eq!(next(&mut client).await, "end");
+
+    let (mut client, near) = cut(&redis, async |near| {
+        publish(near, "e2").await;
+        redis.command("DEL bocadillo:topic:x");
+        publish(near, "e3").await;
+    })
+    .await;
+    assert_eq!(next(&mut client).await, EVICTED);
+    publish(&near, "end").await;
+    assert_eq!(up_to("end", &mut client).await.last().unwrap(), "end");
+
+    let (mut client, _) = cut(&redis, async |near| {
+        publish(near, "e2").await;
+        publish(near, "e3").await;
+    })
+    .await;
+    assert_eq!(
+        up_to("e3", &mut client).await,
+        ["e2", "e3"],
+        "nothing is gone"
+    );
+}
+
+#[tokio::test]
+async fn a_hole_in_what_comes_live_is_a_reset_before_the_event_behind_it() {
+    let redis = Redis::start();
+    let x = topic(&hub(&redis), "x");
+    let mut client = x.subscribe(Cursor::live());
+    known(&mut client).await;
+    // What a node reads when events were published and their key deleted between two of its reads.
+    redis.command(
+        r#"XADD bocadillo:topic:x * event "data: behind\n\n" total 14 prev 99999999999999-0"#,
+    );
+    assert_eq!(next(&mut client).await, EVICTED);
+}
+
+#[tokio::test]
+async fn a_quiet_topic_survives_a_restart_without_a_reset() {
+    let mut redis = Redis::start();
+    let hub = hub(&redis);
+    let (x, quiet) = (topic(&hub, "x"), topic(&hub, "quiet"));
+    let (mut events, mut nothing) = (x.subscribe(Cursor::live()), quiet.subscribe(Cursor::live()));
+    known(&mut events).await;
+    known(&mut nothing).await;
+    publish(&x, "e1").await;
+    assert_eq!(next(&mut events).await, "e1");
+    redis.restart();
+    publish(&x, "e2").await;
+    publish(&quiet, "first").await;
+    assert_eq!(next(&mut events).await, "e2");
+    assert_eq!(next(&mut nothing).await, "first");
+}
+
+#[tokio::test]
+async fn the_memory_of_where_topics_stand_is_bounded_and_forgetting_is_a_reset() {
+    let redis = Redis::start();
+    let x = topic(&hub(&redis), "x");
+    let mut none = topic(&hub(&redis), "none").subscribe(Cursor::live());
+    known(&mut none).await;
+    let hello = none.last_id().expect("it is known").to_string();
+    drop(none);
+    let old = publish(&x, "e1").await;
+    redis.command("DEL bocadillo:topic:x");
+    let fill = r#"EVAL "for i=1,100050 do redis.call('HSET',KEYS[1],'t'..i,'1-0') end" 1 bocadillo:places"#;
+    redis.command(fill);
+    for number in 0..20 {
+        publish(&topic(&hub(&redis), &format!("new {number}")), "x").await;
+    }
+    let length = redis.command("HLEN bocadillo:places");
+    let length: usize = length.trim().trim_start_matches(':').parse().unwrap();
+    assert!(length <= 100_001, "{length} topics are remembered");
+    // The floor has risen: nobody can tell what happened in topics that are not remembered.
+    let mut client = topic(&hub(&redis), "none").subscribe(hello.as_str());
+    assert_eq!(next(&mut client).await, EVICTED);
+    // The most recent ones are remembered.
+    let mut kept = topic(&hub(&redis), "x").subscribe(old.as_str());
+    publish(&x, "e2").await;
+    assert_eq!(next(&mut kept).await, "e2");
+}
+
+#[tokio::test]
+async fn ids_rise_where_a_key_is_made_again_within_a_millisecond() {
+    let redis = Redis::start();
+    let x = topic(
+        &limited(&redis, History::new().age(Duration::from_secs(60))),
+        "x",
+    );
+    let mut events = x.subscribe(Cursor::live());
+    known(&mut events).await;
+    for number in 0..200 {
+        publish(&x, &number.to_string()).await;
+        assert_eq!(next(&mut events).await, number.to_string());
+        redis.command("DEL bocadillo:topic:x");
+    }
+}

@@ -1,0 +1,88 @@
+//! A topic that Redis refuses holds nothing else up, and joins when it is mended.
+
+use super::*;
+
+const RESET: &str = r#"reset: {"reason":"missed","topics":["b"]}"#;
+
+/// Takes topic b away by `harm` and gives it back by `mend`, before the node comes.
+async fn check(harm: &[&str], mend: &[&str]) {
+    let redis = Redis::start();
+    for command in harm {
+        let answer = redis.command(command);
+        assert!(!answer.starts_with('-'), "{command}: {answer}");
+    }
+    let hub = hub(&redis);
+    let mut both = hub.subscribe(["a", "b"], Cursor::live()).unwrap();
+    let (a, b) = (topic(&hub, "a"), topic(&hub, "b"));
+    publish(&a, "a1").await;
+    assert_eq!(next(&mut both).await, "a1");
+    let start = Instant::now();
+    let error = b.publish("b1").await.expect_err("it is refused");
+    assert!(error.is_topic(), "{error:?}");
+    assert!(start.elapsed() < Duration::from_secs(2), "it did not wait");
+    for command in mend {
+        let answer = redis.command(command);
+        assert!(!answer.starts_with('-'), "{command}: {answer}");
+    }
+    // The node is busy all the time.
+    let mended = async {
+        for number in 0.. {
+            publish(&a, &number.to_string()).await;
+            let got = next(&mut both).await;
+            if got == RESET {
+                return;
+            }
+            assert!(!got.starts_with("reset"), "{got}");
+        }
+    };
+    wait::within("b to join", mended).await;
+    publish(&b, "b2").await;
+    assert!(
+        up_to("b2", &mut both)
+            .await
+            .iter()
+            .all(|text| !text.starts_with("reset"))
+    );
+}
+
+#[tokio::test]
+async fn a_key_of_another_type_holds_only_its_own_topic_up() {
+    check(&["SET bocadillo:topic:b text"], &["DEL bocadillo:topic:b"]).await;
+}
+
+#[tokio::test]
+async fn a_key_that_the_user_may_not_use_holds_only_its_own_topic_up() {
+    check(
+        &["ACL SETUSER default resetkeys ~bocadillo:epoch ~bocadillo:places ~bocadillo:wake:* ~bocadillo:topic:a"],
+        &["ACL SETUSER default allkeys"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_topic_that_is_refused_later_goes_on_where_it_was() {
+    let redis = Redis::start();
+    let hub = hub(&redis);
+    let (a, b) = (topic(&hub, "a"), topic(&hub, "b"));
+    let (mut of_a, mut of_b) = (a.subscribe(Cursor::live()), b.subscribe(Cursor::live()));
+    publish(&b, "b1").await;
+    assert_eq!(next(&mut of_b).await, "b1");
+    redis.command("ACL SETUSER default resetkeys ~bocadillo:epoch ~bocadillo:places ~bocadillo:wake:* ~bocadillo:topic:a");
+    publish(&a, "a1").await;
+    assert_eq!(next(&mut of_a).await, "a1");
+    redis.command("ACL SETUSER default allkeys");
+    publish(&b, "b2").await;
+    assert_eq!(next(&mut of_b).await, "b2", "nothing was missed");
+}
+
+#[tokio::test]
+async fn what_is_published_after_a_subscription_reaches_it() {
+    let redis = Redis::start();
+    let hub = hub(&redis);
+    for number in 0..50 {
+        let x = topic(&hub, &format!("new {number}"));
+        let mut events = x.subscribe(None::<&str>);
+        x.publish("x").await.expect("Redis is there");
+        assert_eq!(next(&mut events).await, "x");
+    }
+}
