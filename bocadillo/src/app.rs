@@ -420,7 +420,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// How long a client of a [`ByteStream`](crate::ByteStream) may take nothing before it is cut off. The default is no
     /// limit.
     ///
-    /// A download that is paused goes on where it was. A client that no longer acknowledges is found without this.
+    /// A download that is paused goes on where it was. A client that no longer acknowledges is found without this. Over
+    /// HTTP/2 a client has to answer pings: one whose process is stopped is cut after 30 seconds.
     ///
     /// # Examples
     ///

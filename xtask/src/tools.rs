@@ -12,7 +12,7 @@ struct Tool {
     why: &'static str,
 }
 
-const TOOLS: [Tool; 7] = [
+const TOOLS: [Tool; 10] = [
     Tool {
         program: "chromium",
         package: "chromium",
@@ -47,6 +47,21 @@ const TOOLS: [Tool; 7] = [
         program: "npm",
         package: "npm",
         why: "installs the proxy",
+    },
+    Tool {
+        program: "curl",
+        package: "curl",
+        why: "is a client that a test pauses",
+    },
+    Tool {
+        program: "openssl",
+        package: "openssl",
+        why: "makes the certificates of servers with TLS",
+    },
+    Tool {
+        program: "ip",
+        package: "iproute2",
+        why: "makes the network whose link a test cuts",
     },
 ];
 

@@ -65,3 +65,90 @@ async fn options_reach_the_stream_on_nats() {
     assert_eq!(info["config"]["max_bytes"], 1 << 20);
     assert_eq!(info["config"]["num_replicas"], 1);
 }
+
+/// Makes an authority, and a certificate of it for 127.0.0.1, in a folder of the test's own.
+fn certificates() -> std::path::PathBuf {
+    let folder = crate::support::scratch("nats-certificates");
+    let openssl = |arguments: &str| {
+        let output = std::process::Command::new("openssl")
+            .args(arguments.split(' '))
+            .current_dir(&folder)
+            .output()
+            .expect("openssl runs; `cargo xtask test --only tools` installs it");
+        assert!(output.status.success(), "openssl {arguments}: {output:?}");
+    };
+    std::fs::write(folder.join("san"), "subjectAltName=IP:127.0.0.1").expect("a file");
+    openssl(
+        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=authority",
+    );
+    openssl("req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=127.0.0.1");
+    openssl(
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile san",
+    );
+    folder
+}
+
+#[tokio::test]
+async fn a_server_with_tls_is_reached_through_its_own_authority_on_nats() {
+    let folder = certificates();
+    let at = folder.display();
+    let nats = Nats::configured(&format!(
+        "tls {{ cert_file: \"{at}/server.pem\", key_file: \"{at}/server.key\" }}\nauthorization {{ token: secret }}"
+    ));
+    let url = format!("tls://secret@{}", nats.address());
+    let trusted = bocadillo::topic::Nats::new(&url).root_certificates(folder.join("ca.pem"));
+    let hub = Hub::nats(trusted).expect("a URL");
+    let topic = topic(&hub);
+    let mut subscription = topic.subscribe(None::<&str>);
+    publish(&topic, "over TLS").await;
+    let event = subscription.next().await.expect("the stream goes on");
+    assert_eq!(event.get_data(), Some("over TLS"));
+
+    // The system's authorities did not sign it.
+    let hub = Hub::nats(url).expect("a URL");
+    let error = hub
+        .topic("x")
+        .expect("a name")
+        .publish("x")
+        .await
+        .expect_err("the authority is unknown");
+    assert!(error.is_unavailable(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_stream_is_kept_on_three_servers_of_a_cluster_on_nats() {
+    let free =
+        [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port"));
+    let ports = free
+        .each_ref()
+        .map(|free| free.local_addr().expect("it is bound").port());
+    drop(free);
+    let routes: Vec<_> = ports
+        .iter()
+        .map(|port| format!("nats://127.0.0.1:{port}"))
+        .collect();
+    let routes = routes.join(", ");
+    let servers: Vec<_> = ports
+        .iter()
+        .map(|port| {
+            Nats::configured(&format!(
+                "server_name: s{port}\ncluster {{ name: c, listen: \"127.0.0.1:{port}\", routes: [{routes}] }}"
+            ))
+        })
+        .collect();
+    let urls: Vec<_> = servers.iter().map(Nats::url).collect();
+    let options = bocadillo::topic::Nats::new(urls.join(",")).replicas(3);
+    // A cluster chooses a leader first.
+    let hub = Hub::builder()
+        .wait_for_broker(crate::support::wait::LONG)
+        .nats(options)
+        .expect("URLs");
+    let topic = topic(&hub);
+    let mut subscription = topic.subscribe(None::<&str>);
+    subscription.ready().await;
+    publish(&topic, "on three").await;
+    let event = subscription.next().await.expect("the stream goes on");
+    assert_eq!(event.get_data(), Some("on three"));
+    let info = servers[0].ask_jetstream("STREAM.INFO.bocadillo", "");
+    assert_eq!(info["config"]["num_replicas"], 3);
+}

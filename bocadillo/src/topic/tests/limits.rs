@@ -170,7 +170,7 @@ async fn a_loop_that_only_publishes_or_only_reads_gives_way() {
         let mut subscription = topic.subscribe(Cursor::start());
         let reading = tokio::spawn(async move {
             for _ in 0..1_000 {
-                let _event = futures_util::StreamExt::next(&mut subscription)
+                let _ = futures_util::StreamExt::next(&mut subscription)
                     .await
                     .unwrap();
             }
