@@ -113,7 +113,7 @@ impl<B: HttpBody> RequestBody<B> {
 }
 
 impl Clock {
-    /// The most that the budget can be.
+    /// The longest wait.
     fn limit(&self) -> Duration {
         if self.shutdown.is_draining() {
             self.timeouts.body.min(SHUTDOWN)
@@ -144,7 +144,8 @@ impl Clock {
             0 => Duration::ZERO,
             rate => Duration::from_secs_f64(length as f64 / f64::from(rate)),
         };
-        self.budget = self.budget.saturating_add(earned).min(self.limit());
+        // The next wait is no longer than the limit, whatever was earned.
+        self.budget = self.budget.saturating_add(earned);
     }
 
     /// Nothing has come yet. Ready when the client has used up its time.
@@ -159,7 +160,7 @@ impl Clock {
         if !std::mem::replace(wait.is_waiting, true) {
             wait.sleep.as_mut().reset(after(now, self.budget));
         }
-        // The time gets shorter when a shutdown begins.
+        // The budget may hold more, and the time gets shorter when a shutdown begins.
         if latest < wait.sleep.deadline() {
             wait.sleep.as_mut().reset(latest);
         }
