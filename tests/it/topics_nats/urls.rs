@@ -144,8 +144,8 @@ async fn a_stream_is_kept_on_three_servers_of_a_cluster_on_nats() {
         .nats(options)
         .expect("URLs");
     let topic = topic(&hub);
+    publish(&topic, "once there is one").await;
     let mut subscription = topic.subscribe(None::<&str>);
-    subscription.ready().await;
     publish(&topic, "on three").await;
     let event = subscription.next().await.expect("the stream goes on");
     assert_eq!(event.get_data(), Some("on three"));
