@@ -1,5 +1,5 @@
-//! What stands between hyper and the runtime: a connection, or a stream of HTTP/2, is cut when the server has decided
-//! that it is to end and the client does not read, when a client takes nothing for too long, and when it has left.
+//! Futures around hyper's connections and HTTP/2 streams. They cut a connection or a stream in three cases: the server
+//! has ended it and the client does not read; the client takes nothing for too long; the client has left.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -445,8 +445,8 @@ impl<F: Future<Output = ()>> Future for Http2Stream<F> {
 }
 
 pin_project! {
-    /// A request's body, which tells whether somebody may still read it: the end of a connection that comes behind its
-    /// bytes then says nothing yet.
+    /// A request's body that records whether it may still be read. While it may, the end of the client's bytes is the end
+    /// of the request, and not a sign that the client has left.
     pub(crate) struct HeldBody<B> {
         #[pin]
         body: B,

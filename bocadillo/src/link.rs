@@ -68,7 +68,7 @@ impl<C> Link<C> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// To be called before hyper is polled: [`is_read`](Self::is_read) speaks of the time since.
+    /// Call it before hyper is polled. [`is_read`](Self::is_read) then tells what happened since.
     pub(crate) fn begin(&self) {
         self.lock().is_read = false;
     }
@@ -121,7 +121,8 @@ impl<C> Link<C> {
         }
     }
 
-    /// Ready once the peer has closed its side, whatever stands unread before that. `None` when it cannot be told.
+    /// Ready once the peer has closed its side, even if bytes before the end are unread. `None` when there is no socket to
+    /// watch.
     pub(crate) fn hung_up(&self) -> Option<HungUp> {
         // A descriptor of its own, because it waits beside hyper, and only while hyper does not read.
         let socket = self.with_socket(|socket| socket.try_clone_to_owned())?;

@@ -136,7 +136,7 @@ impl Outgoing {
         self.lock().stream.as_ref()?.upgrade()
     }
 
-    /// What is to be known of the last stream.
+    /// The state of the last stream.
     pub(crate) fn look(&self, cx: &mut Context<'_>) -> Look {
         let stream = self.stream();
         let state = stream.as_ref().map(|stream| stream.poll_state(cx));

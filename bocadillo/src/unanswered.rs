@@ -1,4 +1,4 @@
-//! Whether the peer of a TCP connection has stopped to acknowledge, as the kernel sees it.
+//! Asks the kernel whether the peer of a TCP connection still acknowledges.
 //!
 //! A peer that is paused acknowledges what the kernel sends to ask for room. A peer that is gone answers neither that nor
 //! what is sent again. `TCP_USER_TIMEOUT` gives up on both. Linux lists how often it has asked without an answer.
