@@ -1,5 +1,9 @@
 //! `App`: routes, state and layers, as a `tower` service.
 
+pub(crate) mod endpoint;
+pub(crate) mod route;
+mod router;
+
 use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
@@ -17,17 +21,17 @@ use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt};
 use tower_layer::Layer;
 
-use crate::body::Body;
-use crate::context::{Adoption, Context, Outer};
-use crate::endpoint::{Route, RouteRequest};
+use crate::app::endpoint::{Route, RouteRequest};
+use crate::app::route::RouteInfo;
+use crate::app::router::{Found, Router};
 use crate::error::{BoxError, Error, Result};
 use crate::event::ServerEvent;
-use crate::feed::Options;
-use crate::problem::Problem;
-use crate::response::Asked;
-use crate::route::RouteInfo;
-use crate::router::{Found, Router};
-use crate::timeouts::Timeouts;
+use crate::http::problem::Problem;
+use crate::http::respond::Asked;
+use crate::server::timeouts::Timeouts;
+use crate::stream::body::Body;
+use crate::stream::feed::Options;
+use crate::stream::streams::{Adoption, Context, Outer};
 
 type Layered = BoxCloneSyncService<
     Request<axum_core::body::Body>,

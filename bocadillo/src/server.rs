@@ -1,5 +1,16 @@
 //! Serving: the accept loop, the two protocols, limits and the drain.
 
+mod connection;
+mod link;
+pub(crate) mod listener;
+#[cfg(feature = "log")]
+mod log;
+mod protocol;
+mod run;
+mod signals;
+pub(crate) mod timeouts;
+mod unanswered;
+
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
 use std::io;
@@ -22,19 +33,19 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use crate::app::{App, AppService};
-use crate::body::Body;
-use crate::connection::{self, Executor, HeldBody};
-use crate::context::Shutdown;
 use crate::error::{Error, Result, chain};
-use crate::link::Link;
-use crate::listener::Listener;
-use crate::outgoing::Outgoing;
-use crate::protocol::{Protocol, detect};
-use crate::signals::Signals;
-use crate::timeouts::body::RequestBody;
-use crate::timeouts::http1::Http1;
-use crate::timeouts::http2::{Expired, Http2, Tracked};
-use crate::timeouts::{Observed, Timeouts};
+use crate::server::connection::{Executor, HeldBody};
+use crate::server::link::Link;
+use crate::server::listener::Listener;
+use crate::server::protocol::{Protocol, detect};
+use crate::server::signals::Signals;
+use crate::server::timeouts::body::RequestBody;
+use crate::server::timeouts::http1::Http1;
+use crate::server::timeouts::http2::{Expired, Http2, Tracked};
+use crate::server::timeouts::{Observed, Timeouts};
+use crate::stream::body::Body;
+use crate::stream::outgoing::Outgoing;
+use crate::stream::streams::Shutdown;
 
 /// What hyper gathers of a response before it writes, and the most that it reads of a request's head. In HTTP/2 hyper has
 /// the same limit for a head by default.

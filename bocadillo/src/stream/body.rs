@@ -12,12 +12,12 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use crate::context::{Adoption, Drained, Owner};
 use crate::error::Error;
 use crate::event::ServerEvent;
-use crate::feed::{Batch, Feed, Payload};
-use crate::outgoing::{self, Outgoing};
-use crate::wire;
+use crate::event::wire;
+use crate::stream::feed::{Batch, Feed, Payload};
+use crate::stream::outgoing::{self, Outgoing};
+use crate::stream::streams::{Adoption, Drained, Owner};
 
 /// About how much goes into one frame: what hyper gathers before it writes.
 const FRAME: usize = 16 * 1024;

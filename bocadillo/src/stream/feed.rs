@@ -12,9 +12,9 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
-use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::event::ServerEvent;
+use crate::stream::Client;
 
 /// What may travel in a stream: events or bytes.
 pub(crate) trait Payload: Sized + Send + 'static {

@@ -6,10 +6,10 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::EventName;
-use crate::context::Context;
-use crate::feed::Options;
-use crate::private::{byte_stream, event_stream, event_stream_raising};
 use crate::stream::EventStream;
+use crate::stream::feed::Options;
+use crate::stream::generator::{byte_stream, event_stream, event_stream_raising};
+use crate::stream::streams::Context;
 
 type Events = Pin<Box<StreamBody<ServerEvent>>>;
 

@@ -15,10 +15,10 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{SHUTDOWN, Timeouts, after};
-use crate::body::Body;
-use crate::context::{Drained, Shutdown};
 use crate::error::BoxError;
-use crate::problem::Problem;
+use crate::http::problem::Problem;
+use crate::stream::body::Body;
+use crate::stream::streams::{Drained, Shutdown};
 
 /// The body of a request, as it comes in.
 ///

@@ -12,10 +12,10 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
-use crate::context::Context;
-use crate::link::{HungUp, Link};
-use crate::outgoing::{Look, Outgoing, State};
-use crate::unanswered;
+use crate::server::link::{HungUp, Link};
+use crate::server::unanswered;
+use crate::stream::outgoing::{Look, Outgoing, State};
+use crate::stream::streams::Context;
 
 /// A timer that is made when there is something to wait for.
 #[derive(Default)]

@@ -7,11 +7,11 @@ use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, request};
 use http_body::Body as _;
 
-use crate::body::{Body, StreamBody};
-use crate::byte_stream::ByteStream;
-use crate::context::Context;
-use crate::problem::Problem;
+use crate::http::problem::Problem;
+use crate::stream::ByteStream;
 use crate::stream::EventStream;
+use crate::stream::body::{Body, StreamBody};
+use crate::stream::streams::Context;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const EVENT_STREAM_UTF_8: HeaderValue =
@@ -181,8 +181,11 @@ impl IntoResponse for StopReconnecting {
     }
 }
 
+/// What a route answers.
+pub type StreamResponse = http::Response<Body>;
+
 /// Turns what a handler returned into a response, and keeps the type of an event stream's body where it can.
-pub(crate) fn respond<T: IntoResponse + 'static>(value: T) -> http::Response<Body> {
+pub(crate) fn respond<T: IntoResponse + 'static>(value: T) -> StreamResponse {
     let value = match take::<T, EventStream>(value) {
         Ok(stream) => return event_stream(stream),
         Err(value) => value,

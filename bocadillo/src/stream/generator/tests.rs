@@ -8,10 +8,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
-use crate::client::Client;
 use crate::event::ServerEvent;
-use crate::private::{byte_stream, event_stream, event_stream_raising};
+use crate::stream::Client;
 use crate::stream::EventStream;
+use crate::stream::generator::{byte_stream, event_stream, event_stream_raising};
 
 async fn data(stream: &mut EventStream) -> Option<String> {
     let event = stream.next().await?.expect("no error was yielded");
@@ -387,7 +387,7 @@ async fn a_disconnect_that_is_passed_on_is_no_error() {
 async fn a_client_wakes_an_idle_generator_at_once() {
     let client = Client::new();
     let (report, reported) = oneshot::channel();
-    let mut stream = crate::private::bind(
+    let mut stream = crate::stream::bind::bind(
         event_stream_raising({
             let client = client.clone();
             |y| async move {
@@ -406,7 +406,7 @@ async fn a_client_wakes_an_idle_generator_at_once() {
 
 #[test]
 fn only_a_client_is_probed_as_one() {
-    use crate::private::{Probe, ProbeAny as _};
+    use crate::stream::bind::{Probe, ProbeAny as _};
     assert!(Probe(&Client::new()).client().is_some());
     assert!(Probe(&Cell::new(1)).client().is_none());
     assert!(Probe(&ServerEvent::data("x")).client().is_none());

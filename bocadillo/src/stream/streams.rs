@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
-use crate::feed::Options;
+use crate::stream::feed::Options;
 
 tokio::task_local! {
     static CURRENT: Arc<Context>;

@@ -9,9 +9,9 @@ use bytes::{BufMut, Bytes};
 use futures_core::Stream;
 use http::HeaderValue;
 
-use crate::client::Client;
 use crate::error::{BoxError, Error, Result};
-use crate::feed::{Batch, Feed, Payload, Source};
+use crate::stream::Client;
+use crate::stream::feed::{Batch, Feed, Payload, Source};
 
 /// A chunk from this size on goes out as it is; smaller ones are gathered into one frame.
 const LARGE: usize = 4096;
@@ -229,4 +229,10 @@ impl Stream for ByteStream {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.feed.poll_item(cx)
     }
+}
+
+/// The header value for `#[stream(content_type = "…")]`. The macro has checked the literal.
+#[must_use]
+pub const fn header_value(literal: &'static str) -> HeaderValue {
+    HeaderValue::from_static(literal)
 }
