@@ -492,7 +492,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// use bocadillo::{App, EventName, ServerEvent};
     ///
     /// const FAILED: EventName = EventName::from_static("failed");
-    /// let app = App::new().on_stream_error(|_| Some(ServerEvent::data("something broke").name(FAILED)));
+    /// let app = App::new().on_stream_error(|_| Some(ServerEvent::new("something broke").with_name(FAILED)));
     /// ```
     pub fn on_stream_error(
         mut self,

@@ -18,7 +18,7 @@ pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 /// use bocadillo::{EventId, ServerEvent};
 ///
 /// fn note(id: &str, text: String) -> bocadillo::Result<ServerEvent> {
-///     Ok(ServerEvent::data(text).id(EventId::try_from(id)?))
+///     Ok(ServerEvent::new(text).with_id(EventId::try_from(id)?))
 /// }
 ///
 /// assert!(note("7", "hello".to_owned()).is_ok());

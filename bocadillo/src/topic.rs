@@ -16,9 +16,9 @@
 //! let first = room.publish("hello").await?;
 //! room.publish("anybody here?").await?;
 //!
-//! // In a handler: `room.subscribe(last_event_id)`, whatever the client has sent.
-//! let mut events = room.subscribe(Cursor::after(first.as_str()));
-//! assert_eq!(events.next().await.unwrap().get_data(), Some("anybody here?"));
+//! // In a handler: `room.subscribe_from(last_event_id)`, whatever the client has sent.
+//! let mut events = room.subscribe_from(Cursor::after(first.as_str()));
+//! assert_eq!(events.next().await.unwrap().data(), Some("anybody here?"));
 //! # Ok(()) }
 //! ```
 //!
@@ -31,7 +31,7 @@
 //!
 //! #[route("/rooms/{room}")]
 //! async fn listen(room: String, State(hub): State<Hub>, last: LastEventId) -> Result<EventStream, Problem> {
-//!     Ok(hub.topic(&room)?.subscribe(last).into())
+//!     Ok(hub.topic(&room)?.subscribe_from(last).into())
 //! }
 //!
 //! #[route("/rooms/{room}", methods = [POST])]
@@ -216,7 +216,7 @@ impl Topic {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
     /// let topic = Hub::memory().topic("news")?;
     /// topic.publish("Lunch is served").await?;
-    /// topic.publish(ServerEvent::json(&[1, 2, 3])?.name(EventName::from_static("numbers"))).await?;
+    /// topic.publish(ServerEvent::json(&[1, 2, 3])?.with_name(EventName::from_static("numbers"))).await?;
     /// # Ok(()) }
     /// ```
     ///
@@ -325,19 +325,42 @@ impl Topic {
             .collect())
     }
 
-    /// Subscribes, from a cursor on: what a client has sent as its last id, as it is, or a [`Cursor`].
+    /// Subscribes to the events that are published from now on.
+    ///
+    /// For a client that reconnects, use [`subscribe_from`](Self::subscribe_from).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::Hub;
+    ///
+    /// let topic = Hub::memory().topic("news")?;
+    /// let subscription = topic.subscribe();
+    /// # Ok::<(), bocadillo::Error>(())
+    /// ```
+    pub fn subscribe(&self) -> Subscription {
+        self.subscribe_from(Cursor::live())
+    }
+
+    /// Subscribes to the events after a cursor.
+    ///
+    /// The cursor is a [`Cursor`], the [`LastEventId`](crate::LastEventId) of a request, or the text of an id. If there is
+    /// no id, the subscription gets the events that are published from now on, as with [`subscribe`](Self::subscribe).
     ///
     /// # Examples
     ///
     /// ```
     /// use bocadillo::topic::{Cursor, Hub};
     ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
     /// let topic = Hub::memory().topic("news")?;
-    /// let live = topic.subscribe(None::<&str>);
-    /// let from_the_start = topic.subscribe(Cursor::start());
-    /// # Ok::<(), bocadillo::Error>(())
+    /// let id = topic.publish("Lunch is served").await?;
+    ///
+    /// let after_lunch = topic.subscribe_from(id);
+    /// let from_the_start = topic.subscribe_from(Cursor::start());
+    /// # Ok(()) }
     /// ```
-    pub fn subscribe(&self, cursor: impl Into<Cursor>) -> Subscription {
+    pub fn subscribe_from(&self, cursor: impl Into<Cursor>) -> Subscription {
         Subscription::new(vec![self.lease.clone()], cursor.into())
     }
 
@@ -350,7 +373,7 @@ impl Topic {
     /// ```
     /// # use bocadillo::topic::Hub;
     /// let topic = Hub::memory().topic("news")?;
-    /// let subscription = topic.subscribe(None::<&str>);
+    /// let subscription = topic.subscribe();
     /// assert_eq!(topic.subscribers(), 1);
     /// # Ok::<(), bocadillo::Error>(())
     /// ```

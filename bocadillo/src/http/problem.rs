@@ -142,7 +142,7 @@ impl From<StatusCode> for Problem {
 ///
 /// #[route("/rooms/{room}")]
 /// async fn room(room: String, State(hub): State<Hub>) -> Result<EventStream, Problem> {
-///     Ok(hub.topic(format!("rooms/{room}"))?.subscribe(None::<&str>).into())
+///     Ok(hub.topic(format!("rooms/{room}"))?.subscribe().into())
 /// }
 /// # fn main() {}
 /// ```

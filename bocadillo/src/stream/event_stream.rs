@@ -38,7 +38,7 @@ impl Payload for ServerEvent {
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
 /// let mut events = EventStream::new(stream::iter(["one", "two"]));
 /// let first = events.next().await.expect("there are two")?;
-/// assert_eq!(first, bocadillo::ServerEvent::data("one"));
+/// assert_eq!(first, bocadillo::ServerEvent::new("one"));
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
@@ -171,7 +171,7 @@ impl EventStream {
     ///
     /// # let events = bocadillo::EventStream::new(futures_util::stream::iter(["one"]));
     /// const FAILED: EventName = EventName::from_static("failed");
-    /// let events = events.on_error(|_| Some(ServerEvent::data("try again later").name(FAILED)));
+    /// let events = events.on_error(|_| Some(ServerEvent::new("try again later").with_name(FAILED)));
     /// ```
     pub fn on_error(
         mut self,

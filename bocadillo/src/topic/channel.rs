@@ -131,16 +131,21 @@ impl Channel {
     /// Whether events of so many bytes can be added without a subscriber's losing one.
     pub(crate) fn has_room(&self, events: usize, bytes: usize) -> bool {
         let TopicOptions { history, slow } = &*self.options;
-        !self
-            .lock()
-            .ring
-            .would_lose(events, bytes, history, slow.bytes, Instant::now())
+        !self.lock().ring.would_lose(
+            events,
+            bytes,
+            history,
+            slow.max_buffered_bytes,
+            Instant::now(),
+        )
     }
 
     pub(crate) fn trim(&self, state: &mut State, now: Instant) {
-        state
-            .ring
-            .trim(&self.options.history, self.options.slow.bytes, now);
+        state.ring.trim(
+            &self.options.history,
+            self.options.slow.max_buffered_bytes,
+            now,
+        );
     }
 
     /// Waits until the broker has answered the follow that was made before this call, if there is one: what is published then

@@ -24,9 +24,9 @@ use crate::http::extract::{LastEventId, last_event_id};
 /// let last_event_id = Some("Kq03xZ1a-1042");        // what the client says
 ///
 /// // New events; after a reconnect those that were missed first.
-/// let subscription = rooms.subscribe(last_event_id);
+/// let subscription = rooms.subscribe_from(last_event_id);
 /// // The same, but who is new, or has been away for too long, gets the history.
-/// let subscription = rooms.subscribe(Cursor::from(last_event_id).or_start());
+/// let subscription = rooms.subscribe_from(Cursor::from(last_event_id).or_start());
 /// # Ok::<(), bocadillo::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Cursor {
     ///
     /// ```
     /// # use bocadillo::topic::{Cursor, Hub};
-    /// let subscription = Hub::memory().topic("news")?.subscribe(Cursor::live());
+    /// let subscription = Hub::memory().topic("news")?.subscribe();
     /// # Ok::<(), bocadillo::Error>(())
     /// ```
     #[must_use]
@@ -65,7 +65,7 @@ impl Cursor {
     ///
     /// ```
     /// # use bocadillo::topic::{Cursor, Hub};
-    /// let subscription = Hub::memory().topic("news")?.subscribe(Cursor::start());
+    /// let subscription = Hub::memory().topic("news")?.subscribe_from(Cursor::start());
     /// # Ok::<(), bocadillo::Error>(())
     /// ```
     #[must_use]
@@ -87,7 +87,7 @@ impl Cursor {
     /// let id = topic.publish("one").await?;
     /// topic.publish("two").await?;
     ///
-    /// let subscription = topic.subscribe(Cursor::after(id.as_str()));      // begins with "two"
+    /// let subscription = topic.subscribe_from(Cursor::after(id.as_str()));      // begins with "two"
     /// # Ok(()) }
     /// ```
     #[must_use]
@@ -96,6 +96,22 @@ impl Cursor {
             after: Some(id.into()),
             otherwise: Otherwise::Live,
         }
+    }
+
+    /// The id of the event that the client received last. `None` for a client without one.
+    ///
+    /// It is the text that the client sent. It may be an id that no hub has given.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use bocadillo::topic::Cursor;
+    /// assert_eq!(Cursor::after("Kq03xZ1a-1042").id(), Some("Kq03xZ1a-1042"));
+    /// assert_eq!(Cursor::live().id(), None);
+    /// ```
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.after.as_deref()
     }
 
     /// The whole history where there is no id, and after a `reset`.
@@ -179,7 +195,7 @@ impl From<LastEventId> for Cursor {
 /// #[route("/rooms/{room}")]
 /// async fn room(room: String, cursor: Cursor, State(hub): State<Hub>) -> Result<EventStream, Problem> {
 ///     let room = hub.topic(format!("rooms/{room}"))?;
-///     Ok(room.subscribe(cursor.or_start()).into())
+///     Ok(room.subscribe_from(cursor.or_start()).into())
 /// }
 /// # fn main() {}
 /// ```

@@ -208,7 +208,7 @@ mod tests {
             comment in prop::option::of("[^\r\n]*"),
             retry in prop::option::of(0..u64::MAX / 2),
         ) {
-            let mut event = ServerEvent::data(data.join("\n"));
+            let mut event = ServerEvent::new(data.join("\n"));
             event.name = name.map(|name| EventName::try_from(name).unwrap());
             event.comment = comment.map(Into::into);
             event.retry = retry.map(Duration::from_millis);
@@ -262,7 +262,7 @@ mod tests {
         let sizes = (0..60).flat_map(|width| (1..100).map(move |lines| (width, lines)));
         for (width, lines) in sizes.chain([(0, 10_000), (20, 10_000)]) {
             let text = format!("{}\n", "x".repeat(width)).repeat(lines);
-            let encoded = sealed(&ServerEvent::data(text));
+            let encoded = sealed(&ServerEvent::new(text));
             let size = encoded.wire.len();
             let room = encoded.wire.try_into_mut().unwrap().capacity();
             assert!(room <= size + 192 + size / 8, "{size} bytes take {room}");
@@ -273,7 +273,7 @@ mod tests {
     fn an_event_with_an_id_or_without_anything_to_dispatch_is_refused() {
         let policy = SlowPolicy::disconnect();
         assert!(
-            Draft::new(&ServerEvent::data("x").id(7), &policy)
+            Draft::new(&ServerEvent::new("x").with_id(7), &policy)
                 .unwrap_err()
                 .is_topic()
         );

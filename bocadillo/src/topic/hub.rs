@@ -31,12 +31,12 @@ use crate::event::EventName;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
 /// let hub = Hub::memory();
-/// let mut news = hub.topic("news")?.subscribe(None::<&str>);
+/// let mut news = hub.topic("news")?.subscribe();
 ///
 /// hub.topic("news")?.publish("Lunch is served").await?;
 ///
 /// let event = news.next().await.expect("the stream goes on");
-/// assert_eq!(event.get_data(), Some("Lunch is served"));
+/// assert_eq!(event.data(), Some("Lunch is served"));
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
@@ -53,7 +53,7 @@ pub struct Hub {
 ///
 /// let hub = Hub::memory();
 /// let topic = hub.topic("news")?;
-/// let subscription = topic.subscribe(None::<&str>);
+/// let subscription = topic.subscribe();
 /// assert_eq!((hub.stats().topics, hub.stats().subscribers), (1, 1));
 /// # Ok::<(), bocadillo::Error>(())
 /// ```
@@ -96,7 +96,7 @@ impl Hub {
     /// use bocadillo::topic::{History, Hub, SlowPolicy};
     ///
     /// let hub = Hub::builder()
-    ///     .history(History::new().events(200))
+    ///     .history(History::new().max_events(200))
     ///     .slow_clients(SlowPolicy::drop_oldest())
     ///     .memory();
     /// ```
@@ -130,19 +130,22 @@ impl Hub {
         Ok(Topic::new(Lease::new(&self.inner, name)))
     }
 
-    /// Several topics in one stream.
+    /// Subscribes to several topics in one stream, from now on.
     ///
-    /// The id of each event says where all of the topics stand, so that a client resumes in all of them. Each topic
-    /// is in order; events of different topics come in the order in which they reached this node, as far as they are
-    /// there when the client is ready for them. A `reset` or `gap` names the topics that it is about, as
-    /// `"topics":[…]` in its data. The order in which you name the topics does not matter, nor do repetitions; a set
-    /// with one topic more or less is another one, and an id of it gives a `reset`.
+    /// For a client that reconnects, use [`subscribe_from`](Self::subscribe_from).
     ///
-    /// Over a broker a topic whose subscription the broker has not answered, or refuses, does not hold the others: their
-    /// events come at once. It joins when the broker has answered. A client that reconnects before has an id that says
-    /// nothing of that topic. It gets a `reset` for that topic alone, with the reason `missed`.
+    /// - The id of each event holds the client's position in all of the topics. A client that reconnects with it continues
+    ///   in all of them.
+    /// - The events of one topic are in order. Events of different topics are sent in the order in which they reached this
+    ///   node, as far as they are there when the client is ready for them.
+    /// - The data of a `reset` or a `gap` names its topics, as `"topics":[…]`.
+    /// - The order of the names does not matter, and repeated names count once. An id of another set of topics gives a
+    ///   `reset`.
+    /// - Over a broker, a topic whose subscription the broker refuses or has not yet answered does not delay the others. It
+    ///   joins when the broker has answered. A client that reconnects earlier has an id without a position in that
+    ///   topic. It gets a `reset` for that topic alone, with the reason `missed`.
     ///
-    /// The bytes of such a stream differ from any other's, so they are put together for each client.
+    /// The bytes of such a stream are written for each client, because the ids differ.
     ///
     /// # Examples
     ///
@@ -152,22 +155,55 @@ impl Hub {
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
     /// let hub = Hub::memory();
-    /// let mut both = hub.subscribe(["news", "weather"], None::<&str>)?;
+    /// let mut both = hub.subscribe(["news", "weather"])?;
     ///
     /// hub.topic("weather")?.publish("rain").await?;
     /// hub.topic("news")?.publish("The street is wet").await?;
     ///
-    /// assert_eq!(both.next().await.unwrap().get_data(), Some("rain"));
-    /// let last = both.next().await.unwrap();
-    /// let later = hub.subscribe(["news", "weather"], last.get_id())?;      // resumes in both
+    /// assert_eq!(both.next().await.unwrap().data(), Some("rain"));
+    /// assert_eq!(both.next().await.unwrap().data(), Some("The street is wet"));
     /// # Ok(()) }
     /// ```
     ///
     /// # Errors
     ///
-    /// When there is no topic or more than eight, or a name is not one that [`topic`](Self::topic) takes.
-    /// [`Error::is_topic`] tells.
+    /// When there is no topic, when there are more than eight, or when a name is invalid.
+    /// [`Error::is_topic`](crate::Error::is_topic) is true.
     pub fn subscribe<N: AsRef<str>>(
+        &self,
+        topics: impl IntoIterator<Item = N>,
+    ) -> Result<Subscription> {
+        self.subscribe_from(topics, Cursor::live())
+    }
+
+    /// Subscribes to several topics in one stream, from a cursor on.
+    ///
+    /// As [`subscribe`](Self::subscribe), but with the cursor of a client, as in
+    /// [`Topic::subscribe_from`](super::Topic::subscribe_from).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::Hub;
+    /// use futures_util::StreamExt;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
+    /// let hub = Hub::memory();
+    /// let mut both = hub.subscribe(["news", "weather"])?;
+    /// hub.topic("weather")?.publish("rain").await?;
+    /// let last = both.next().await.unwrap();
+    /// drop(both);
+    ///
+    /// hub.topic("news")?.publish("The street is wet").await?;
+    /// let mut later = hub.subscribe_from(["news", "weather"], last.id())?;
+    /// assert_eq!(later.next().await.unwrap().data(), Some("The street is wet"));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`subscribe`](Self::subscribe).
+    pub fn subscribe_from<N: AsRef<str>>(
         &self,
         topics: impl IntoIterator<Item = N>,
         cursor: impl Into<Cursor>,
@@ -239,8 +275,8 @@ impl fmt::Debug for Hub {
 /// use bocadillo::topic::{History, Hub, SlowPolicy};
 ///
 /// let hub = Hub::builder()
-///     .history(History::new().events(500).age(Duration::from_secs(120)))
-///     .slow_clients(SlowPolicy::disconnect().within(512 * 1024))
+///     .history(History::new().max_events(500).max_age(Duration::from_secs(120)))
+///     .slow_clients(SlowPolicy::disconnect().max_buffered_bytes(512 * 1024))
 ///     .topics("prices/*", |topic| topic.slow_clients(SlowPolicy::conflate_by_name()))
 ///     .reset_name(EventName::from_static("start-over"))
 ///     .memory();
@@ -274,7 +310,7 @@ impl HubBuilder {
     /// use std::time::Duration;
     /// use bocadillo::topic::{History, Hub};
     ///
-    /// let hub = Hub::builder().history(History::new().events(50).age(Duration::from_secs(60))).memory();
+    /// let hub = Hub::builder().history(History::new().max_events(50).max_age(Duration::from_secs(60))).memory();
     /// ```
     pub fn history(mut self, history: History) -> Self {
         self.defaults.history = history;
@@ -421,7 +457,7 @@ impl HubBuilder {
             .map(|(pattern, options)| (pattern, Arc::new(options(defaults.clone()))))
             .collect();
         let all = std::iter::once(&defaults).chain(overrides.iter().map(|(_, options)| &**options));
-        let youngest = all.filter_map(|options| options.history.max_age()).min();
+        let youngest = all.filter_map(|options| options.history.max_age).min();
         let inner = Inner {
             engine,
             names: self.names,

@@ -399,7 +399,7 @@ impl Broker for JetStream {
         let id = (!wait.is_zero()).then(|| format!("{:016x}{number:x}", self.process));
         let nonce = self.process.wrapping_add(number);
         let subjects = Subjects::new(&self.link.settings.stream, topic);
-        let kept = messages(options.history.max_events());
+        let kept = messages(options.history.max_events);
         Box::pin(publish::publish(
             Arc::clone(&self.link),
             subjects,
@@ -418,7 +418,7 @@ impl Broker for JetStream {
         limit: usize,
     ) -> BoxFuture<Replay> {
         self.run();
-        let kept = messages(options.history.max_events());
+        let kept = messages(options.history.max_events);
         let epoch = self
             .following()
             .get(topic)

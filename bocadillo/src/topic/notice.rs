@@ -66,7 +66,7 @@ impl Notice {
             topics,
         })
         .expect("plain text and numbers are JSON");
-        ServerEvent::data(data).name(name.clone())
+        ServerEvent::new(data).with_name(name.clone())
     }
 }
 
@@ -78,10 +78,7 @@ mod tests {
     fn check(notice: Notice, topics: &[Arc<str>], name: &str, data: &str) {
         let event = notice.event(&Names::default(), topics);
         assert_eq!(
-            (
-                event.get_name().unwrap().as_str(),
-                event.get_data().unwrap()
-            ),
+            (event.name().unwrap().as_str(), event.data().unwrap()),
             (name, data)
         );
     }

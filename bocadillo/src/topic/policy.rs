@@ -10,7 +10,7 @@ use crate::event::ServerEvent;
 ///
 /// No subscriber has a queue. All read from the topic's one ring of encoded events, each from its own place. The ring
 /// holds the [`History`](super::History). Beyond it the ring holds what a subscriber has yet to be sent, up to
-/// [`within`](Self::within) so many bytes. The default is 1 MiB. So:
+/// [`max_buffered_bytes`](Self::max_buffered_bytes). The default is 1 MiB. So:
 ///
 /// - a subscriber that reads in the history is never too slow, however large the history is: those events are kept anyway;
 /// - a subscriber that never reads makes the topic hold the bound more than the history, plus one event. A hundred such
@@ -23,14 +23,14 @@ use crate::event::ServerEvent;
 /// use bocadillo::topic::{Hub, SlowPolicy};
 ///
 /// let hub = Hub::builder()
-///     .slow_clients(SlowPolicy::disconnect().within(256 * 1024))
+///     .slow_clients(SlowPolicy::disconnect().max_buffered_bytes(256 * 1024))
 ///     .topics("prices", |topic| topic.slow_clients(SlowPolicy::conflate_by_name()))
 ///     .memory();
 /// ```
 #[derive(Clone, Debug)]
 pub struct SlowPolicy {
     pub(crate) kind: Kind,
-    pub(crate) bytes: usize,
+    pub(crate) max_buffered_bytes: usize,
 }
 
 #[derive(Clone)]
@@ -66,7 +66,7 @@ impl SlowPolicy {
     /// ```
     /// use bocadillo::topic::SlowPolicy;
     ///
-    /// let policy = SlowPolicy::drop_oldest().within(64 * 1024);
+    /// let policy = SlowPolicy::drop_oldest().max_buffered_bytes(64 * 1024);
     /// ```
     #[must_use]
     pub const fn drop_oldest() -> Self {
@@ -91,7 +91,7 @@ impl SlowPolicy {
     /// struct Price { symbol: String }
     ///
     /// let policy = SlowPolicy::conflate(|event| {
-    ///     let price: Price = serde_json::from_str(event.get_data()?).ok()?;
+    ///     let price: Price = serde_json::from_str(event.data()?).ok()?;
     ///     Some(price.symbol)
     /// });
     /// ```
@@ -111,7 +111,7 @@ impl SlowPolicy {
     /// ```
     #[must_use]
     pub fn conflate_by_name() -> Self {
-        Self::conflate(|event| event.get_name().map(|name| name.as_str().to_owned()))
+        Self::conflate(|event| event.name().map(|name| name.as_str().to_owned()))
     }
 
     /// The publisher waits, up to this long, as long as its event would push out another that a subscriber has yet to
@@ -144,18 +144,18 @@ impl SlowPolicy {
     /// ```
     /// use bocadillo::topic::SlowPolicy;
     ///
-    /// let policy = SlowPolicy::disconnect().within(4 << 20);
+    /// let policy = SlowPolicy::disconnect().max_buffered_bytes(4 << 20);
     /// ```
     #[must_use]
-    pub fn within(mut self, bytes: usize) -> Self {
-        self.bytes = bytes;
+    pub fn max_buffered_bytes(mut self, bytes: usize) -> Self {
+        self.max_buffered_bytes = bytes;
         self
     }
 
     const fn new(kind: Kind) -> Self {
         Self {
             kind,
-            bytes: 1 << 20,
+            max_buffered_bytes: 1 << 20,
         }
     }
 

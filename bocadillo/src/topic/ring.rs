@@ -302,7 +302,7 @@ impl Ring {
                 return true;
             }
         }
-        let fits = events <= history.max_events() && bytes <= history.max_bytes();
+        let fits = events <= history.max_events && bytes <= history.max_bytes;
         held.is_some_and(|held| !fits && held + bytes > bound)
     }
 
@@ -443,9 +443,9 @@ fn is_sparse(len: usize, capacity: usize) -> bool {
 
 /// Whether an entry is no longer history, when with it so many events of so many bytes are left.
 fn is_outside(entry: &Entry, live: usize, bytes: usize, history: &History, now: Instant) -> bool {
-    live > history.max_events()
-        || bytes > history.max_bytes()
+    live > history.max_events
+        || bytes > history.max_bytes
         || history
-            .max_age()
+            .max_age
             .is_some_and(|age| now.saturating_duration_since(entry.at) >= age)
 }

@@ -52,11 +52,11 @@ use crate::stream::feed::{Batch, Source};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
 /// let topic = Hub::memory().topic("news")?;
-/// let mut subscription = topic.subscribe(None::<&str>);
+/// let mut subscription = topic.subscribe();
 /// topic.publish("Lunch is served").await?;
 ///
 /// let event = subscription.next().await.expect("the stream goes on");
-/// assert_eq!(event.get_data(), Some("Lunch is served"));
+/// assert_eq!(event.data(), Some("Lunch is served"));
 /// # Ok(()) }
 /// ```
 ///
@@ -185,12 +185,12 @@ impl Subscription {
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
     /// let hub = Hub::memory();
-    /// let mut answers = hub.subscribe(["answers", "errors"], None::<&str>)?;
+    /// let mut answers = hub.subscribe(["answers", "errors"])?;
     /// answers.ready().await;
     ///
     /// // Now another node may be asked for something that it answers on these topics.
     /// hub.topic("answers")?.publish("42").await?;
-    /// assert_eq!(answers.next().await.unwrap().get_data(), Some("42"));
+    /// assert_eq!(answers.next().await.unwrap().data(), Some("42"));
     /// # Ok(()) }
     /// ```
     ///
@@ -251,17 +251,17 @@ impl Subscription {
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
     /// let topic = Hub::memory().topic("news")?;
-    /// let subscription = topic.subscribe(None::<&str>);
+    /// let subscription = topic.subscribe();
     ///
     /// // A first event with an id, so that who leaves before anything has happened misses nothing either.
-    /// let mut hello = ServerEvent::data("welcome");
+    /// let mut hello = ServerEvent::new("welcome");
     /// if let Some(id) = subscription.last_id() {
-    ///     hello = hello.id(id);
+    ///     hello = hello.with_id(id);
     /// }
     ///
     /// topic.publish("Lunch is served").await?;
-    /// let mut later = topic.subscribe(hello.get_id());
-    /// assert_eq!(later.next().await.unwrap().get_data(), Some("Lunch is served"));
+    /// let mut later = topic.subscribe_from(hello.id());
+    /// assert_eq!(later.next().await.unwrap().data(), Some("Lunch is served"));
     /// # Ok(()) }
     /// ```
     #[must_use]
@@ -333,7 +333,7 @@ impl Source<ServerEvent> for Sending {
 /// #[route("/rooms/{room}")]
 /// async fn room(room: String, State(hub): State<Hub>, last: LastEventId) -> Result<EventStream, Problem> {
 ///     let room = hub.topic(format!("rooms/{room}")).map_err(|_| Problem::new(StatusCode::NOT_FOUND))?;
-///     Ok(room.subscribe(Cursor::from(last).or_start()).into())
+///     Ok(room.subscribe_from(Cursor::from(last).or_start()).into())
 /// }
 /// # fn main() {}
 /// ```

@@ -7,7 +7,7 @@ async fn a_node_that_only_reads_publishes_though_redis_closes_idle_connections()
     let redis = Redis::start();
     redis.command("CONFIG SET timeout 1");
     let (reads, writes) = (hub(&redis), hub(&redis));
-    let mut events = topic(&reads, "x").subscribe(Cursor::live());
+    let mut events = topic(&reads, "x").subscribe();
     known(&mut events).await;
     let start = Instant::now();
     let mut number = 0;

@@ -5,7 +5,7 @@ use super::*;
 async fn works(url: &str) {
     let hub = Hub::redis(url).unwrap_or_else(|error| panic!("{url}: {error:?}"));
     let x = topic(&hub, "x");
-    let mut events = x.subscribe(Cursor::live());
+    let mut events = x.subscribe();
     publish(&x, url).await;
     assert_eq!(next(&mut events).await, url);
 }

@@ -182,7 +182,8 @@ async fn an_error_ends_the_body_in_order_and_shows_what_was_asked_for() {
 
     const FAILED: EventName = EventName::from_static("failed");
     let mut shown = body(
-        failing().on_error(|error| Some(ServerEvent::data(error.chain().to_string()).name(FAILED))),
+        failing()
+            .on_error(|error| Some(ServerEvent::new(error.chain().to_string()).with_name(FAILED))),
     );
     let expected =
         "data: one\n\nevent: failed\ndata: a stream ended with an error: the sensor is off\n\n";
@@ -394,7 +395,7 @@ async fn a_stream_that_was_polled_before_it_became_a_body_loses_nothing() {
             .await
             .expect("an event")
             .expect("no error")
-            .get_data(),
+            .data(),
         Some("0")
     );
     assert_eq!(all(stream).await, ["1", "2"]);
@@ -481,7 +482,7 @@ async fn what_a_stream_does_not_say_the_app_says() {
         retry: Some(Duration::from_millis(7)),
         clean_up_deadline: Some(Duration::from_secs(4)),
         max_lifetime: Some(Duration::from_secs(100)),
-        on_error: Some(Arc::new(|_| Some(ServerEvent::data("the app's")))),
+        on_error: Some(Arc::new(|_| Some(ServerEvent::new("the app's")))),
         charset: Some(true),
         write_timeout: Some(None),
         byte_write_timeout: Some(Duration::from_secs(5)),

@@ -290,7 +290,7 @@ impl Follower<'_> {
             let wanted = Wanted {
                 after: (!self.is_fresh).then_some(self.at),
                 limit: PIECE,
-                kept: messages(history.max_events()),
+                kept: messages(history.max_events),
             };
             let replay = {
                 let mut read =

@@ -184,7 +184,7 @@ mod tests {
             let drafts: Vec<_> = events
                 .iter()
                 .map(|(data, key)| {
-                    let mut draft = Draft::new(&ServerEvent::data(data.clone()), &SlowPolicy::disconnect()).unwrap();
+                    let mut draft = Draft::new(&ServerEvent::new(data.clone()), &SlowPolicy::disconnect()).unwrap();
                     draft.key = key.as_deref().map(Arc::from);
                     draft
                 })

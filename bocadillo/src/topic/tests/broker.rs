@@ -117,8 +117,8 @@ impl World {
     fn new(history: usize, bound: usize) -> Self {
         let broker = Arc::<FakeBroker>::default();
         let hub = Hub::builder()
-            .history(History::new().events(history).any_age())
-            .slow_clients(SlowPolicy::disconnect().within(bound))
+            .history(History::new().max_events(history).unlimited_age())
+            .slow_clients(SlowPolicy::disconnect().max_buffered_bytes(bound))
             .broker(Arc::clone(&broker) as Arc<dyn Broker>);
         Self {
             broker,
@@ -187,13 +187,7 @@ impl World {
         while let Poll::Ready(Some(wire)) = subscription.poll_wire(&mut context, 20) {
             let text = std::str::from_utf8(&wire).unwrap();
             for event in text.split_inclusive("\n\n") {
-                all.push(
-                    read(event.as_bytes())
-                        .unwrap()
-                        .get_data()
-                        .unwrap()
-                        .to_owned(),
-                );
+                all.push(read(event.as_bytes()).unwrap().data().unwrap().to_owned());
             }
         }
         all
@@ -242,7 +236,7 @@ fn check_join(after: Option<u64>, known: u64, history: usize, schedule: &[Step])
     let mut world = World::new(history, 1 << 20);
     (0..known).for_each(|_| world.publish());
     let cursor = after.map_or_else(Cursor::start, |after| Cursor::after(world.id(after)));
-    let mut subscription = world.hub.topic("x").unwrap().subscribe(cursor);
+    let mut subscription = world.hub.topic("x").unwrap().subscribe_from(cursor);
     assert_eq!(
         World::read(&mut subscription),
         [""; 0],
@@ -296,14 +290,14 @@ fn replay_joins_a_ring_that_moves_on_in_each_interleaving() {
 fn a_client_that_is_ahead_of_its_node_gets_nothing_twice_in_each_interleaving() {
     for schedule in schedules(6) {
         let mut world = World::new(1_000, 1 << 20);
-        let first = world.hub.topic("x").unwrap().subscribe(Cursor::live());
+        let first = world.hub.topic("x").unwrap().subscribe();
         world.begin();
         (0..4).for_each(|_| world.publish());
         let mut subscription = world
             .hub
             .topic("x")
             .unwrap()
-            .subscribe(Cursor::after(world.id(3)));
+            .subscribe_from(Cursor::after(world.id(3)));
         let mut got = Vec::new();
         for step in &schedule {
             match step {
@@ -323,7 +317,7 @@ fn a_client_that_is_ahead_of_its_node_gets_nothing_twice_in_each_interleaving() 
 fn live_begins_where_the_node_began_to_listen() {
     let mut world = World::new(1_000, 1 << 20);
     world.publish();
-    let mut subscription = world.hub.topic("x").unwrap().subscribe(Cursor::live());
+    let mut subscription = world.hub.topic("x").unwrap().subscribe();
     world.begin();
     world.publish();
     world.publish();
@@ -344,7 +338,7 @@ fn what_the_broker_has_evicted_is_a_reset_and_then_what_is_left() {
         } else {
             cursor
         };
-        let mut subscription = world.hub.topic("x").unwrap().subscribe(cursor);
+        let mut subscription = world.hub.topic("x").unwrap().subscribe_from(cursor);
         world.begin();
         let mut got = world.settle(&mut subscription);
         world.publish();
@@ -362,7 +356,7 @@ fn an_id_that_the_broker_never_gave_is_a_reset() {
         .hub
         .topic("x")
         .unwrap()
-        .subscribe(Cursor::after(world.id(7)));
+        .subscribe_from(Cursor::after(world.id(7)));
     world.begin();
     let mut got = world.settle(&mut subscription);
     world.publish();
@@ -382,7 +376,7 @@ fn a_new_epoch_is_one_reset_at_each_point() {
             if cursor.after.is_some() {
                 cursor.after = Some(world.id(1));
             }
-            let mut subscription = world.hub.topic("x").unwrap().subscribe(cursor);
+            let mut subscription = world.hub.topic("x").unwrap().subscribe_from(cursor);
             world.begin();
             let mut got = World::read(&mut subscription);
             for step in &schedule {
@@ -421,10 +415,10 @@ fn a_topic_is_followed_while_it_has_subscribers() {
     let mut world = World::new(1_000, 1 << 20);
     let topic = world.hub.topic("x").unwrap();
     assert!(world.feed().is_none());
-    let first = topic.subscribe(Cursor::live());
+    let first = topic.subscribe();
     let old = world.feed().unwrap();
     world.begin();
-    let second = topic.subscribe(Cursor::live());
+    let second = topic.subscribe();
     drop(first);
     assert!(world.feed().is_some());
     world.publish();
@@ -440,7 +434,7 @@ fn a_topic_is_followed_while_it_has_subscribers() {
     );
     assert_eq!(world.state().unfollowed, 1);
 
-    let mut third = topic.subscribe(Cursor::start());
+    let mut third = topic.subscribe_from(Cursor::start());
     assert!(!old.append([record()]), "this is not its life any more");
     world.begin();
     assert_eq!(world.settle(&mut third), ["1"]);
@@ -452,7 +446,7 @@ fn a_topic_is_followed_while_it_has_subscribers() {
 async fn an_id_from_publishing_is_the_one_that_subscribers_see() {
     let world = World::new(1_000, 1 << 20);
     let topic = world.hub.topic("x").unwrap();
-    let mut subscription = topic.subscribe(Cursor::live());
+    let mut subscription = topic.subscribe();
     world.begin();
     let ids = topic.publish_all(["a", "b"]).await.unwrap();
     world.feed_one();
@@ -462,7 +456,7 @@ async fn an_id_from_publishing_is_the_one_that_subscribers_see() {
         let Poll::Ready(Some(event)) = subscription.poll_event(&mut context) else {
             panic!("it is there")
         };
-        assert_eq!(event.get_id(), Some(&id));
+        assert_eq!(event.id(), Some(&id));
     }
     let later = topic.publish("c").await.unwrap();
     assert_eq!(world.id(3), later.as_str());
@@ -505,7 +499,7 @@ fn several_topics_in_one_new_epoch_are_one_reset() {
 
     let broker = Arc::<Feeds>::default();
     let hub = Hub::builder().broker(Arc::clone(&broker) as Arc<dyn Broker>);
-    let mut both = hub.subscribe(["a", "b"], None::<&str>).unwrap();
+    let mut both = hub.subscribe(["a", "b"]).unwrap();
     let feed = |topic: &str| broker.0.lock().unwrap()[topic].clone();
     let record = |at: u64, text: &str| {
         (
