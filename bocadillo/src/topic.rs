@@ -222,9 +222,11 @@ impl Topic {
     ///
     /// # Errors
     ///
-    /// When the value is an error; when the event has an id of its own, or neither data nor name
-    /// ([`Error::is_topic`]); when the broker cannot be reached ([`Error::is_unavailable`]), or refuses. After an
-    /// error of a broker that had been reached the event may be there nevertheless.
+    /// - The value is an error.
+    /// - The event has an id of its own, or it has neither data nor a name: [`Error::is_event`].
+    /// - The broker cannot be reached: [`Error::is_unavailable`].
+    /// - The broker refuses the event: [`Error::is_refused`].
+    /// - The broker was lost before it confirmed: [`Error::is_unconfirmed`]. The event may have been published or not.
     ///
     /// # Cancel safety
     ///

@@ -1,5 +1,6 @@
 //! Topics over real sockets: resuming, slow clients, hostile ids. What needs no socket is tested beside the code.
 
+mod errors;
 mod hostile;
 mod memory;
 mod resume;

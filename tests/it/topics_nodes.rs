@@ -235,7 +235,10 @@ impl Publisher {
                     return;
                 }
                 Err(error) => {
-                    assert!(error.is_unavailable(), "{error:?}");
+                    assert!(
+                        error.is_unavailable() || error.is_unconfirmed(),
+                        "{error:?}"
+                    );
                     assert!(
                         start.elapsed() < wait::LONG,
                         "the broker does not come back: {error:?}"

@@ -27,7 +27,7 @@ impl Draft {
     pub(crate) fn new(event: &ServerEvent, policy: &SlowPolicy) -> Result<Self> {
         if let Some(id) = &event.id {
             return Err(Error::new(
-                Kind::Topic,
+                Kind::Event,
                 format!(
                     "the event has an id of its own (`{id}`), but a topic gives its events their ids: put yours into the data"
                 ),
@@ -35,7 +35,7 @@ impl Draft {
         }
         if event.data.is_none() && event.name.is_none() {
             return Err(Error::new(
-                Kind::Topic,
+                Kind::Event,
                 "a comment or a `retry` alone is no event: give it data or a name",
             ));
         }
@@ -63,7 +63,7 @@ impl Draft {
     pub(crate) fn from_payload(payload: &[u8], key: Option<Arc<str>>) -> Result<Self> {
         if !read(payload).is_some_and(|event| event.id.is_none() && event.data.is_some()) {
             return Err(Error::new(
-                Kind::Topic,
+                Kind::Event,
                 "the broker holds bytes that are not one encoded event",
             ));
         }
@@ -275,17 +275,17 @@ mod tests {
         assert!(
             Draft::new(&ServerEvent::new("x").with_id(7), &policy)
                 .unwrap_err()
-                .is_topic()
+                .is_event()
         );
         assert!(
             Draft::new(&ServerEvent::comment_only("x"), &policy)
                 .unwrap_err()
-                .is_topic()
+                .is_event()
         );
         assert!(
             Draft::new(&ServerEvent::retry_only(Duration::from_secs(1)), &policy)
                 .unwrap_err()
-                .is_topic()
+                .is_event()
         );
     }
 }

@@ -123,7 +123,7 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// When the name is empty, longer than 200 bytes, or has a control character. [`Error::is_topic`] tells.
+    /// When the name is empty, longer than 200 bytes, or has a control character. [`Error::is_topic`] is true.
     pub fn topic(&self, name: impl AsRef<str>) -> Result<Topic> {
         let name = name.as_ref();
         check_name(name)?;
@@ -168,7 +168,7 @@ impl Hub {
     /// # Errors
     ///
     /// When there is no topic, when there are more than eight, or when a name is invalid.
-    /// [`Error::is_topic`](crate::Error::is_topic) is true.
+    /// [`Error::is_topic`] is true.
     pub fn subscribe<N: AsRef<str>>(
         &self,
         topics: impl IntoIterator<Item = N>,

@@ -241,7 +241,7 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// When a URL is not one of NATS. [`Error::is_topic`](crate::Error::is_topic) tells.
+    /// When a URL is not one of NATS. [`Error::is_config`](crate::Error::is_config) is true.
     pub fn nats(nats: impl Into<Nats>) -> Result<Self> {
         Self::builder().nats(nats)
     }
@@ -253,7 +253,7 @@ impl HubBuilder {
     /// # Errors
     ///
     /// When a URL is not one of NATS, or the [`prefix`](Self::prefix) cannot be the name of a stream.
-    /// [`Error::is_topic`](crate::Error::is_topic) tells.
+    /// [`Error::is_config`](crate::Error::is_config) is true.
     ///
     /// # Examples
     ///
@@ -261,7 +261,7 @@ impl HubBuilder {
     /// use bocadillo::topic::Hub;
     ///
     /// let error = Hub::builder().nats("http://127.0.0.1").unwrap_err();
-    /// assert!(error.is_topic());
+    /// assert!(error.is_config());
     /// ```
     pub fn nats(mut self, nats: impl Into<Nats>) -> Result<Hub> {
         let histories = self.histories();

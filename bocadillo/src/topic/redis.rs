@@ -133,7 +133,7 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// When the URL is not one of Redis. [`Error::is_topic`] tells.
+    /// When the URL is not one of Redis. [`Error::is_config`] is true.
     pub fn redis(url: impl AsRef<str>) -> Result<Self> {
         Self::builder().redis(url)
     }
@@ -144,7 +144,7 @@ impl HubBuilder {
     ///
     /// # Errors
     ///
-    /// When the URL is not one of Redis. [`Error::is_topic`] tells.
+    /// When the URL is not one of Redis. [`Error::is_config`] is true.
     ///
     /// # Examples
     ///
@@ -152,13 +152,13 @@ impl HubBuilder {
     /// use bocadillo::topic::Hub;
     ///
     /// let error = Hub::builder().redis("http://127.0.0.1").unwrap_err();
-    /// assert!(error.is_topic());
+    /// assert!(error.is_config());
     /// ```
     pub fn redis(self, url: impl AsRef<str>) -> Result<Hub> {
         // The URL may hold a password, so no error repeats it.
         let client = Client::open(url.as_ref()).map_err(|error| {
             Error::new(
-                Kind::Topic,
+                Kind::Config,
                 format!("the URL of Redis has to be like `redis://127.0.0.1:6379/0`: {error}"),
             )
         })?;
@@ -439,7 +439,7 @@ impl Link {
                 self.is_broken.notify_one();
                 Error::new(Kind::Unavailable, error)
             }
-            _ if session::is_refusal(&error) => Error::new(Kind::Topic, error),
+            _ if session::is_refusal(&error) => Error::new(Kind::Refused, error),
             _ => {
                 self.is_broken.notify_one();
                 Error::new(Kind::Unconfirmed, error)

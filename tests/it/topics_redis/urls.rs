@@ -54,7 +54,7 @@ async fn every_form_of_the_url_connects() {
 #[test]
 fn a_url_of_tls_needs_a_feature_of_the_client() {
     let error = Hub::redis("rediss://127.0.0.1/").expect_err("the feature is off");
-    assert!(error.is_topic());
+    assert!(error.is_config());
     assert!(
         error
             .source()

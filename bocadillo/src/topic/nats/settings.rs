@@ -133,7 +133,7 @@ pub(super) fn messages(events: usize) -> u64 {
 }
 
 fn refuse(text: String) -> Error {
-    Error::new(Kind::Topic, text)
+    Error::new(Kind::Config, text)
 }
 
 #[cfg(test)]
