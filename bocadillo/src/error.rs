@@ -267,15 +267,20 @@ impl StdError for Error {
     }
 }
 
-/// An error and its sources, with colons between them.
+/// An error and its sources, with colons between them. A source that only repeats the text before it is left out.
 pub(crate) fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl fmt::Display + use<'a> {
     struct Chain<'a>(&'a (dyn StdError + 'static));
 
     impl fmt::Display for Chain<'_> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            fmt::Display::fmt(self.0, f)?;
-            let mut sources = std::iter::successors(self.0.source(), |&error| error.source());
-            sources.try_for_each(|source| write!(f, ": {source}"))
+            let mut text = self.0.to_string();
+            for source in std::iter::successors(self.0.source(), |&error| error.source()) {
+                let source = source.to_string();
+                if !text.ends_with(&source) {
+                    text = format!("{text}: {source}");
+                }
+            }
+            f.write_str(&text)
         }
     }
 
@@ -314,6 +319,28 @@ mod tests {
             "a stream ended with an error: the sensor is off"
         );
         assert!(format!("{error:#?}").contains("kind: Stream"));
+    }
+
+    #[test]
+    fn a_source_that_repeats_the_text_is_left_out() {
+        let inner = Error::new(Kind::Refused, "out of memory");
+        let repeats = format!("the outer says: {inner}");
+        #[derive(Debug)]
+        struct Outer(String, Error);
+        impl fmt::Display for Outer {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl StdError for Outer {
+            fn source(&self) -> Option<&(dyn StdError + 'static)> {
+                Some(&self.1)
+            }
+        }
+        assert_eq!(
+            chain(&Outer(repeats, inner)).to_string(),
+            "the outer says: the broker refuses: out of memory"
+        );
     }
 
     #[test]
