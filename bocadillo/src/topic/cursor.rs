@@ -32,11 +32,11 @@ use crate::http::extract::{LastEventId, last_event_id};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     pub(crate) after: Option<String>,
-    pub(crate) otherwise: Otherwise,
+    pub(crate) fallback: Fallback,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Otherwise {
+pub(crate) enum Fallback {
     Live,
     Start,
 }
@@ -55,7 +55,7 @@ impl Cursor {
     pub const fn live() -> Self {
         Self {
             after: None,
-            otherwise: Otherwise::Live,
+            fallback: Fallback::Live,
         }
     }
 
@@ -72,7 +72,7 @@ impl Cursor {
     pub const fn start() -> Self {
         Self {
             after: None,
-            otherwise: Otherwise::Start,
+            fallback: Fallback::Start,
         }
     }
 
@@ -94,7 +94,7 @@ impl Cursor {
     pub fn after(id: impl Into<String>) -> Self {
         Self {
             after: Some(id.into()),
-            otherwise: Otherwise::Live,
+            fallback: Fallback::Live,
         }
     }
 
@@ -124,7 +124,7 @@ impl Cursor {
     /// ```
     #[must_use]
     pub fn or_start(mut self) -> Self {
-        self.otherwise = Otherwise::Start;
+        self.fallback = Fallback::Start;
         self
     }
 }

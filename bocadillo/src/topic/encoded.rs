@@ -56,10 +56,7 @@ impl Draft {
     ///
     /// When they are not exactly one event without an id as this crate writes it: they would be someone else's way into
     /// our clients' streams.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "called by the features that bring a broker")
-    )]
+    #[cfg(any(test, feature = "nats", feature = "redis"))]
     pub(crate) fn from_payload(payload: &[u8], key: Option<Arc<str>>) -> Result<Self> {
         if !read(payload).is_some_and(|event| event.id.is_none() && event.data.is_some()) {
             return Err(Error::new(

@@ -29,12 +29,12 @@ use crate::event::ServerEvent;
 /// ```
 #[derive(Clone, Debug)]
 pub struct SlowPolicy {
-    pub(crate) kind: Kind,
+    pub(crate) action: SlowAction,
     pub(crate) max_buffered_bytes: usize,
 }
 
 #[derive(Clone)]
-pub(crate) enum Kind {
+pub(crate) enum SlowAction {
     Disconnect,
     DropOldest,
     Conflate(KeyOf),
@@ -56,7 +56,7 @@ impl SlowPolicy {
     /// ```
     #[must_use]
     pub const fn disconnect() -> Self {
-        Self::new(Kind::Disconnect)
+        Self::new(SlowAction::Disconnect)
     }
 
     /// The stream goes on with the oldest event that is left, after one `gap` event that says how many were dropped.
@@ -70,7 +70,7 @@ impl SlowPolicy {
     /// ```
     #[must_use]
     pub const fn drop_oldest() -> Self {
-        Self::new(Kind::DropOldest)
+        Self::new(SlowAction::DropOldest)
     }
 
     /// An event takes the place of an earlier one with the same key that a subscriber has not been sent yet. Who
@@ -97,7 +97,7 @@ impl SlowPolicy {
     /// ```
     #[must_use]
     pub fn conflate(key: impl Fn(&ServerEvent) -> Option<String> + Send + Sync + 'static) -> Self {
-        Self::new(Kind::Conflate(Arc::new(key)))
+        Self::new(SlowAction::Conflate(Arc::new(key)))
     }
 
     /// [`conflate`](Self::conflate) with an event's name as its key.
@@ -130,7 +130,7 @@ impl SlowPolicy {
     /// ```
     #[must_use]
     pub const fn block(up_to: Duration) -> Self {
-        Self::new(Kind::Block(up_to))
+        Self::new(SlowAction::Block(up_to))
     }
 
     /// How many bytes the topic holds for a subscriber beyond its history, as they go over the wire. The default is 1 MiB.
@@ -152,34 +152,37 @@ impl SlowPolicy {
         self
     }
 
-    const fn new(kind: Kind) -> Self {
+    const fn new(action: SlowAction) -> Self {
         Self {
-            kind,
+            action,
             max_buffered_bytes: 1 << 20,
         }
     }
 
     pub(crate) fn key(&self, event: &ServerEvent) -> Option<Arc<str>> {
-        match &self.kind {
-            Kind::Conflate(key) => key(event).map(Arc::from),
+        match &self.action {
+            SlowAction::Conflate(key) => key(event).map(Arc::from),
             _ => None,
         }
     }
 
     pub(crate) fn conflates(&self) -> bool {
-        matches!(self.kind, Kind::Conflate(_))
+        matches!(self.action, SlowAction::Conflate(_))
     }
 
     pub(crate) fn blocks(&self) -> Option<Duration> {
-        match self.kind {
-            Kind::Block(up_to) => Some(up_to),
+        match self.action {
+            SlowAction::Block(up_to) => Some(up_to),
             _ => None,
         }
     }
 
     /// Whether a subscriber that has lost events goes on, with a `gap`.
     pub(crate) fn goes_on(&self) -> bool {
-        matches!(self.kind, Kind::DropOldest | Kind::Conflate(_))
+        matches!(
+            self.action,
+            SlowAction::DropOldest | SlowAction::Conflate(_)
+        )
     }
 }
 
@@ -189,7 +192,7 @@ impl Default for SlowPolicy {
     }
 }
 
-impl fmt::Debug for Kind {
+impl fmt::Debug for SlowAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Disconnect => "disconnect",

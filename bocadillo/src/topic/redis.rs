@@ -14,11 +14,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::broker::{BoxFuture, Broker, Published, Replay, TopicFeed};
+use super::builder::HubBuilder;
+use super::channel::Channel;
 use super::encoded::Draft;
-use super::engine::{BoxFuture, Broker, Feed, Published, Replay};
 use super::history::History;
-use super::hub::{Hub, HubBuilder};
-use super::options::TopicOptions;
+use super::hub::Hub;
 use super::position::Position;
 use crate::error::{Error, Kind, Result};
 
@@ -222,7 +223,7 @@ struct Link {
 }
 
 enum Change {
-    Follow(Feed),
+    Follow(TopicFeed),
     Unfollow(Arc<str>, u64),
 }
 
@@ -231,7 +232,7 @@ impl Broker for Redis {
         self.shared.start();
     }
 
-    fn follow(&self, feed: Feed) {
+    fn follow(&self, feed: TopicFeed) {
         self.shared.changes().push_back(Change::Follow(feed));
         self.shared.has_changed.notify_one();
         self.shared.start();
@@ -244,27 +245,21 @@ impl Broker for Redis {
             .push_back(Change::Unfollow(Arc::clone(topic), following));
     }
 
-    fn publish(
-        &self,
-        topic: &Arc<str>,
-        options: &Arc<TopicOptions>,
-        drafts: Vec<Draft>,
-    ) -> BoxFuture<Result<Published>> {
-        let (shared, topic, history) =
-            (Arc::clone(&self.shared), Arc::clone(topic), options.history);
-        Box::pin(async move { shared.publish(&topic, &history, &drafts).await })
+    fn publish(&self, topic: &Arc<Channel>, drafts: Vec<Draft>) -> BoxFuture<Result<Published>> {
+        let (shared, topic) = (Arc::clone(&self.shared), Arc::clone(topic));
+        let history = topic.options().history;
+        Box::pin(async move { shared.publish(topic.name(), &history, &drafts).await })
     }
 
     fn replay(
         &self,
-        topic: &Arc<str>,
-        options: &Arc<TopicOptions>,
+        topic: &Arc<Channel>,
         after: Option<Position>,
         limit: usize,
     ) -> BoxFuture<Replay> {
-        let (shared, topic, history) =
-            (Arc::clone(&self.shared), Arc::clone(topic), options.history);
-        Box::pin(async move { shared.replay(&topic, &history, after, limit).await })
+        let (shared, topic) = (Arc::clone(&self.shared), Arc::clone(topic));
+        let history = topic.options().history;
+        Box::pin(async move { shared.replay(topic.name(), &history, after, limit).await })
     }
 }
 

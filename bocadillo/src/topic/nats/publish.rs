@@ -14,8 +14,8 @@ use super::link::{self, Link, Session, State};
 use super::record;
 use super::subjects::Subjects;
 use crate::error::{Error, Kind, Result};
+use crate::topic::broker::Published;
 use crate::topic::encoded::Draft;
-use crate::topic::engine::Published;
 
 /// What a topic has beyond its own history goes after so long.
 const TRIM_AFTER: Duration = Duration::from_millis(500);

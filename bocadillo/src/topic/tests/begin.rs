@@ -8,10 +8,10 @@ use std::time::Duration;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
+use super::super::broker::{BoxFuture, Broker, Published, Replay, TopicFeed};
+use super::super::channel::Channel;
 use super::super::encoded::{Draft, read};
-use super::super::engine::{BoxFuture, Broker, Feed, Published, Replay};
 use super::super::notice::Reason;
-use super::super::options::TopicOptions;
 use super::super::position::Position;
 use super::super::{Cursor, Hub, HubBuilder, Subscription};
 use crate::error::Result;
@@ -36,7 +36,7 @@ struct State {
 struct Topic {
     events: Vec<Vec<u8>>,
     evicted: usize,
-    feed: Option<Feed>,
+    feed: Option<TopicFeed>,
     /// In which the feed has begun, or was restarted.
     fed_epoch: Option<u64>,
 }
@@ -62,7 +62,7 @@ impl Script {
         self.0.lock().unwrap()
     }
 
-    fn feed(&self, topic: &str) -> Feed {
+    fn feed(&self, topic: &str) -> TopicFeed {
         self.state().topics[topic].feed.clone().unwrap()
     }
 
@@ -122,7 +122,7 @@ impl Script {
 }
 
 impl Broker for Script {
-    fn follow(&self, feed: Feed) {
+    fn follow(&self, feed: TopicFeed) {
         let is_away = {
             let mut state = self.state();
             let topic = state.topics.entry(Arc::clone(feed.topic())).or_default();
@@ -143,19 +143,14 @@ impl Broker for Script {
         let feed = &mut state.topics.get_mut(topic).unwrap().feed;
         if feed
             .as_ref()
-            .is_some_and(|feed| feed.following() <= following)
+            .is_some_and(|feed| feed.follow_number() <= following)
         {
             *feed = None;
         }
     }
 
-    fn publish(
-        &self,
-        topic: &Arc<str>,
-        _: &Arc<TopicOptions>,
-        drafts: Vec<Draft>,
-    ) -> BoxFuture<Result<Published>> {
-        let store = |draft: Draft| self.store(topic, draft.payload());
+    fn publish(&self, topic: &Arc<Channel>, drafts: Vec<Draft>) -> BoxFuture<Result<Published>> {
+        let store = |draft: Draft| self.store(topic.name(), draft.payload());
         let positions = drafts.into_iter().map(store).collect();
         let epoch = self.state().epoch;
         Box::pin(async move { Ok(Published { epoch, positions }) })
@@ -163,25 +158,24 @@ impl Broker for Script {
 
     fn replay(
         &self,
-        topic: &Arc<str>,
-        _: &Arc<TopicOptions>,
+        topic: &Arc<Channel>,
         after: Option<Position>,
         limit: usize,
     ) -> BoxFuture<Replay> {
         let mut state = self.state();
         state.asked.push(limit);
-        let topic = &state.topics[topic];
+        let topic = &state.topics[topic.name()];
         let from = after.map_or(topic.evicted, |after| after.major as usize);
         let replay = if from < topic.evicted {
-            Replay::Evicted
+            Err(Reason::Evicted)
         } else if from > topic.events.len() {
-            Replay::Unknown
+            Err(Reason::Epoch)
         } else {
             let record = |at: usize| {
                 let draft = Draft::from_payload(&topic.events[at], None).unwrap();
                 (Position::new(at as u64 + 1, 0), draft)
             };
-            Replay::Events((from..topic.events.len()).map(record).collect())
+            Ok((from..topic.events.len()).map(record).collect())
         };
         Box::pin(async move { replay })
     }
@@ -502,7 +496,7 @@ async fn a_client_that_left_before_a_topic_began_is_told() {
         script.elsewhere("b", "3");
         let after = |id: &EventId| Cursor {
             after: Some(id.as_str().to_owned()),
-            otherwise: cursor.otherwise,
+            fallback: cursor.fallback,
         };
         let mut again = both(&hub, after(&id));
         script.begin("a");

@@ -6,10 +6,10 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::sync::oneshot;
 
+use super::super::broker::{BoxFuture, Broker, Published, Replay, TopicFeed};
+use super::super::channel::Channel;
 use super::super::encoded::{Draft, read};
-use super::super::engine::{BoxFuture, Broker, Feed, Published, Replay};
 use super::super::notice::Reason;
-use super::super::options::TopicOptions;
 use super::super::position::{Position, Tag, write_one};
 use super::super::{Cursor, History, Hub, SlowPolicy, Subscription};
 use crate::error::Result;
@@ -25,7 +25,7 @@ struct State {
     events: Vec<Vec<u8>>,
     /// How many of them are not kept any more.
     evicted: usize,
-    feed: Option<Feed>,
+    feed: Option<TopicFeed>,
     asked: Vec<(Option<Position>, oneshot::Sender<Replay>)>,
     unfollowed: usize,
 }
@@ -45,23 +45,21 @@ impl State {
     fn replay(&self, after: Option<Position>) -> Replay {
         let from = after.map_or(self.evicted, |after| after.major as usize);
         if from < self.evicted {
-            return Replay::Evicted;
+            return Err(Reason::Evicted);
         }
         if from > self.events.len() {
-            return Replay::Unknown;
+            return Err(Reason::Epoch);
         }
         // Two at most, so that it takes several.
-        Replay::Events(
-            (from..self.events.len())
-                .take(2)
-                .map(|at| self.record(at))
-                .collect(),
-        )
+        Ok((from..self.events.len())
+            .take(2)
+            .map(|at| self.record(at))
+            .collect())
     }
 }
 
 impl Broker for FakeBroker {
-    fn follow(&self, feed: Feed) {
+    fn follow(&self, feed: TopicFeed) {
         assert_eq!(&**feed.topic(), "x");
         self.0.lock().unwrap().feed = Some(feed);
     }
@@ -71,19 +69,14 @@ impl Broker for FakeBroker {
         if state
             .feed
             .as_ref()
-            .is_some_and(|feed| feed.following() <= following)
+            .is_some_and(|feed| feed.follow_number() <= following)
         {
             state.feed = None;
         }
         state.unfollowed += 1;
     }
 
-    fn publish(
-        &self,
-        _: &Arc<str>,
-        _: &Arc<TopicOptions>,
-        drafts: Vec<Draft>,
-    ) -> BoxFuture<Result<Published>> {
+    fn publish(&self, _: &Arc<Channel>, drafts: Vec<Draft>) -> BoxFuture<Result<Published>> {
         let mut state = self.0.lock().unwrap();
         let mut positions = Vec::new();
         for draft in drafts {
@@ -94,13 +87,7 @@ impl Broker for FakeBroker {
         Box::pin(async move { Ok(Published { epoch, positions }) })
     }
 
-    fn replay(
-        &self,
-        _: &Arc<str>,
-        _: &Arc<TopicOptions>,
-        after: Option<Position>,
-        _: usize,
-    ) -> BoxFuture<Replay> {
+    fn replay(&self, _: &Arc<Channel>, after: Option<Position>, _: usize) -> BoxFuture<Replay> {
         let (answer, answered) = oneshot::channel();
         self.0.lock().unwrap().asked.push((after, answer));
         Box::pin(async move { answered.await.expect("the test answers") })
@@ -135,7 +122,7 @@ impl World {
         self.state().epoch
     }
 
-    fn feed(&self) -> Option<Feed> {
+    fn feed(&self) -> Option<TopicFeed> {
         self.state().feed.clone()
     }
 
@@ -214,14 +201,14 @@ fn numbers(range: std::ops::RangeInclusive<u64>) -> Vec<String> {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Publish,
-    Feed,
+    TopicFeed,
     Answer,
     Read,
 }
 
 /// Every order of so many steps.
 fn schedules(length: u32) -> impl Iterator<Item = Vec<Step>> {
-    let steps = [Step::Publish, Step::Feed, Step::Answer, Step::Read];
+    let steps = [Step::Publish, Step::TopicFeed, Step::Answer, Step::Read];
     (0..4_usize.pow(length)).map(move |number| {
         (0..length)
             .map(|at| steps[number / 4_usize.pow(at) % 4])
@@ -248,7 +235,7 @@ fn check_join(after: Option<u64>, known: u64, history: usize, schedule: &[Step])
     for step in schedule {
         match step {
             Step::Publish => world.publish(),
-            Step::Feed => world.feed_one(),
+            Step::TopicFeed => world.feed_one(),
             Step::Answer => world.answer(),
             Step::Read => got.extend(World::read(&mut subscription)),
         }
@@ -302,7 +289,7 @@ fn a_client_that_is_ahead_of_its_node_gets_nothing_twice_in_each_interleaving() 
         for step in &schedule {
             match step {
                 Step::Publish => world.publish(),
-                Step::Feed => world.feed_one(),
+                Step::TopicFeed => world.feed_one(),
                 Step::Answer => world.answer(),
                 Step::Read => got.extend(World::read(&mut subscription)),
             }
@@ -382,7 +369,7 @@ fn a_new_epoch_is_one_reset_at_each_point() {
             for step in &schedule {
                 match step {
                     Step::Publish => world.publish(),
-                    Step::Feed => world.feed_one(),
+                    Step::TopicFeed => world.feed_one(),
                     Step::Answer => world.answer(),
                     Step::Read => got.extend(World::read(&mut subscription)),
                 }
@@ -465,10 +452,10 @@ async fn an_id_from_publishing_is_the_one_that_subscribers_see() {
 #[test]
 fn several_topics_in_one_new_epoch_are_one_reset() {
     #[derive(Debug, Default)]
-    struct Feeds(Mutex<HashMap<Arc<str>, Feed>>);
+    struct Feeds(Mutex<HashMap<Arc<str>, TopicFeed>>);
 
     impl Broker for Feeds {
-        fn follow(&self, feed: Feed) {
+        fn follow(&self, feed: TopicFeed) {
             self.0
                 .lock()
                 .unwrap()
@@ -477,22 +464,11 @@ fn several_topics_in_one_new_epoch_are_one_reset() {
 
         fn unfollow(&self, _: &Arc<str>, _: u64) {}
 
-        fn publish(
-            &self,
-            _: &Arc<str>,
-            _: &Arc<TopicOptions>,
-            _: Vec<Draft>,
-        ) -> BoxFuture<Result<Published>> {
+        fn publish(&self, _: &Arc<Channel>, _: Vec<Draft>) -> BoxFuture<Result<Published>> {
             unreachable!()
         }
 
-        fn replay(
-            &self,
-            _: &Arc<str>,
-            _: &Arc<TopicOptions>,
-            _: Option<Position>,
-            _: usize,
-        ) -> BoxFuture<Replay> {
+        fn replay(&self, _: &Arc<Channel>, _: Option<Position>, _: usize) -> BoxFuture<Replay> {
             unreachable!()
         }
     }

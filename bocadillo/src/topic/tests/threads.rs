@@ -104,7 +104,7 @@ async fn what_is_published_together_arrives_together() {
         let (topic, done) = (topic.clone(), Arc::clone(&done));
         tokio::task::spawn_blocking(move || {
             while !done.load(Ordering::Acquire) {
-                let events = topic.lease.channel().lock().ring.last().major;
+                let events = topic.topic.channel().lock().ring.last().major;
                 assert_eq!(events % 5, 0);
             }
         })
