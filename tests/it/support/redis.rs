@@ -125,7 +125,8 @@ impl Redis {
                     continue;
                 };
                 if !line.contains(" lua] ") {
-                    let command = command.trim_end_matches('"').split("\" \"");
+                    let command = command.strip_suffix('"').unwrap_or(command);
+                    let command = command.split("\" \"");
                     let command = command.map(str::to_owned).collect();
                     adding.lock().expect("nobody panics").push(command);
                 }

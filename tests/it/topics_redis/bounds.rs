@@ -1,5 +1,7 @@
 //! What a node asks of Redis, and what it keeps, is bounded. Requests, entries, bytes and connections are counted.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::link::Link;
 use super::*;
 use crate::support::{Log, Monitor};
@@ -194,7 +196,8 @@ async fn refused_topics_are_asked_about_sixteen_at_a_time_once_a_second() {
         (topics.clone().sum::<usize>(), topics.max())
     };
     until("all to be tried again", || asked_of_all().0 >= REFUSED).await;
-    assert_eq!(asked_of_all().1, Some(16));
+    // With the one that works, if it was asked about too.
+    assert!(asked_of_all().1 <= Some(17), "{:?}", asked_of_all());
     drop(refused);
 }
 
@@ -256,6 +259,8 @@ async fn four_replays_are_read_at_a_time() {
     let far = topic(&Hub::redis(&link.url).unwrap(), "x");
     let mut live = topic(&hub(&redis), "x").subscribe(Cursor::live());
     known(&mut live).await;
+    let mut keeps = far.subscribe(Cursor::live());
+    known(&mut keeps).await;
     // Makes the connection for replays.
     assert_eq!(next(&mut far.subscribe(first.as_str())).await, "end");
     let monitor = redis.monitor();
@@ -286,9 +291,15 @@ async fn a_refused_replay_is_tried_again_twice_a_second() {
     let hub = hub(&redis);
     let mut events = topic(&hub, "works").subscribe(Cursor::live());
     known(&mut events).await;
+    let x = topic(&hub, "refused");
+    let first = publish(&x, "first").await;
+    publish(&x, "second").await;
+    // From here on the node has the events itself.
+    let mut keeps = x.subscribe(Cursor::live());
+    known(&mut keeps).await;
+    redis.command("RENAME bocadillo:topic:refused away");
     redis.command("SET bocadillo:topic:refused text");
-    let mut refused = topic(&hub, "refused").subscribe(Cursor::start());
-    assert!(refused.next().now_or_never().is_none());
+    let mut refused = x.subscribe(first.as_str());
     let waiting = tokio::spawn(async move { next(&mut refused).await });
     let monitor = redis.monitor();
     let pages = || count(&asked(&monitor), |asked| *asked == Asked::Page);
@@ -300,10 +311,9 @@ async fn a_refused_replay_is_tried_again_twice_a_second() {
     }
     let tries = pages() - before;
     assert!(tries <= 60, "{tries} in 200 events");
-    redis.command("DEL bocadillo:topic:refused");
-    publish(&topic(&hub, "refused"), "x").await;
-    let joined = tokio::time::timeout(Duration::from_secs(20), waiting).await;
-    assert!(joined.unwrap().unwrap().ends_with(['x', '}']));
+    redis.command("RENAME away bocadillo:topic:refused");
+    let replayed = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+    assert_eq!(replayed.unwrap().unwrap(), "second");
 }
 
 #[tokio::test]
@@ -315,31 +325,25 @@ async fn a_node_without_a_connection_for_replays_tries_on_with_pauses() {
     publish(&x, "second").await;
     let mut events = topic(&hub, "works").subscribe(Cursor::live());
     known(&mut events).await;
-    // The two that it has, and one that asks here.
-    redis.command("CONFIG SET maxclients 2");
+    // The node has two, and this is the third.
+    let mut admin = TcpStream::connect(redis.address()).await.unwrap();
+    admin.write_all(b"CONFIG SET maxclients 3\r\n").await.unwrap();
+    let mut answer = [0; 5];
+    admin.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"+OK\r\n");
     let mut client = x.subscribe(first.as_str());
     let replayed = tokio::spawn(async move { next(&mut client).await });
-    let link = hub.topic("works").unwrap();
+    let works = topic(&hub, "works");
     for number in 0..200 {
-        publish(&link, &number.to_string()).await;
+        publish(&works, &number.to_string()).await;
         assert_eq!(next(&mut events).await, number.to_string());
     }
     assert!(!replayed.is_finished());
-    drop(events);
-    // It gets in once this is through.
-    until("more connections to be allowed", || {
-        use std::io::{Read, Write};
-        let mut admin = std::os::unix::net::UnixStream::connect(redis.socket()).unwrap();
-        let mut answer = String::new();
-        admin.write_all(b"CONFIG SET maxclients 100\r\nQUIT\r\n").is_ok()
-            && admin.read_to_string(&mut answer).is_ok()
-            && answer.starts_with("+OK")
-    })
-    .await;
+    admin.write_all(b"CONFIG SET maxclients 100\r\n").await.unwrap();
     let replayed = tokio::time::timeout(Duration::from_secs(20), replayed).await;
     assert_eq!(replayed.unwrap().unwrap(), "second");
     let refused = redis.statistic("stats", "rejected_connections:");
-    assert!(refused <= 200, "{refused} attempts");
+    assert!((2..=200).contains(&refused), "{refused} attempts");
 }
 
 /// Publishes events as one, and how much a node that listens is sent in one answer, and in how many.
@@ -398,6 +402,7 @@ async fn only_the_last_epoch_is_kept() {
         publish(&x, "x").await;
         assert_eq!(next(&mut events).await, "x");
         // As after a backup was restored.
+        redis.command("DEL bocadillo:topic:x");
         redis.command("HSET bocadillo:places x 1-1");
         assert_eq!(next(&mut events).await, EPOCH);
     }

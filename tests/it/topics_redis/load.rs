@@ -9,7 +9,7 @@ fn large() -> History {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_backlog_comes_over_a_slow_link_and_is_carried_once() {
-    const EVENTS: usize = 70;
+    const EVENTS: usize = 310;
     let redis = Redis::start();
     let near = topic(&limited(&redis, large()), "x");
     let first = publish(&near, "first").await;
@@ -18,20 +18,23 @@ async fn a_large_backlog_comes_over_a_slow_link_and_is_carried_once() {
         publish(&near, &text).await;
     }
     publish(&near, "end").await;
-    let link = Link::new(&redis, 512 * 1024).await;
+    let link = Link::new(&redis, 2_000_000).await;
     let far = Hub::builder().history(large()).redis(&link.url).unwrap();
     let mut replayed = topic(&far, "x").subscribe(first.as_str());
     assert_eq!(up_to("end", &mut replayed).await.len(), EVENTS + 1);
-    let carried = link.bytes();
-    assert!(carried < EVENTS * 64 * 1024 * 3 / 2, "{carried} bytes");
+    let (needed, carried) = (EVENTS * text.len(), link.bytes());
+    println!("{carried} bytes for {needed}, {} at most in one answer", link.largest_answer());
+    assert!(carried < needed * 21 / 20, "{carried} bytes for {needed}");
+    // What one answer may have, and one event.
+    assert!(link.largest_answer() <= 384 * 1024, "{}", link.largest_answer());
     assert_eq!(link.connections(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_published_while_a_node_was_cut_off_comes_over_a_slow_link() {
-    const EVENTS: usize = 70;
+    const EVENTS: usize = 310;
     let redis = Redis::start();
-    let link = Link::new(&redis, 512 * 1024).await;
+    let link = Link::new(&redis, 2_000_000).await;
     let far = Hub::builder().history(large()).redis(&link.url).unwrap();
     let near = topic(&limited(&redis, large()), "x");
     let mut client = topic(&far, "x").subscribe(Cursor::live());
@@ -49,13 +52,14 @@ async fn what_was_published_while_a_node_was_cut_off_comes_over_a_slow_link() {
     publish(&near, "end").await;
     let got = up_to("end", &mut client).await;
     assert_eq!(got.len(), EVENTS + 1);
+    assert!(link.largest_answer() <= 384 * 1024, "{}", link.largest_answer());
     assert!(got.iter().all(|text| !text.starts_with("reset")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_many_replay_publishing_and_live_events_go_on() {
-    const CLIENTS: usize = 60;
-    const HISTORY: usize = 512 * 1024;
+    const CLIENTS: usize = 400;
+    const HISTORY: usize = 1024 * 1024 - 64 * 1024;
     let redis = Redis::start();
     let near = hub(&redis);
     let first = publish(&topic(&near, "x"), "first").await;
@@ -64,42 +68,59 @@ async fn while_many_replay_publishing_and_live_events_go_on() {
         publish(&topic(&near, "x"), &text).await;
     }
     publish(&topic(&near, "x"), "end").await;
-    let link = Link::new(&redis, 5 << 20).await;
+    let link = Link::new(&redis, 5_000_000).await;
     let far = Hub::redis(&link.url).unwrap();
     let live = topic(&far, "live");
     let mut heard = live.subscribe(Cursor::live());
     known(&mut heard).await;
+    let memory = resident();
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
             let mut client = topic(&far, "x").subscribe(first.as_str());
-            tokio::spawn(async move { up_to("end", &mut client).await.len() })
+            tokio::spawn(async move {
+                let mut events = 1;
+                while next(&mut client).await != "end" {
+                    events += 1;
+                }
+                events
+            })
         })
         .collect();
-    let mut number = 0;
+    let (mut number, mut slowest, mut grown) = (0, Duration::ZERO, 0);
     while !clients.iter().all(tokio::task::JoinHandle::is_finished) {
         let start = Instant::now();
         live.publish(number.to_string())
             .await
             .expect("it is confirmed");
+        slowest = slowest.max(start.elapsed());
         assert_eq!(next(&mut heard).await, number.to_string());
-        assert!(
-            start.elapsed() < Duration::from_secs(3),
-            "it took {:?}",
-            start.elapsed()
-        );
         number += 1;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        grown = grown.max(resident().saturating_sub(memory));
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
     for client in clients {
         assert_eq!(client.await.unwrap(), HISTORY / text.len() + 1);
     }
-    let carried = link.bytes();
-    assert!(carried < CLIENTS * HISTORY * 5 / 4, "{carried} bytes");
-    assert_eq!(
-        link.connections(),
-        3,
-        "no connection was given up"
+    let (needed, carried) = (CLIENTS * HISTORY, link.bytes());
+    println!(
+        "{number} publishes, the slowest {slowest:?}; {carried} bytes for {needed}; {} KiB more memory; {} connections",
+        grown / 1024,
+        link.connections()
     );
+    assert!(carried < needed * 21 / 20, "{carried} bytes for {needed}");
+    // A publish waits behind what is on the link already. That is less than what four replays ask for.
+    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+    assert_eq!(link.connections(), 3, "no connection was given up");
+    // Not the histories of all clients: four answers at a time, and what each client has not read yet.
+    assert!(grown < needed / 2, "{grown} bytes more");
+}
+
+/// How much memory this process has, in bytes. Zero where the system does not tell.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok());
+    kibibytes.unwrap_or(0_usize) * 1024
 }
 
 #[tokio::test]
