@@ -31,9 +31,9 @@ mod reply;
 mod script;
 mod session;
 mod settings;
-mod tls;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use follow::Followed;
 use keys::Keys;

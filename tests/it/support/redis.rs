@@ -55,8 +55,8 @@ impl Redis {
         };
         // Another process may take a port that was free a moment ago.
         wait::until("a redis-server that answers", || {
-            let free = [(); 2]
-                .map(|()| TcpListener::bind("127.0.0.1:0").expect("there is a free port"));
+            let free =
+                [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("there is a free port"));
             let [port, other] = free
                 .each_ref()
                 .map(|free| free.local_addr().expect("it is bound").port());

@@ -13,9 +13,13 @@ const FAST: usize = 1 << 40;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     /// To wait for events, of at most so many entries of a topic.
-    Events { count: usize },
+    Events {
+        count: usize,
+    },
     /// Where so many topics stand.
-    Stands { topics: usize },
+    Stands {
+        topics: usize,
+    },
     /// A page of a replay or of a backlog.
     Page,
     Ping,
@@ -75,9 +79,7 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// Leaves a topic as a publish does whose event is gone at once.
 fn lose_an_event(redis: &Redis, topic: &str) {
-    redis.command(&format!(
-        "HSET bocadillo:places {topic} 99999999999999-0"
-    ));
+    redis.command(&format!("HSET bocadillo:places {topic} 99999999999999-0"));
 }
 
 #[tokio::test]
@@ -208,7 +210,9 @@ async fn a_node_that_may_not_wait_for_events_says_so_and_tries_twice_a_second() 
     let hub = hub(&redis);
     let mut events = topic(&hub, "x").subscribe(Cursor::live());
     known(&mut events).await;
-    redis.command("ACL SETUSER default resetkeys ~bocadillo:epoch ~bocadillo:places ~bocadillo:topic:x");
+    redis.command(
+        "ACL SETUSER default resetkeys ~bocadillo:epoch ~bocadillo:places ~bocadillo:topic:x",
+    );
     until("a warning", || {
         !log.lines("refuses to wait for events").is_empty()
     })
@@ -223,7 +227,10 @@ async fn a_node_that_may_not_wait_for_events_says_so_and_tries_twice_a_second() 
         publish(&topic(&hub, "x"), "x").await;
     }
     let tries = refused() - start;
-    assert!(tries <= 40, "{tries} refusals while 100 events were published");
+    assert!(
+        tries <= 40,
+        "{tries} refusals while 100 events were published"
+    );
     assert_eq!(log.lines("refuses to wait for events").len(), 1);
     redis.command("ACL SETUSER default allkeys");
     publish(&topic(&hub, "x"), "end").await;
@@ -243,7 +250,10 @@ async fn what_wakes_a_node_is_one_entry_that_is_gone_after_a_minute() {
     }
     let keys = redis.command("KEYS bocadillo:wake:*");
     let key = keys.lines().last().unwrap();
-    until("a wake", || redis.command(&format!("EXISTS {key}")) == ":1\r\n").await;
+    until("a wake", || {
+        redis.command(&format!("EXISTS {key}")) == ":1\r\n"
+    })
+    .await;
     assert_eq!(redis.command(&format!("XLEN {key}")), ":1\r\n");
     assert!((1..=60_000).contains(&lifetime(&redis, key)));
 }
@@ -327,7 +337,10 @@ async fn a_node_without_a_connection_for_replays_tries_on_with_pauses() {
     known(&mut events).await;
     // The node has two, and this is the third.
     let mut admin = TcpStream::connect(redis.address()).await.unwrap();
-    admin.write_all(b"CONFIG SET maxclients 3\r\n").await.unwrap();
+    admin
+        .write_all(b"CONFIG SET maxclients 3\r\n")
+        .await
+        .unwrap();
     let mut answer = [0; 5];
     admin.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"+OK\r\n");
@@ -339,7 +352,10 @@ async fn a_node_without_a_connection_for_replays_tries_on_with_pauses() {
         assert_eq!(next(&mut events).await, number.to_string());
     }
     assert!(!replayed.is_finished());
-    admin.write_all(b"CONFIG SET maxclients 100\r\n").await.unwrap();
+    admin
+        .write_all(b"CONFIG SET maxclients 100\r\n")
+        .await
+        .unwrap();
     let replayed = tokio::time::timeout(Duration::from_secs(20), replayed).await;
     assert_eq!(replayed.unwrap().unwrap(), "second");
     let refused = redis.statistic("stats", "rejected_connections:");
@@ -361,8 +377,13 @@ async fn answers(small_before: usize, events: usize, size: usize) -> (usize, usi
     let asked_before = redis.statistic("commandstats", "cmdstat_xread:calls=");
     let text = "x".repeat(size);
     let all = (0..events).map(|_| text.clone());
-    near.publish_all(all.chain(["end".to_owned()])).await.unwrap();
-    assert_eq!(up_to("end", &mut client).await.len(), small_before + events + 1);
+    near.publish_all(all.chain(["end".to_owned()]))
+        .await
+        .unwrap();
+    assert_eq!(
+        up_to("end", &mut client).await.len(),
+        small_before + events + 1
+    );
     let asked = redis.statistic("commandstats", "cmdstat_xread:calls=") - asked_before;
     (link.largest_answer(), asked)
 }

@@ -90,7 +90,7 @@ async fn carry(
         }
     };
     let back = async {
-        let mut buffer = vec![0; 8_192];
+        let mut buffer = vec![0; 32_768];
         while let Ok(length @ 1..) = from_server.read(&mut buffer).await {
             let mut free = free.lock().await;
             let takes = Duration::from_secs_f64(length as f64 / rate as f64);

@@ -108,8 +108,12 @@ async fn a_server_with_tls_is_reached_through_its_own_authority() {
 
 #[test]
 fn a_url_that_asks_not_to_check_certificates_is_refused() {
-    let error = Hub::redis("rediss://user:secret@127.0.0.1/#insecure").expect_err("it asks for that");
+    let error =
+        Hub::redis("rediss://user:secret@127.0.0.1/#insecure").expect_err("it asks for that");
     let source = error.source().expect("with the reason").to_string();
-    assert!(error.is_topic() && source.contains("certificates"), "{source}");
+    assert!(
+        error.is_topic() && source.contains("certificates"),
+        "{source}"
+    );
     assert!(!source.contains("secret"), "{source}");
 }

@@ -270,10 +270,7 @@ mod tests {
         let socket = SockRef::from(&ours).try_clone().unwrap();
         let meter = Meter::new();
         let ours = Metered::new(ours, &meter);
-        let (line, ()) = tokio::join!(
-            Line::over(&client, ours, socket, meter),
-            greet(&mut theirs)
-        );
+        let (line, ()) = tokio::join!(Line::over(&client, ours, socket, meter), greet(&mut theirs));
         (line.unwrap(), theirs)
     }
 

@@ -113,7 +113,8 @@ impl Shared {
             };
             if page.epoch != link.epoch {
                 // The session learns of the epoch too, and the ring will say so.
-                let is_other = |state: &State| !matches!(state, State::Up(up) if up.epoch == link.epoch);
+                let is_other =
+                    |state: &State| !matches!(state, State::Up(up) if up.epoch == link.epoch);
                 let _ = state.wait_for(is_other).await;
                 continue;
             }

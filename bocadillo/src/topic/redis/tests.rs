@@ -21,10 +21,7 @@ async fn the_pause_between_attempts_to_connect_doubles_up_to_half_a_second() {
         attempts.push(Instant::now());
     }
     std::fs::remove_file(path).unwrap();
-    let pauses: Vec<_> = attempts
-        .windows(2)
-        .map(|pair| pair[1] - pair[0])
-        .collect();
+    let pauses: Vec<_> = attempts.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let expected = [25, 50, 100, 200, 400, 500, 500, 500].map(Duration::from_millis);
     for (pause, expected) in pauses.iter().zip(expected) {
         let allowed = expected..expected + Duration::from_millis(20);
