@@ -323,7 +323,8 @@ mod tests {
         tokio::time::advance(Duration::from_millis(2)).await;
         let answers = async {
             let mut bytes = [0; 64];
-            let length = theirs.read(&mut bytes).await.unwrap();
+            let read = timeout(Duration::from_secs(1), theirs.read(&mut bytes)).await;
+            let length = read.expect("it is pinged").unwrap();
             assert!(bytes[..length].ends_with(b"PING\r\n"));
             theirs.write_all(b"+PONG\r\n").await.unwrap();
             theirs
