@@ -130,7 +130,7 @@ impl Subscription {
         std::future::poll_fn(|cx| self.poll_begin(cx)).await;
     }
 
-    /// The next events as they go over the wire: about `limit` bytes where there is more than single. `None` once it has
+    /// The next events as they go over the wire: about `limit` bytes where there is more than one. `None` once it has
     /// ended.
     pub(crate) fn poll_wire(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Option<Bytes>> {
         if self.has_ended {
