@@ -3,6 +3,7 @@
 mod follow;
 mod life;
 mod link;
+mod pace;
 mod publish;
 mod read;
 mod record;
@@ -16,7 +17,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -32,9 +32,6 @@ use link::{Link, State};
 use read::Wanted;
 use settings::{Settings, messages};
 use subjects::Subjects;
-
-/// Between attempts where nothing happens meanwhile.
-const AGAIN: Duration = Duration::from_millis(250);
 
 /// Where a NATS server is, and how its stream is to be: for [`Hub::nats`](super::Hub::nats).
 ///
@@ -446,6 +443,12 @@ async fn replay(
     after: Option<Position>,
     limit: usize,
 ) -> Option<Replay> {
+    let wanted = Wanted {
+        after,
+        limit,
+        kept,
+        is_long: false,
+    };
     let mut states = link.states();
     loop {
         let session = link::up(&mut states).await?;
@@ -457,7 +460,7 @@ async fn replay(
             }
             continue;
         }
-        match read::read(&link, &session, &subjects, Wanted { after, limit, kept }).await {
+        match read::read(&link, &session, &subjects, wanted).await {
             Ok(replay) if matches!(&*states.borrow(), State::Up(now) if now.epoch == session.epoch) =>
             {
                 return Some(replay);
@@ -465,7 +468,7 @@ async fn replay(
             Ok(_) => {}
             Err(error) => {
                 tracing::debug!(%error, "a history cannot be read yet");
-                let _ = tokio::time::timeout(AGAIN, link::over(&mut states, &session)).await;
+                let _ = tokio::time::timeout(link::AGAIN, link::over(&mut states, &session)).await;
             }
         }
     }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::json;
 
-use super::link::{self, Link, Session};
+use super::link::{self, CAPACITY, Link, Session};
 use super::record;
 use super::subjects::Subjects;
 use crate::error::BoxError;
@@ -24,10 +24,10 @@ use crate::topic::position::Position;
 
 /// So many messages are asked for one by one, which is quickest for a client that has missed little. A consumer brings the others.
 const SINGLY: usize = 4;
-/// The most messages that a consumer brings at once.
-const AT_ONCE: usize = 2_048;
-/// A consumer that brings nothing for this long is given up. What it has brought counts.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The most messages that a consumer brings at once: what does not fit into the client's channel would be lost.
+const AT_ONCE: usize = CAPACITY / 2;
+/// The server removes a consumer that is not asked for this long, where this node may not delete it or is gone.
+const UNUSED: Duration = Duration::from_secs(60);
 /// A list of more deleted sequences is not asked for.
 const DELETED: u64 = 10_000;
 
@@ -67,6 +67,8 @@ pub(super) struct Wanted {
     pub(super) limit: usize,
     /// How many messages of the topic are kept, the one before its history with them.
     pub(super) kept: u64,
+    /// Whether it is known that many are missing: then none is asked for by itself.
+    pub(super) is_long: bool,
 }
 
 /// The events after a position, oldest first.
@@ -82,7 +84,11 @@ pub(super) async fn read(
 ) -> Result<Replay, BoxError> {
     let mut states = link.states();
     let whole = async {
-        let _turn = link.reads.acquire().await?;
+        let turn = link.pace.turn(wanted.limit).await?;
+        let wanted = Wanted {
+            limit: turn.limit,
+            ..wanted
+        };
         let reading = Reading {
             link,
             session,
@@ -92,10 +98,12 @@ pub(super) async fn read(
             bytes: 0,
             is_doubtful: false,
         };
-        match wanted.after {
+        let replay = match wanted.after {
             None => reading.whole_history().await,
             Some(after) => reading.after(after).await,
-        }
+        };
+        turn.end(replay.is_ok());
+        replay
     };
     tokio::select! {
         replay = whole => replay,
@@ -115,7 +123,7 @@ pub(super) async fn stand(
 ) -> Result<(Position, bool), BoxError> {
     // A place before the question: a message that comes in between has a higher sequence, and is delivered.
     let place = link.place(session).await?;
-    let _turn = link.reads.acquire().await?;
+    let _turn = link.pace.turn(1).await?;
     let request = session
         .stream
         .raw_message_builder()
@@ -329,7 +337,8 @@ impl Reading<'_> {
             is_all: false,
             is_broken: false,
         };
-        for _ in 0..SINGLY {
+        let singly = if self.wanted.is_long { 0 } else { SINGLY };
+        for _ in 0..singly {
             if self.is_full() || !self.take_next(&mut end).await? {
                 return Ok(end);
             }
@@ -425,7 +434,7 @@ impl Reading<'_> {
             },
             ack_policy: AckPolicy::None,
             filter_subject: self.subjects.events.clone(),
-            inactive_threshold: PATIENCE * 2,
+            inactive_threshold: UNUSED,
             memory_storage: true,
             num_replicas: 1,
             ..pull::Config::default()
@@ -445,7 +454,7 @@ impl Reading<'_> {
                 .await?;
             let mut all = Vec::new();
             loop {
-                let message = match tokio::time::timeout(PATIENCE, batch.next()).await {
+                let message = match self.link.pace.answer(batch.next()).await {
                     Ok(Some(Ok(message))) => message,
                     Ok(None) => break,
                     // What has come is whole up to here: it came in order.
@@ -454,7 +463,7 @@ impl Reading<'_> {
                         tracing::debug!(%error, "a consumer has brought nothing");
                         break;
                     }
-                    Err(_) => return Err("the server does not answer".into()),
+                    Err(error) => return Err(error),
                 };
                 let sequence = message.info()?.stream_sequence;
                 let Message {
