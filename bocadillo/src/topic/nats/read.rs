@@ -199,47 +199,34 @@ impl Reading<'_> {
     async fn after(mut self, after: Position) -> Result<Replay, BoxError> {
         // Confirmed before the read, so the read has to find it.
         let tail = self.link.tail(&self.subjects.events);
-        let first = self.next(after.major).await?;
-        let own = first
-            .as_ref()
-            .filter(|first| first.sequence == after.major && after.major > 0);
+        let end = self.take_all_after(after.major).await?;
+        let is_broken = end.is_broken || (end.is_all && tail.is_some_and(|tail| tail > end.last));
+        // Only looked at after the read: a message that is there now was there all the time.
+        let own = self.next(after.major).await?;
+        let own = own.filter(|own| own.sequence == after.major && after.major > 0);
         let anchor = match own {
-            Some(own) => {
-                let events = own.events().map_or(1, |events| events.len() as u64);
-                if own.check() == record::check_of(after) && record::index_of(after) < events {
-                    Anchor::Proven
-                } else {
-                    Anchor::Other
-                }
-            }
+            Some(own) => self.take_rest(&own, after),
             None => self.place(after).await?,
         };
-        match anchor {
-            Anchor::Proven => {}
-            Anchor::Gone => return Ok(Replay::Evicted),
-            Anchor::Other => return Ok(Replay::Unknown),
-        }
-        let is_own = own.is_some();
-        let mut is_broken = false;
-        if let Some(first) = &first {
-            is_broken = !is_own && self.is_broken(first, after.major);
-            self.take(first);
-        }
-        let last = first.as_ref().map_or(after.major, |first| first.sequence);
-        let end = self.take_all_after(last).await?;
-        is_broken |= end.is_broken || (end.is_all && tail.is_some_and(|tail| tail > end.last));
-        let is_proven = end.last == after.major
-            || if is_own {
-                let still = self.next(after.major).await?;
-                still.is_some_and(|still| still.sequence == after.major)
-            } else {
-                matches!(self.place(after).await?, Anchor::Proven)
-            };
         self.look_again().await?;
-        if is_broken || !is_proven {
-            return Ok(Replay::Evicted);
+        Ok(match anchor {
+            Anchor::Proven if !is_broken => Replay::Events(self.events),
+            Anchor::Proven | Anchor::Gone => Replay::Evicted,
+            Anchor::Other => Replay::Unknown,
+        })
+    }
+
+    /// The events of the anchor's own message that come after it.
+    fn take_rest(&mut self, own: &Stored, after: Position) -> Anchor {
+        self.is_doubtful |= !record::is_of(Some(&own.headers), self.session.epoch);
+        let events = own.events().unwrap_or_default();
+        let count = events.len().max(1) as u64;
+        if own.check() != record::check_of(after) || record::index_of(after) >= count {
+            return Anchor::Other;
         }
-        Ok(Replay::Events(self.events))
+        let rest = events.into_iter().filter(|(position, _)| *position > after);
+        self.events.splice(0..0, rest);
+        Anchor::Proven
     }
 
     /// From the oldest message of the history. There is nothing to be proven before it.
