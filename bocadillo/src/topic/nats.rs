@@ -493,3 +493,25 @@ impl fmt::Debug for JetStream {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topic::Cursor;
+
+    #[test]
+    fn the_memory_of_many_topics_is_given_back() {
+        let settings = Settings::new(Nats::new("a"), None, &[], std::time::Duration::ZERO).unwrap();
+        let broker = Arc::new(JetStream::new(settings));
+        let hub = Hub::builder().broker(Arc::clone(&broker) as Arc<dyn Broker>);
+        let follow = |number: usize| {
+            let topic = hub.topic(number.to_string()).unwrap();
+            topic.subscribe(Cursor::live())
+        };
+        let all: Vec<_> = (0..2_000).map(follow).collect();
+        assert!(broker.following().capacity() >= 2_000);
+        drop(all);
+        assert_eq!(broker.following().len(), 0);
+        assert!(broker.following().capacity() < 100);
+    }
+}

@@ -438,3 +438,51 @@ impl Follower<'_> {
         Ok(is_whole)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_nats::HeaderMap;
+    use async_nats::header::{NATS_LAST_SEQUENCE, NATS_SEQUENCE};
+
+    use super::*;
+
+    fn message(sequence: u64, length: usize) -> Message {
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_SEQUENCE, sequence.to_string());
+        headers.insert(NATS_LAST_SEQUENCE, (sequence - 1).to_string());
+        Message {
+            subject: "bocadillo.live.a".into(),
+            reply: None,
+            payload: vec![b'x'; length].into(),
+            headers: Some(headers),
+            status: None,
+            description: None,
+            length,
+        }
+    }
+
+    #[test]
+    fn what_waits_while_earlier_messages_are_read_is_bounded() {
+        let mut waiting = Waiting::default();
+        for sequence in 1..=1_000 {
+            waiting.add(vec![message(sequence, 10_000)]);
+            let held: usize = waiting.messages.iter().map(|message| message.length).sum();
+            assert!(held <= 512 * 1024, "{held}");
+        }
+        assert!(matches!(waiting.after(500), Join::Later), "it is read");
+        assert!(matches!(waiting.after(1_000), Join::Nothing));
+
+        let mut waiting = Waiting::default();
+        (2..=40).for_each(|sequence| waiting.add(vec![message(sequence, 10_000)]));
+        assert!(matches!(waiting.after(1), Join::Next(next) if next.len() == 39));
+    }
+
+    #[test]
+    fn after_a_flood_the_stream_is_read_once_more() {
+        let mut waiting = Waiting::default();
+        waiting.add((1..=CAPACITY as u64).map(|at| message(at, 1)).collect());
+        let last = CAPACITY as u64;
+        assert!(matches!(waiting.after(last), Join::Later));
+        assert!(matches!(waiting.after(last), Join::Nothing));
+    }
+}

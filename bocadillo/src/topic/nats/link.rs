@@ -403,3 +403,27 @@ pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_sequences_of_many_subjects_are_forgotten() {
+        let mut tails = Tails::default();
+        for number in 0..25_000 {
+            tails.note(&number.to_string(), number);
+            tails.note(&number.to_string(), number.saturating_sub(1));
+            assert_eq!(tails.0.get(&number.to_string()), Some(&number));
+            assert!(tails.0.len() <= 10_000);
+        }
+        assert!(tails.0.len() > 1_000, "some are remembered");
+    }
+
+    #[test]
+    fn the_pause_between_attempts_to_connect_grows_up_to_a_second() {
+        let pauses: Vec<_> = (0..9).map(|attempts| pause(attempts).as_millis()).collect();
+        assert_eq!(pauses, [40, 40, 80, 160, 320, 640, 1_000, 1_000, 1_000]);
+        assert_eq!(pause(usize::MAX), Duration::from_secs(1));
+    }
+}

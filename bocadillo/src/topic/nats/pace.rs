@@ -187,12 +187,12 @@ mod tests {
         let late = tokio::time::sleep(Duration::from_secs(45));
         tokio::select! {
             answer = pace.answer(late) => answer.unwrap(),
-            () = bring(1_000) => {}
+            () = bring(1_100) => {}
         }
         let start = Instant::now();
         tokio::select! {
             answer = pace.answer(std::future::pending::<()>()) => assert!(answer.is_err()),
-            () = bring(1_000) => {}
+            () = bring(1_100) => {}
         }
         assert_eq!(start.elapsed(), Duration::from_secs(60), "not for ever");
         let start = Instant::now();

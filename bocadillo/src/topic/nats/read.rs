@@ -27,7 +27,7 @@ const SINGLY: usize = 4;
 /// The most messages that a consumer brings at once: what does not fit into the client's channel would be lost.
 const AT_ONCE: usize = CAPACITY / 2;
 /// The server removes a consumer that is not asked for this long, where this node may not delete it or is gone.
-const UNUSED: Duration = Duration::from_secs(60);
+const UNUSED: Duration = Duration::from_secs(20);
 /// A list of more deleted sequences is not asked for.
 const DELETED: u64 = 10_000;
 
@@ -412,9 +412,9 @@ impl Reading<'_> {
         }
     }
 
-    /// Messages from this sequence on, as many as fit. None when the first is larger than what is left of the limit.
+    /// Messages from this sequence on, as many as fit; call it while something fits. None when the first is larger than what is left of the limit.
     async fn several(&self, from: u64) -> Result<Vec<Stored>, BoxError> {
-        let bytes = self.wanted.limit.saturating_sub(self.bytes).max(1_024);
+        let bytes = self.wanted.limit.saturating_sub(self.bytes);
         let config = pull::Config {
             deliver_policy: DeliverPolicy::ByStartSequence {
                 start_sequence: from,

@@ -278,16 +278,54 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_burst_of_refused_subscriptions_tells_that_some_may_be_lost() {
+        let subjects: Vec<_> = (0..BURST)
+            .map(|number| format!("a.live.{number}"))
+            .collect();
+        let refusals = Refusals::default();
+        let mut lost = refusals.lost();
+        let refuse = |settled: bool, pause: Duration| {
+            let (subjects, refusals) = (&subjects, &refusals);
+            async move {
+                for subject in subjects {
+                    let mut asking = refusals.watch(subject);
+                    if settled {
+                        asking.settle();
+                    }
+                    let error = format!("Permissions Violation for Subscription to \"{subject}\"");
+                    assert!(refusals.note(&error) && refusals.note(&error));
+                    tokio::time::advance(pause).await;
+                }
+            }
+        };
+        refuse(false, Duration::ZERO).await;
+        assert!(!lost.has_changed().unwrap(), "each knows of its refusal");
+        refuse(true, Duration::from_millis(20)).await;
+        assert!(
+            !lost.has_changed().unwrap(),
+            "they were not refused at once"
+        );
+        tokio::time::advance(Duration::from_secs(1)).await;
+        refuse(true, Duration::from_millis(9)).await;
+        assert!(lost.has_changed().unwrap());
+        lost.mark_unchanged();
+        refuse(true, Duration::ZERO).await;
+        assert!(lost.has_changed().unwrap(), "the next burst");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_refusal_is_logged_once_a_minute() {
         let refusals = Refusals::default();
         assert!(refusals.is_news("x") && !refusals.is_news("x") && refusals.is_news("y"));
-        tokio::time::advance(REPEAT).await;
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert!(!refusals.is_news("x"));
+        tokio::time::advance(Duration::from_secs(1)).await;
         assert!(refusals.is_news("x"));
         refusals.allowed("x");
         assert!(refusals.is_news("x"));
-        (0..2 * REMEMBERED).for_each(|number| {
+        (0..2_500).for_each(|number| {
             refusals.is_news(&number.to_string());
         });
-        assert!(refusals.logged.lock().unwrap().len() <= REMEMBERED);
+        assert!(refusals.logged.lock().unwrap().len() <= 1_000);
     }
 }
