@@ -178,6 +178,11 @@ impl Hub {
     ///
     /// NATS 2.9 or later, with JetStream on.
     ///
+    /// The link has to carry the largest message, a third longer, within about ten seconds: NATS does not send a part of a message, and
+    /// the server cuts off who takes longer (`write_deadline`).
+    ///
+    /// 64 publishes are under way at once on a node; more wait for these.
+    ///
     /// JetStream limits a stream, not a subject of it, but for the number of messages. So the [`History`](super::History) is kept in this way:
     ///
     /// | limit | of a topic | in JetStream |

@@ -107,9 +107,10 @@ async fn replay_together(clients: usize, missed: usize) {
 /// More than fits comes while the node is busy: one line tells it, and what was dropped is read from the stream once.
 #[tokio::test]
 async fn a_flood_past_a_busy_node_is_one_catch_up_on_nats() {
-    const FLOOD: usize = 100_000;
+    const FLOOD: usize = 60_000;
     let log = Log::start();
-    let nats = Nats::start();
+    // However busy the machine is, the server does not cut off a node that reads nothing for a while.
+    let nats = Nats::configured("write_deadline: \"120s\"\nmax_pending: 536870912\n");
     let options = Hub::builder()
         .history(History::new().events(200_000).bytes(1 << 30))
         .slow_clients(SlowPolicy::disconnect().within(1 << 30));
@@ -133,7 +134,7 @@ async fn a_flood_past_a_busy_node_is_one_catch_up_on_nats() {
     assert!((1..FLOOD).contains(&read), "{read}");
     let requests = nats.requests() - before;
     println!("{requests} requests for {read} events");
-    assert!(requests < 150, "{requests} requests for {read} events");
+    assert!(requests < 80, "{requests} requests for {read} events");
     // The follower is sound again.
     publish(&a, "after").await;
     assert_eq!(next(&mut events).await, "after");
