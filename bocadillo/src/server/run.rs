@@ -47,7 +47,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// ```
     pub fn run(self) -> Result<()> {
         #[cfg(feature = "log")]
-        crate::log::install();
+        crate::server::log::install();
         let (host, port) = self.address(|name| {
             // What is no Unicode is no host or port either, and is refused below rather than passed over.
             env::var_os(name).map(|value| value.to_string_lossy().into_owned())

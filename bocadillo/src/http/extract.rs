@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::event::EventId;
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 
 /// The app's state, or a part of it.
 ///

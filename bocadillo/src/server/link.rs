@@ -13,8 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
-use crate::protocol::Rewound;
-use crate::unanswered;
+use crate::server::protocol::Rewound;
+use crate::server::unanswered;
 
 /// How many bytes the kernel takes that it cannot send yet.
 ///

@@ -8,10 +8,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
-use crate::client::Client;
 use crate::event::ServerEvent;
-use crate::private::{byte_stream, event_stream, event_stream_raising};
+use crate::stream::Client;
 use crate::stream::EventStream;
+use crate::stream::StreamOptions;
+use crate::stream::generator::{byte_stream, event_stream, event_stream_raising};
 
 async fn data(stream: &mut EventStream) -> Option<String> {
     let event = stream.next().await?.expect("no error was yielded");
@@ -315,7 +316,7 @@ async fn a_clean_up_that_never_ends_is_dropped_at_its_deadline() {
         let _ = y.send("one").await;
         std::future::pending::<()>().await;
     })
-    .clean_up_deadline(Duration::from_secs(5));
+    .with(StreamOptions::new().cleanup_timeout(Duration::from_secs(5)));
     assert_eq!(data(&mut stream).await.as_deref(), Some("one"));
     let left = Instant::now();
     drop(stream);
@@ -348,7 +349,7 @@ async fn a_generator_that_ignores_the_error_and_yields_on_is_dropped_at_its_dead
         }
         let _ = guard.send(());
     })
-    .clean_up_deadline(Duration::from_millis(20));
+    .with(StreamOptions::new().cleanup_timeout(Duration::from_millis(20)));
     assert_eq!(data(&mut stream).await.as_deref(), Some("again"));
     drop(stream);
     assert!(
@@ -387,7 +388,7 @@ async fn a_disconnect_that_is_passed_on_is_no_error() {
 async fn a_client_wakes_an_idle_generator_at_once() {
     let client = Client::new();
     let (report, reported) = oneshot::channel();
-    let mut stream = crate::private::bind(
+    let mut stream = crate::stream::bind::bind(
         event_stream_raising({
             let client = client.clone();
             |y| async move {
@@ -406,7 +407,7 @@ async fn a_client_wakes_an_idle_generator_at_once() {
 
 #[test]
 fn only_a_client_is_probed_as_one() {
-    use crate::private::{Probe, ProbeAny as _};
+    use crate::stream::bind::{Probe, ProbeAny as _};
     assert!(Probe(&Client::new()).client().is_some());
     assert!(Probe(&Cell::new(1)).client().is_none());
     assert!(Probe(&ServerEvent::data("x")).client().is_none());

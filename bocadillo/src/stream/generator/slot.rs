@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use super::ClientDisconnect;
 use crate::error::{Error, Result};
-use crate::feed::Batch;
+use crate::stream::feed::Batch;
 
 /// What `yield` takes in a stream of `T`.
 pub(crate) trait Yield<T> {

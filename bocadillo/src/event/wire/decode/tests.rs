@@ -6,7 +6,7 @@ use super::*;
 /// What a browser would dispatch: name, data, last event id.
 type Dispatched<'a> = (&'a str, &'a str, &'a str);
 
-pub(in crate::wire) fn decode_chunks<'a>(
+pub(in crate::event::wire) fn decode_chunks<'a>(
     decoder: &mut Decoder,
     chunks: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<Vec<Decoded>> {

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use http::Method;
 
-use crate::endpoint::{PathParameters, Route};
+use crate::app::endpoint::{PathParameters, Route};
+use crate::app::route::RouteInfo;
 use crate::error::{Error, Result};
-use crate::route::RouteInfo;
 
 /// Where the requests of an app go.
 pub(crate) struct Router<S> {

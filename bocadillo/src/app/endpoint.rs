@@ -12,9 +12,10 @@ use axum_core::extract::{FromRequest, FromRequestParts, Request};
 use axum_core::response::{IntoResponse, Response};
 use http::{StatusCode, request};
 
-use crate::body::Body;
-use crate::problem::Problem;
-use crate::route::RouteInfo;
+use crate::app::route::RouteInfo;
+use crate::http::problem::Problem;
+use crate::http::respond::{self, StreamResponse};
+use crate::stream::body::Body;
 
 /// What can be a path parameter.
 #[diagnostic::on_unimplemented(
@@ -89,6 +90,11 @@ pub trait Answer: IntoResponse + 'static {}
 
 #[diagnostic::do_not_recommend]
 impl<T: IntoResponse + 'static> Answer for T {}
+
+/// Turns what a handler returned into a response.
+pub fn respond<T: Answer>(value: T) -> StreamResponse {
+    respond::respond(value)
+}
 
 /// What `#[route]` makes of a function beside the function itself. `M` is the marker of its last extractor.
 #[diagnostic::on_unimplemented(

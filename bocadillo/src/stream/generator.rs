@@ -4,6 +4,7 @@
 //! the clean-up, is in `feed.rs`.
 
 mod slot;
+mod yields;
 
 use std::any::Any;
 use std::error::Error as StdError;
@@ -18,10 +19,12 @@ use std::task::{Context, Poll, Waker};
 use tracing::Span;
 
 use crate::error::{BoxError, Error, Result};
-use crate::feed::{Batch, Payload, Source};
+use crate::stream::feed::{Batch, Payload, Source};
 
-use slot::Slot;
-pub(crate) use slot::{Yield, Yielder};
+use slot::{Slot, Yielder};
+pub use yields::{
+    RaisingYield, Yield, byte_stream, byte_stream_raising, event_stream, event_stream_raising,
+};
 
 /// The client has gone: what `yield` gives from then on in a stream with `raise_on_disconnect`.
 ///
