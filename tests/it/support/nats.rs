@@ -221,6 +221,15 @@ impl Nats {
         consumers
     }
 
+    /// How many bytes wait in it for its clients to read.
+    pub(crate) fn pending(&self) -> u64 {
+        let body = self.ask("/connz");
+        let all = body["connections"].as_array().expect("a list");
+        all.iter()
+            .filter_map(|one| one["pending_bytes"].as_u64())
+            .sum()
+    }
+
     /// How many requests JetStream has answered.
     pub(crate) fn requests(&self) -> u64 {
         self.ask("/jsz")["api"]["total"].as_u64().expect("a number")
