@@ -6,7 +6,7 @@ use tokio::net::UnixListener;
 use tokio::time::Instant;
 
 use super::Redis;
-use crate::topic::{Cursor, Hub};
+use crate::topic::Hub;
 
 #[tokio::test(start_paused = true)]
 async fn the_pause_between_attempts_to_connect_doubles_up_to_half_a_second() {
