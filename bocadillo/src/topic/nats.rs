@@ -22,10 +22,11 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use super::broker::{BoxFuture, Broker, Published, Replay, TopicFeed};
+use super::builder::HubBuilder;
+use super::channel::Channel;
 use super::encoded::Draft;
-use super::engine::{BoxFuture, Broker, Feed, Published, Replay};
-use super::hub::{Hub, HubBuilder};
-use super::options::TopicOptions;
+use super::hub::Hub;
 use super::position::Position;
 use crate::error::Result;
 use link::{Link, State};
@@ -241,7 +242,7 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// When a URL is not one of NATS. [`Error::is_topic`](crate::Error::is_topic) tells.
+    /// When a URL is not one of NATS. [`Error::is_config`](crate::Error::is_config) is true.
     pub fn nats(nats: impl Into<Nats>) -> Result<Self> {
         Self::builder().nats(nats)
     }
@@ -253,7 +254,7 @@ impl HubBuilder {
     /// # Errors
     ///
     /// When a URL is not one of NATS, or the [`prefix`](Self::prefix) cannot be the name of a stream.
-    /// [`Error::is_topic`](crate::Error::is_topic) tells.
+    /// [`Error::is_config`](crate::Error::is_config) is true.
     ///
     /// # Examples
     ///
@@ -261,7 +262,7 @@ impl HubBuilder {
     /// use bocadillo::topic::Hub;
     ///
     /// let error = Hub::builder().nats("http://127.0.0.1").unwrap_err();
-    /// assert!(error.is_topic());
+    /// assert!(error.is_config());
     /// ```
     pub fn nats(mut self, nats: impl Into<Nats>) -> Result<Hub> {
         let histories = self.histories();
@@ -286,7 +287,7 @@ struct JetStream {
 }
 
 struct Following {
-    feed: Feed,
+    feed: TopicFeed,
     /// `None` until there is a runtime for it.
     task: Option<AbortHandle>,
     /// The epoch in which the feed stands.
@@ -354,7 +355,7 @@ impl Broker for JetStream {
         self.run();
     }
 
-    fn follow(&self, feed: Feed) {
+    fn follow(&self, feed: TopicFeed) {
         self.run();
         let (told, epoch) = watch::channel(None);
         let topic = Arc::clone(feed.topic());
@@ -368,7 +369,7 @@ impl Broker for JetStream {
         let mut all = self.following();
         if all
             .get(&topic)
-            .is_none_or(|other| other.feed.following() < following.feed.following())
+            .is_none_or(|other| other.feed.follow_number() < following.feed.follow_number())
         {
             all.insert(topic, following);
         }
@@ -378,7 +379,7 @@ impl Broker for JetStream {
         let mut all = self.following();
         if all
             .get(topic)
-            .is_some_and(|current| current.feed.following() <= following)
+            .is_some_and(|current| current.feed.follow_number() <= following)
         {
             all.remove(topic);
         }
@@ -387,19 +388,14 @@ impl Broker for JetStream {
         }
     }
 
-    fn publish(
-        &self,
-        topic: &Arc<str>,
-        options: &Arc<TopicOptions>,
-        drafts: Vec<Draft>,
-    ) -> BoxFuture<Result<Published>> {
+    fn publish(&self, topic: &Arc<Channel>, drafts: Vec<Draft>) -> BoxFuture<Result<Published>> {
         self.run();
         let wait = self.link.settings.wait;
         let number = self.messages.fetch_add(1, Ordering::Relaxed);
         let id = (!wait.is_zero()).then(|| format!("{:016x}{number:x}", self.process));
         let nonce = self.process.wrapping_add(number);
-        let subjects = Subjects::new(&self.link.settings.stream, topic);
-        let kept = messages(options.history.max_events());
+        let subjects = Subjects::new(&self.link.settings.stream, topic.name());
+        let kept = messages(topic.options().history.max_events);
         Box::pin(publish::publish(
             Arc::clone(&self.link),
             subjects,
@@ -412,26 +408,25 @@ impl Broker for JetStream {
 
     fn replay(
         &self,
-        topic: &Arc<str>,
-        options: &Arc<TopicOptions>,
+        topic: &Arc<Channel>,
         after: Option<Position>,
         limit: usize,
     ) -> BoxFuture<Replay> {
         self.run();
-        let kept = messages(options.history.max_events());
+        let kept = messages(topic.options().history.max_events);
         let epoch = self
             .following()
-            .get(topic)
+            .get(topic.name())
             .map(|following| following.epoch.clone());
-        let subjects = Subjects::new(&self.link.settings.stream, topic);
+        let subjects = Subjects::new(&self.link.settings.stream, topic.name());
         let link = Arc::clone(&self.link);
         Box::pin(async move {
             // Nobody listens any more where there is none.
             match epoch {
                 Some(epoch) => replay(link, subjects, epoch, kept, after, limit)
                     .await
-                    .unwrap_or(Replay::Events(Vec::new())),
-                None => Replay::Events(Vec::new()),
+                    .unwrap_or(Ok(Vec::new())),
+                None => Ok(Vec::new()),
             }
         })
     }

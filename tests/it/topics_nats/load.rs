@@ -53,7 +53,7 @@ async fn a_long_replay_over_a_slow_link_goes_on_on_nats() {
         publish(&topic(&near), &format!("{number} {text}")).await;
     }
     let far = Hub::nats(url).expect("the URL is one");
-    let mut events = topic(&far).subscribe(Cursor::after(&*first));
+    let mut events = topic(&far).subscribe_from(Cursor::after(&*first));
     for number in 0..60 {
         let event = next(&mut events).await;
         assert!(
@@ -80,7 +80,7 @@ async fn publishing_goes_on_while_many_replay_over_a_slow_link_on_nats() {
     publish(&other, "warm").await;
     let mut clients = JoinSet::new();
     for _ in 0..100 {
-        let mut events = topic(&far).subscribe(Cursor::after(&*first));
+        let mut events = topic(&far).subscribe_from(Cursor::after(&*first));
         clients.spawn(async move { several(&mut events, 100).await });
     }
     let mut longest = Duration::ZERO;
@@ -110,13 +110,10 @@ async fn publishing_goes_on_while_many_replay_over_a_slow_link_on_nats() {
 async fn a_flood_past_a_busy_node_is_one_catch_up_on_nats() {
     let log = Log::start();
     let nats = Nats::start();
-    let options = || Hub::builder().history(History::new().events(40_000));
+    let options = || Hub::builder().history(History::new().max_events(40_000));
     let busy = built(&nats, options());
-    let mut events = topic(&busy).subscribe(Cursor::live());
-    let mut other = busy
-        .topic("other")
-        .expect("a name")
-        .subscribe(Cursor::live());
+    let mut events = topic(&busy).subscribe();
+    let mut other = busy.topic("other").expect("a name").subscribe();
     is_known(&mut events).await;
     is_known(&mut other).await;
     let url = nats.url();
@@ -124,7 +121,7 @@ async fn a_flood_past_a_busy_node_is_one_catch_up_on_nats() {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async {
             let hub = Hub::builder()
-                .history(History::new().events(40_000))
+                .history(History::new().max_events(40_000))
                 .nats(url)
                 .expect("a URL");
             let topic = topic(&hub);

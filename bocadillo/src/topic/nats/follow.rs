@@ -19,8 +19,8 @@ use super::record;
 use super::refusals::Asking;
 use super::settings::messages;
 use super::subjects::Subjects;
+use crate::topic::broker::{Replay, TopicFeed};
 use crate::topic::encoded::Draft;
-use crate::topic::engine::{Feed, Replay};
 use crate::topic::notice::Reason;
 use crate::topic::position::Position;
 
@@ -37,7 +37,7 @@ struct Done;
 
 struct Follower<'a> {
     link: &'a Link,
-    feed: &'a Feed,
+    feed: &'a TopicFeed,
     subjects: &'a Subjects,
     session: Arc<Session>,
     /// The epoch in which the feed stands, for those who replay.
@@ -58,7 +58,7 @@ struct Follower<'a> {
 }
 
 /// Follows a topic for as long as it is polled and somebody listens. `epoch` is told in which epoch the feed stands.
-pub(super) async fn follow(link: Arc<Link>, feed: Feed, epoch: watch::Sender<Option<u64>>) {
+pub(super) async fn follow(link: Arc<Link>, feed: TopicFeed, epoch: watch::Sender<Option<u64>>) {
     let subjects = Subjects::new(&link.settings.stream, feed.topic());
     let mut states = link.states();
     let first = states.wait_for(|state| !matches!(state, State::Starting));
@@ -290,7 +290,7 @@ impl Follower<'_> {
             let wanted = Wanted {
                 after: (!self.is_fresh).then_some(self.at),
                 limit: PIECE,
-                kept: messages(history.max_events()),
+                kept: messages(history.max_events),
             };
             let replay = {
                 let mut read =
@@ -303,7 +303,7 @@ impl Follower<'_> {
                 }
             };
             match replay {
-                Ok(Replay::Events(read)) => {
+                Ok(Replay::Ok(read)) => {
                     let is_all = read.is_empty();
                     if let Some((last, _)) = read.last() {
                         events += read.len();
@@ -319,15 +319,11 @@ impl Follower<'_> {
                         break;
                     }
                 }
-                Ok(answer @ (Replay::Evicted | Replay::Unknown)) => {
+                Ok(Replay::Err(reason)) => {
                     match stand(self.link, &self.session, self.subjects).await {
                         Ok((at, is_own)) => {
                             (self.at, self.is_own, self.is_fresh) = (at, is_own, false);
-                            self.restart(if matches!(answer, Replay::Evicted) {
-                                Reason::Evicted
-                            } else {
-                                Reason::Epoch
-                            })?;
+                            self.restart(reason)?;
                         }
                         Err(error) => return self.fail(&*error),
                     }

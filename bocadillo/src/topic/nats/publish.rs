@@ -14,8 +14,8 @@ use super::link::{self, Link, Session, State};
 use super::record;
 use super::subjects::Subjects;
 use crate::error::{Error, Kind, Result};
+use crate::topic::broker::Published;
 use crate::topic::encoded::Draft;
-use crate::topic::engine::Published;
 
 /// What a topic has beyond its own history goes after so long.
 const TRIM_AFTER: Duration = Duration::from_millis(500);
@@ -76,7 +76,8 @@ pub(super) async fn publish(
             }
             Err(error) => error,
         };
-        if !error.is_unavailable() || Instant::now() >= deadline {
+        let may_try_again = error.is_unavailable() || error.is_unconfirmed();
+        if !may_try_again || Instant::now() >= deadline {
             return Err(error);
         }
         let _ = tokio::time::timeout(AGAIN, link::over(&mut states, &session)).await;
@@ -152,7 +153,7 @@ async fn attempt(
         },
         () = asking.refused() => {
             let subject = &subjects.events;
-            return Err(Error::new(Kind::Topic, format!("NATS does not allow this user to publish to `{subject}`")));
+            return Err(Error::new(Kind::Refused, format!("NATS does not allow this user to publish to `{subject}`")));
         }
         () = link::cut(states, session) => {
             return Err(Error::new(Kind::Unconfirmed, "the connection to NATS was lost before it had confirmed"));
@@ -167,7 +168,7 @@ async fn attempt(
             link.doubt();
             Kind::Unavailable
         }
-        _ => Kind::Topic,
+        _ => Kind::Refused,
     };
     Err(Error::new(
         kind,

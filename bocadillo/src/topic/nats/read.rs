@@ -18,8 +18,9 @@ use super::link::{self, Link, Session};
 use super::record;
 use super::subjects::Subjects;
 use crate::error::BoxError;
+use crate::topic::broker::Replay;
 use crate::topic::encoded::Draft;
-use crate::topic::engine::Replay;
+use crate::topic::notice::Reason;
 use crate::topic::position::Position;
 
 /// So many messages are asked for one by one, which is quickest for a client that has missed little. A consumer brings the others.
@@ -208,8 +209,8 @@ impl Reading<'_> {
         };
         match anchor {
             Anchor::Proven => {}
-            Anchor::Gone => return Ok(Replay::Evicted),
-            Anchor::Other => return Ok(Replay::Unknown),
+            Anchor::Gone => return Ok(Replay::Err(Reason::Evicted)),
+            Anchor::Other => return Ok(Replay::Err(Reason::Epoch)),
         }
         let is_own = own.is_some();
         let mut is_broken = false;
@@ -229,9 +230,9 @@ impl Reading<'_> {
             };
         self.look_again().await?;
         if is_broken || !is_proven {
-            return Ok(Replay::Evicted);
+            return Ok(Replay::Err(Reason::Evicted));
         }
-        Ok(Replay::Events(self.events))
+        Ok(Replay::Ok(self.events))
     }
 
     /// From the oldest message of the history. There is nothing to be proven before it.
@@ -250,11 +251,11 @@ impl Reading<'_> {
         for _ in 0..skipped {
             match self.next(from).await? {
                 Some(old) => from = old.sequence.saturating_add(1),
-                None => return Ok(Replay::Events(Vec::new())),
+                None => return Ok(Replay::Ok(Vec::new())),
             }
         }
         let Some(first) = self.next(from).await? else {
-            return Ok(Replay::Events(Vec::new()));
+            return Ok(Replay::Ok(Vec::new()));
         };
         self.take(&first);
         let end = self.take_all_after(first.sequence).await?;
@@ -270,7 +271,7 @@ impl Reading<'_> {
                 self.events.retain(|(position, _)| position.major >= oldest);
             }
         }
-        Ok(Replay::Events(self.events))
+        Ok(Replay::Ok(self.events))
     }
 
     /// What is known of a place that has no message of the topic.
