@@ -1,8 +1,10 @@
 //! Topics on NATS JetStream, with a real server: what nodes see of each other, of its crashes, and of other programs.
 
+mod bounds;
 mod load;
 mod proofs;
 mod refusals;
+mod tap;
 mod urls;
 
 use std::net::SocketAddr;

@@ -3,6 +3,7 @@
 mod follow;
 mod life;
 mod link;
+mod pace;
 mod publish;
 mod read;
 mod record;
@@ -16,7 +17,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -33,9 +33,6 @@ use link::{Link, State};
 use read::Wanted;
 use settings::{Settings, messages};
 use subjects::Subjects;
-
-/// Between attempts where nothing happens meanwhile.
-const AGAIN: Duration = Duration::from_millis(250);
 
 /// Where a NATS server is, and how its stream is to be: for [`Hub::nats`](super::Hub::nats).
 ///
@@ -181,6 +178,11 @@ impl Hub {
     /// # Limits
     ///
     /// NATS 2.9 or later, with JetStream on.
+    ///
+    /// The link has to carry the largest message, a third longer, within about ten seconds: NATS does not send a part of a message, and
+    /// the server cuts off who takes longer (`write_deadline`).
+    ///
+    /// 64 publishes are under way at once on a node; more wait for these.
     ///
     /// JetStream limits a stream, not a subject of it, but for the number of messages. So the [`History`](super::History) is kept in this way:
     ///
@@ -441,6 +443,12 @@ async fn replay(
     after: Option<Position>,
     limit: usize,
 ) -> Option<Replay> {
+    let wanted = Wanted {
+        after,
+        limit,
+        kept,
+        is_long: false,
+    };
     let mut states = link.states();
     loop {
         let session = link::up(&mut states).await?;
@@ -452,7 +460,7 @@ async fn replay(
             }
             continue;
         }
-        match read::read(&link, &session, &subjects, Wanted { after, limit, kept }).await {
+        match read::read(&link, &session, &subjects, wanted).await {
             Ok(replay) if matches!(&*states.borrow(), State::Up(now) if now.epoch == session.epoch) =>
             {
                 return Some(replay);
@@ -460,7 +468,7 @@ async fn replay(
             Ok(_) => {}
             Err(error) => {
                 tracing::debug!(%error, "a history cannot be read yet");
-                let _ = tokio::time::timeout(AGAIN, link::over(&mut states, &session)).await;
+                let _ = tokio::time::timeout(link::AGAIN, link::over(&mut states, &session)).await;
             }
         }
     }
@@ -483,5 +491,27 @@ impl fmt::Debug for JetStream {
         f.debug_struct("JetStream")
             .field("stream", &self.link.settings.stream)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topic::Cursor;
+
+    #[test]
+    fn the_memory_of_many_topics_is_given_back() {
+        let settings = Settings::new(Nats::new("a"), None, &[], std::time::Duration::ZERO).unwrap();
+        let broker = Arc::new(JetStream::new(settings));
+        let hub = Hub::builder().broker(Arc::clone(&broker) as Arc<dyn Broker>);
+        let follow = |number: usize| {
+            let topic = hub.topic(number.to_string()).unwrap();
+            topic.subscribe_from(Cursor::live())
+        };
+        let all: Vec<_> = (0..2_000).map(follow).collect();
+        assert!(broker.following().capacity() >= 2_000);
+        drop(all);
+        assert_eq!(broker.following().len(), 0);
+        assert!(broker.following().capacity() < 100);
     }
 }

@@ -61,6 +61,8 @@ async fn options_reach_the_stream_on_nats() {
     let info = nats.ask_jetstream("STREAM.INFO.shop", "");
     assert_eq!(info["config"]["max_bytes"], 1 << 20);
     assert_eq!(info["config"]["num_replicas"], 1);
+    // Two minutes, in nanoseconds.
+    assert_eq!(info["config"]["duplicate_window"], 120_000_000_000_u64);
 }
 
 /// Makes an authority, and a certificate of it for 127.0.0.1, in a folder of the test's own.

@@ -19,8 +19,6 @@ use crate::topic::encoded::Draft;
 
 /// What a topic has beyond its own history goes after so long.
 const TRIM_AFTER: Duration = Duration::from_millis(500);
-/// Between attempts where nothing happens meanwhile.
-const AGAIN: Duration = Duration::from_millis(100);
 
 /// Publishes them all, or none; where the broker is away, waits for it up to `wait`.
 ///
@@ -80,7 +78,7 @@ pub(super) async fn publish(
         if !may_try_again || Instant::now() >= deadline {
             return Err(error);
         }
-        let _ = tokio::time::timeout(AGAIN, link::over(&mut states, &session)).await;
+        let _ = tokio::time::timeout(link::AGAIN, link::over(&mut states, &session)).await;
     }
 }
 
@@ -93,13 +91,11 @@ fn trim(link: &Arc<Link>, session: Arc<Session>, subjects: Subjects, kept: u64) 
     tokio::spawn(async move {
         tokio::time::sleep(TRIM_AFTER).await;
         link.trimming().remove(&subjects.events);
-        if let Err(error) = session
-            .stream
-            .purge()
-            .filter(&*subjects.events)
-            .keep(kept)
-            .await
-        {
+        // It may be refused, as a publish may.
+        let _place = link.publishing.acquire().await;
+        let purge = session.stream.purge().filter(&*subjects.events);
+        let purged = link.unless_refused("$JS.API.STREAM.PURGE", purge.keep(kept));
+        if let Err(error) = purged.await.and_then(|purged| Ok(purged?)) {
             // The next publish brings it on again.
             tracing::debug!(%error, "a topic is not trimmed");
         }
@@ -135,10 +131,17 @@ async fn attempt(
 ) -> Result<u64> {
     let published = async {
         let confirmation = session
-            .context
+            .contexts
+            .publishing
             .publish_with_headers(subjects.events.clone(), headers, payload)
             .await?;
         confirmation.await
+    };
+    let _place = tokio::select! {
+        place = link.publishing.acquire() => place,
+        () = link::over(states, session) => {
+            return Err(Error::new(Kind::Unavailable, "the connection to NATS was lost before the event was sent"));
+        }
     };
     let mut asking = link.refusals.watch(&subjects.events);
     let error = tokio::select! {

@@ -159,6 +159,13 @@ mod tests {
     }
 
     #[test]
+    fn the_shortest_age_is_what_jetstream_takes() {
+        let histories = [History::new().max_age(Duration::from_millis(1))];
+        let settings = Settings::new(Nats::new("a"), None, &histories, Duration::ZERO).unwrap();
+        assert_eq!(settings.max_age, Some(Duration::from_millis(100)));
+    }
+
+    #[test]
     fn credentials_are_taken_out_of_the_url() {
         let user = |name: &str, password: &str| {
             Some(Credentials::User {
