@@ -31,10 +31,10 @@ use crate::listener::Listener;
 use crate::outgoing::Outgoing;
 use crate::protocol::{Protocol, detect};
 use crate::signals::Signals;
+use crate::timeouts::Timeouts;
 use crate::timeouts::body::RequestBody;
 use crate::timeouts::http1::Http1;
 use crate::timeouts::http2::{Expired, Http2, Tracked};
-use crate::timeouts::{Observed, Timeouts};
 
 /// What hyper gathers of a response before it writes, and the most that it reads of a request's head. In HTTP/2 hyper has
 /// the same limit for a head by default.
@@ -312,19 +312,19 @@ impl Server {
             // Nothing has been asked yet.
             () = &mut drained => return,
         };
-        let (protocol, connection) = match detected {
+        let (protocol, head, connection) = match detected {
             Ok(Ok(detected)) => detected,
             Ok(Err(error)) => {
                 return tracing::debug!(%error, "a connection was lost before it asked for anything");
             }
             Err(_) => return tracing::debug!("a connection was cut: it asked for nothing in time"),
         };
-        let link = Link::new(connection, socket);
+        let link = Link::new(head, connection, socket);
         let context = Arc::clone(&self.service.context);
         let served = match protocol {
             Protocol::Http1 => {
                 let http1 = Http1::new(self.timeouts, start);
-                let connection = TokioIo::new(Observed::new(link.io(), http1.clone()));
+                let connection = TokioIo::new(link.io(http1.clone()));
                 let mut guard = connection::Http1::new(link, context);
                 let outgoing = Arc::clone(guard.outgoing());
                 let mut builder = self.http1.clone();
@@ -355,7 +355,7 @@ impl Server {
             Protocol::Http2 => {
                 let http2 = Http2::new(self.timeouts, start);
                 let mut watch = http2.watch();
-                let connection = TokioIo::new(Observed::new(link.io(), http2.clone()));
+                let connection = TokioIo::new(link.io(http2.clone()));
                 let mut guard = connection::Http2::new(link, context);
                 let service = service_fn({
                     let server = Arc::clone(&self);
