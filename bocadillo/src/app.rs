@@ -387,8 +387,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// HTTP/2. The default is 30 seconds.
     ///
     /// A client that is paused takes nothing: its kernel still acknowledges, but its buffers are full. The policy of a
-    /// [topic](crate::topic::SlowPolicy) may end its stream earlier. A generator waits at its `yield`. It is the same
-    /// limit over TCP, over Unix sockets and over the connections of a [`Listener`](crate::Listener) of your own.
+    /// [topic](crate::topic::SlowPolicy) may end its stream earlier. A generator waits at its `yield`, and is released
+    /// after this time, also when it reads from a subscription that has ended meanwhile. It is the same limit over TCP, over Unix sockets and over the connections of a [`Listener`](crate::Listener) of your own.
     ///
     /// # Examples
     ///
@@ -405,7 +405,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
 
     /// Lets clients of event streams take nothing for as long as they like.
     ///
-    /// A client that no longer acknowledges is still found, within about 30 seconds.
+    /// A client that no longer acknowledges is still found, as [`ack_timeout`](Self::ack_timeout) says. Over HTTP/2 a
+    /// client has to answer pings: one whose process is stopped is cut after 30 seconds.
     ///
     /// # Examples
     ///
@@ -422,6 +423,9 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     ///
     /// A download that is paused goes on where it was. A client that no longer acknowledges is found without this. Over
     /// HTTP/2 a client has to answer pings: one whose process is stopped is cut after 30 seconds.
+    ///
+    /// It does not apply to ordinary responses, which have no write time-out. A client that reads nothing of one but
+    /// acknowledges keeps its connection open. Stream what is large, or put a proxy with a write time-out in front.
     ///
     /// # Examples
     ///
@@ -442,6 +446,9 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// [`write_timeout`](Self::write_timeout). It works for HTTP/1 over TCP on Linux. In HTTP/2 a client that does not
     /// answer a ping is cut after 30 seconds.
     ///
+    /// Where a paused client may stay longer than this time, the server reads the kernel's list of TCP sockets. A
+    /// blocking thread reads it, at most once in a sixteenth of this time, for all connections together.
+    ///
     /// # Examples
     ///
     /// ```
@@ -459,7 +466,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// [lifetime](Self::max_lifetime), by a shutdown, or by the policy of a topic. The default is 500 milliseconds.
     ///
     /// The stream's source is released at the decision. A client that does not read gets no end in order after this
-    /// time: its connection is cut, or its stream is reset in HTTP/2.
+    /// time: its connection is cut, or its stream is reset in HTTP/2. There, an event stream that its lifetime or a
+    /// policy has ended has an empty comment as its last line, which shows whether the client's window has room.
     ///
     /// # Examples
     ///
@@ -520,7 +528,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     ///
     /// A server may disregard `Accept` (RFC 9110, section 12.5.1), and many clients always send the same value: the
     /// `openai` client for Python sends `Accept: application/json` and expects a stream. Turn this on for an API whose
-    /// clients are known.
+    /// clients are known. The answers then have `Vary: accept`.
     ///
     /// # Examples
     ///
@@ -627,7 +635,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     ///
     /// A client that is slower uses up its [`body_timeout`](Self::body_timeout). With the defaults, each 240 bytes give
     /// a second back, up to 30 seconds, and a client that sends one byte every 29 seconds is refused after 30. With 0
-    /// each byte gives the whole time back.
+    /// each byte gives the whole time back. Such a body may then come for ever, and in a shutdown until the
+    /// [`shutdown_timeout`](Self::shutdown_timeout).
     ///
     /// In HTTP/2 bytes count when their frame is complete: with frames of 16 KiB, the slowest rate is 546 bytes a second.
     ///

@@ -260,3 +260,6 @@ impl<C: AsyncWrite + Unpin, O: Unpin> AsyncWrite for Io<C, O> {
         self.link.lock().connection.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

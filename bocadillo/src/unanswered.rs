@@ -71,6 +71,18 @@ fn read(line: &str) -> Option<(u64, u32)> {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn one_reading_of_the_list_serves_all_until_it_is_too_old() {
+        let read_at = async || LISTED.lock().await.as_ref().map(|(at, _)| *at);
+        let hour = Duration::from_secs(3600);
+        count(1, hour).await;
+        let first = read_at().await;
+        futures_util::future::join_all((0..100).map(|inode| count(inode, hour))).await;
+        assert_eq!(read_at().await, first);
+        count(1, Duration::ZERO).await;
+        assert!(read_at().await > first);
+    }
+
     #[test]
     fn a_line_of_the_kernel_is_read() {
         let head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";

@@ -516,3 +516,38 @@ async fn what_a_stream_does_not_say_the_app_says() {
     assert_eq!(merged.max_lifetime, Some(Duration::from_secs(1)));
     assert_eq!(merged.charset, Some(false));
 }
+
+/// The lengths of the frames of one event of `size` bytes.
+async fn frames(size: usize, is_http2: bool, options: Options) -> Vec<usize> {
+    let stream = event_stream(move |y| async move {
+        y.send("x".repeat(size - "data: \n\n".len())).await;
+    });
+    let mut stream = stream;
+    stream.feed.options = options;
+    let mut body = Outgoing::new(is_http2).scope(|| body(stream));
+    let mut lengths = Vec::new();
+    while let Some(text) = frame(&mut body).await {
+        lengths.push(text.len());
+    }
+    assert_eq!(lengths.iter().sum::<usize>(), size);
+    lengths
+}
+
+#[tokio::test]
+async fn a_large_event_is_split_in_http2_if_there_is_a_write_timeout() {
+    let unlimited = Options {
+        write_timeout: Some(None),
+        ..Options::default()
+    };
+    for size in [2 * FRAME + 1, 1_000_000] {
+        assert_eq!(frames(size, false, Options::default()).await, [size]);
+        assert_eq!(frames(size, true, unlimited.clone()).await, [size]);
+        let split = frames(size, true, Options::default()).await;
+        assert!(split.iter().all(|length| *length <= 2 * FRAME), "{split:?}");
+        assert!(split.len() > size / (2 * FRAME), "{split:?}");
+    }
+    assert_eq!(
+        frames(2 * FRAME, true, Options::default()).await,
+        [2 * FRAME]
+    );
+}
