@@ -51,7 +51,8 @@ fn list() -> HashMap<u64, u32> {
         let Ok(file) = File::open(path) else {
             continue;
         };
-        let lines = BufReader::new(file).lines();
+        // The kernel walks its table again for each read.
+        let lines = BufReader::with_capacity(64 * 1024, file).lines();
         counts.extend(lines.map_while(Result::ok).filter_map(|line| read(&line)));
     }
     counts

@@ -129,6 +129,9 @@ async fn a_part_of_a_head_that_comes_with_another_request_is_cut() {
         format!("{GET_TEXT}GET /text HTTP/1.1\r\nho"),
         format!("{GET_TEXT}{GET_TEXT}GET /text HTTP/1.1\r\n"),
         chunked_part,
+        format!("{POST_ECHO}GET /te"),
+        format!("{POST_ECHO}\r\nG"),
+        format!("\r\n{POST_ECHO}G"),
     ];
     join_all(cases.map(|start| async move {
         let mut raw = Raw::connect(server.address).await;
