@@ -4,7 +4,9 @@ mod builder;
 mod field;
 mod id;
 mod into_event;
+pub(crate) mod json;
 mod name;
+pub mod wire;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -12,7 +14,6 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::json;
 
 pub use builder::{EventBuilder, IntoData, IntoText};
 pub use field::FieldError;

@@ -26,67 +26,41 @@
 //! | `testing` | no | `testing`, the in-memory client for tests of your own |
 
 mod app;
-mod body;
-mod byte_stream;
-mod client;
-mod connection;
-mod context;
-mod endpoint;
 mod error;
 mod event;
-mod extract;
-mod feed;
-mod generator;
-mod html;
-mod json;
-mod link;
-mod listener;
-#[cfg(feature = "log")]
-mod log;
+pub mod http;
 mod macros;
-mod outgoing;
-mod problem;
-mod protocol;
-mod response;
-mod route;
-mod router;
-mod run;
 mod server;
-mod signals;
 mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod timeouts;
 pub mod topic;
-mod unanswered;
-pub mod wire;
 
 #[doc(hidden)]
 pub mod private;
 
 #[doc(no_inline)]
+pub use ::http::StatusCode;
+#[doc(no_inline)]
 pub use axum_core::extract::{FromRef, FromRequest, FromRequestParts};
 #[doc(no_inline)]
 pub use axum_core::response::{IntoResponse, Response};
-#[doc(no_inline)]
-pub use http::{self, StatusCode};
 
+pub use app::endpoint::Route;
+pub use app::route::{RouteArgument, RouteInfo};
 pub use app::{App, AppService};
-pub use body::Body;
-pub use byte_stream::{ByteStream, IntoChunk};
-pub use client::Client;
-pub use endpoint::Route;
 pub use error::{Error, Result};
-pub use event::{EventId, EventName, FieldError, IntoEvent, ServerEvent};
-pub use extract::{Json, LastEventId, Query, State};
-pub use generator::ClientDisconnect;
-pub use html::Html;
-pub use listener::Listener;
-pub use problem::Problem;
-pub use response::StopReconnecting;
-pub use route::{RouteArgument, RouteInfo};
+pub use event::{EventId, EventName, FieldError, IntoEvent, ServerEvent, wire};
+pub use http::extract::{Json, LastEventId, Query, State};
+pub use http::html::Html;
+pub use http::problem::Problem;
+pub use http::respond::StopReconnecting;
 pub use server::Peer;
-pub use stream::EventStream;
+pub use server::listener::Listener;
+pub use stream::{
+    Body, ByteStream, Client, ClientDisconnect, EventStream, IntoChunk, KeepAlive, StreamOptions,
+    Streams,
+};
 
 pub use macros::{event_stream, generators, route, routes, server_event, stream, yield_};
 

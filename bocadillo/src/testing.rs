@@ -44,9 +44,9 @@ use serde::de::DeserializeOwned;
 use tower::ServiceExt;
 
 use crate::app::{App, AppService};
-use crate::body::Body;
 use crate::error::Result;
-use crate::wire::{Decoded, Decoder, Message};
+use crate::event::wire::{Decoded, Decoder, Message};
+use crate::stream::body::Body;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{EventId, EventName, ServerEvent};
 use crate::error::{Error, Kind, Result};
-use crate::json::JsonWriter;
+use crate::event::json::JsonWriter;
 
 /// Collects the fields of one `server_event!`.
 #[derive(Debug)]

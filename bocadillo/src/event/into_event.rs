@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use super::{IntoText, ServerEvent};
 use crate::error::{BoxError, Error, Result};
-use crate::wire;
+use crate::event::wire;
 
 /// What `yield` takes, and what the items of a stream may be.
 ///

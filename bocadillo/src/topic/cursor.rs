@@ -7,7 +7,7 @@ use axum_core::extract::FromRequestParts;
 use http::request::Parts;
 
 use crate::event::EventId;
-use crate::extract::{LastEventId, last_event_id};
+use crate::http::extract::{LastEventId, last_event_id};
 
 /// Where a subscription begins: now, at the start of the history, or after the event with an id.
 ///

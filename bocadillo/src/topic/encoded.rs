@@ -9,8 +9,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::policy::SlowPolicy;
 use super::position::{Position, Tag, write_one};
 use crate::error::{Error, Kind, Result};
+use crate::event::wire;
 use crate::event::{EventName, ServerEvent};
-use crate::wire;
 
 /// Room in front of an event for the longest `id` line, so that sealing copies nothing.
 const ROOM: usize = 64;

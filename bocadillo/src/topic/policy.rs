@@ -48,7 +48,7 @@ impl SlowPolicy {
     /// far as the history reaches; beyond that it gets a `reset`. This is the default.
     ///
     /// In a generator the subscription ends, and not the stream. The generator notices it after its `yield`: when the
-    /// client reads again, or at the app's [`write_timeout`](crate::App::write_timeout).
+    /// client reads again, or at the [`write_timeout`](crate::StreamOptions::write_timeout).
     ///
     /// # Examples
     ///

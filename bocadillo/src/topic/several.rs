@@ -14,7 +14,7 @@ use super::position::{Position, Tag, read_several, write_several};
 use super::reader::{Next, Reader};
 use super::subscription::{event_id, known};
 use crate::event::EventId;
-use crate::wire;
+use crate::event::wire;
 
 /// Readers of several topics, by name. A topic whose feed has not begun joins the stream when it begins.
 pub(super) struct Several {

@@ -16,10 +16,10 @@ use super::reader::{Next, Reader};
 use super::registry::Lease;
 use super::several::Several;
 use crate::error::Result;
+use crate::event::wire;
 use crate::event::{EventId, ServerEvent};
-use crate::feed::{Batch, Source};
 use crate::stream::EventStream;
-use crate::wire;
+use crate::stream::feed::{Batch, Source};
 
 /// The events of a topic, or of several, for one subscriber.
 ///

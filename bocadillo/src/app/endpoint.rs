@@ -1,0 +1,264 @@
+//! What `#[route]` makes of a function: how its arguments are taken from a request, and how it is called.
+//!
+//! The traits stand between generated code and those of axum so that a wrong argument is told in our words.
+
+use std::fmt::{self, Display};
+use std::future::Future;
+use std::pin::Pin;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum_core::extract::{FromRequest, FromRequestParts, Request};
+use axum_core::response::{IntoResponse, Response};
+use http::{StatusCode, request};
+
+use crate::app::route::RouteInfo;
+use crate::http::problem::Problem;
+use crate::http::respond::{self, StreamResponse};
+use crate::stream::body::Body;
+
+/// What can be a path parameter.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from the path",
+    label = "has the name of a path parameter",
+    note = "a path parameter is parsed with `FromStr`, whose error has to be `Display`"
+)]
+pub trait PathParameter: Sized {
+    /// Parses it; the error says what is wrong.
+    fn read(text: &str) -> Result<Self, String>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: FromStr<Err: Display>> PathParameter for T {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: T::Err| error.to_string())
+    }
+}
+
+/// What can be an argument that is not the last.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be taken from a request to an app with the state `{S}`",
+    label = "neither a path parameter nor an extractor here",
+    note = "an argument is a path parameter of the same name, or an extractor: `FromRequestParts`, and for the last one `FromRequest`",
+    note = "what takes the request's body (`Json`, `String`, `Bytes`) comes last; the app's state is taken as `State<…>`"
+)]
+pub trait Part<S>: Sized {
+    /// Makes it; the error is what to answer instead.
+    fn extract(
+        parts: &mut request::Parts,
+        state: &S,
+    ) -> impl Future<Output = Result<Self, Response>> + Send;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: FromRequestParts<S>, S: Sync> Part<S> for T {
+    async fn extract(parts: &mut request::Parts, state: &S) -> Result<Self, Response> {
+        Self::from_request_parts(parts, state)
+            .await
+            .map_err(IntoResponse::into_response)
+    }
+}
+
+/// What can be the last argument, which may take the request's body. `M` is its marker in axum.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be taken from a request to an app with the state `{S}`",
+    label = "neither a path parameter nor an extractor here",
+    note = "an argument is a path parameter of the same name, or an extractor: `FromRequestParts`, and for the last one `FromRequest`",
+    note = "what takes the request's body (`Json`, `String`, `Bytes`) comes last; the app's state is taken as `State<…>`"
+)]
+pub trait Last<S, M>: Sized {
+    /// Makes it; the error is what to answer instead.
+    fn extract(request: Request, state: &S) -> impl Future<Output = Result<Self, Response>> + Send;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: FromRequest<S, M>, S: Sync, M> Last<S, M> for T {
+    async fn extract(request: Request, state: &S) -> Result<Self, Response> {
+        Self::from_request(request, state)
+            .await
+            .map_err(IntoResponse::into_response)
+    }
+}
+
+/// What a handler can return.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an answer",
+    label = "what the handler returns",
+    note = "a handler returns anything that is `IntoResponse`: an `EventStream`, text, `Json`, or a `Result` of two such as `Result<EventStream, Problem>`"
+)]
+pub trait Answer: IntoResponse + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: IntoResponse + 'static> Answer for T {}
+
+/// Turns what a handler returned into a response.
+pub fn respond<T: Answer>(value: T) -> StreamResponse {
+    respond::respond(value)
+}
+
+/// What `#[route]` makes of a function beside the function itself. `M` is the marker of its last extractor.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be a route of an app with the state `{S}`",
+    label = "not a route here",
+    note = "each argument is a parameter of the path or an extractor that the app's state serves; see `App::with_state`"
+)]
+pub trait Endpoint<S: 'static, M>: 'static {
+    /// What the route says of itself.
+    const INFO: RouteInfo;
+
+    /// Extracts the arguments, calls the function, and makes a response of what it returns. The `Err` is what an
+    /// extractor answers instead.
+    fn call(
+        request: RouteRequest<S>,
+    ) -> impl Future<Output = Result<http::Response<Body>, http::Response<Body>>> + Send + 'static;
+
+    /// The route.
+    #[must_use]
+    fn route() -> Route<S> {
+        Route {
+            info: const { &Self::INFO },
+            handler: |request| {
+                let answer = Self::call(request);
+                Box::pin(async { answer.await.unwrap_or_else(|refused| refused) })
+            },
+        }
+    }
+}
+
+pub(crate) type Handler<S> =
+    fn(RouteRequest<S>) -> Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>;
+
+/// A function with `#[route]`, in an app whose state is `S`. Made by [`routes!`](crate::routes).
+///
+/// For a module that hands its routes on, whatever the app's state is.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{App, Route, route, routes};
+///
+/// mod greetings {
+///     use super::*;
+///
+///     #[route("/hello")]
+///     async fn hello() -> &'static str { "hello" }
+///
+///     pub fn routes() -> impl IntoIterator<Item = Route<()>> { routes![hello] }
+/// }
+///
+/// # fn main() {
+/// let app = App::new().routes(greetings::routes());
+/// # }
+/// ```
+pub struct Route<S> {
+    pub(crate) info: &'static RouteInfo,
+    pub(crate) handler: Handler<S>,
+}
+
+impl<S> Route<S> {
+    /// What the route says of itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{Route, route, routes};
+    ///
+    /// #[route("/hello")]
+    /// async fn hello() -> &'static str { "hello" }
+    ///
+    /// # fn main() {
+    /// let [hello]: [Route<()>; 1] = routes![hello];
+    /// assert_eq!(hello.info().pattern, "/hello");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn info(&self) -> &'static RouteInfo {
+        self.info
+    }
+}
+
+// Not derived: that would ask the same of `S`.
+impl<S> Clone for Route<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Route<S> {}
+
+impl<S> fmt::Debug for Route<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Route").field(&self.info).finish()
+    }
+}
+
+/// A request on its way into a route's arguments.
+#[derive(Debug)]
+pub struct RouteRequest<S> {
+    pub(crate) parts: request::Parts,
+    pub(crate) body: axum_core::body::Body,
+    pub(crate) path: PathParameters,
+    pub(crate) state: Arc<S>,
+}
+
+/// The names of a pattern's parameters with what stands in their places, still percent-encoded.
+#[derive(Debug, Default)]
+pub(crate) struct PathParameters(pub(crate) Vec<(String, String)>);
+
+impl<S: Send + Sync> RouteRequest<S> {
+    /// The parameter `name` of the path, decoded and parsed.
+    ///
+    /// # Errors
+    ///
+    /// A 400 that names the parameter.
+    #[allow(
+        clippy::result_large_err,
+        reason = "an answer is made once for a request, and goes out as it is"
+    )]
+    pub fn path_parameter<T: PathParameter>(
+        &self,
+        name: &'static str,
+    ) -> Result<T, http::Response<Body>> {
+        let raw = self
+            .path
+            .0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map_or("", |(_, raw)| raw);
+        let decoded = percent_encoding::percent_decode_str(raw).decode_utf8();
+        let read = match &decoded {
+            Ok(text) => T::read(text),
+            Err(_) => Err("it is not UTF-8 once decoded".to_owned()),
+        };
+        read.map_err(|why| {
+            Problem::new(StatusCode::BAD_REQUEST)
+                .detail(format!("the path parameter `{name}` does not fit: {why}"))
+                .with("parameter", name)
+                .into_response()
+                .map(Body::from)
+        })
+    }
+
+    /// An argument that is made of the request's head.
+    ///
+    /// # Errors
+    ///
+    /// What the extractor answers instead.
+    pub async fn part<T: Part<S>>(&mut self) -> Result<T, http::Response<Body>> {
+        T::extract(&mut self.parts, &self.state)
+            .await
+            .map_err(|refused| refused.map(Body::from))
+    }
+
+    /// The last argument, which may take the request's body.
+    ///
+    /// # Errors
+    ///
+    /// What the extractor answers instead.
+    pub async fn last<T: Last<S, M>, M>(self) -> Result<T, http::Response<Body>> {
+        let request = Request::from_parts(self.parts, self.body);
+        T::extract(request, &self.state)
+            .await
+            .map_err(|refused| refused.map(Body::from))
+    }
+}

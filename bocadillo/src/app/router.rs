@@ -1,0 +1,148 @@
+//! From method and path to a route.
+
+use std::collections::HashMap;
+
+use http::Method;
+
+use crate::app::endpoint::{PathParameters, Route};
+use crate::app::route::RouteInfo;
+use crate::error::{Error, Result};
+
+/// Where the requests of an app go.
+pub(crate) struct Router<S> {
+    /// From a path to an index into `patterns`.
+    paths: matchit::Router<usize>,
+    patterns: Vec<Pattern<S>>,
+}
+
+struct Pattern<S> {
+    routes: Vec<(Method, Route<S>)>,
+    /// What `Allow` says of this pattern.
+    allow: String,
+}
+
+/// What a router finds for a request.
+pub(crate) enum Found<'a, S> {
+    Route(&'a Route<S>, PathParameters),
+    /// The path is known, but not with this method.
+    OtherMethods(&'a str),
+    Nothing,
+}
+
+impl<S> Router<S> {
+    pub(crate) fn new(routes: &[Route<S>]) -> Result<Self> {
+        let mut paths = matchit::Router::new();
+        let mut patterns: Vec<Pattern<S>> = Vec::new();
+        let mut known: HashMap<&'static str, usize> = HashMap::new();
+        for route in routes {
+            let info = route.info;
+            let index = match known.get(info.pattern) {
+                Some(index) => *index,
+                None => {
+                    let index = patterns.len();
+                    paths
+                        .insert(info.pattern, index)
+                        .map_err(|error| refused(info, &error, routes))?;
+                    known.insert(info.pattern, index);
+                    patterns.push(Pattern {
+                        routes: Vec::new(),
+                        allow: String::new(),
+                    });
+                    index
+                }
+            };
+            let pattern = &mut patterns[index];
+            for method in info.methods {
+                let method: Method = method
+                    .parse()
+                    .map_err(|_| Error::route(format!("{info}: `{method}` is no HTTP method")))?;
+                if let Some((_, other)) = pattern.routes.iter().find(|(known, _)| *known == method)
+                {
+                    return Err(Error::route(format!(
+                        "two routes answer the same requests: {} and {info}",
+                        other.info
+                    )));
+                }
+                pattern.routes.push((method, *route));
+            }
+        }
+        for pattern in &mut patterns {
+            let mut methods: Vec<&str> = pattern
+                .routes
+                .iter()
+                .map(|(method, _)| method.as_str())
+                .collect();
+            if methods.contains(&"GET") && !methods.contains(&"HEAD") {
+                methods.push("HEAD");
+            }
+            methods.sort_unstable();
+            pattern.allow = methods.join(", ");
+        }
+        Ok(Self { paths, patterns })
+    }
+
+    pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_, S> {
+        let Ok(matched) = self.paths.at(path) else {
+            return Found::Nothing;
+        };
+        let pattern = &self.patterns[*matched.value];
+        let with = |wanted: &Method| {
+            pattern
+                .routes
+                .iter()
+                .find(|(known, _)| known == wanted)
+                .map(|(_, route)| route)
+        };
+        let route = with(method).or_else(|| with(&Method::GET).filter(|_| method == Method::HEAD));
+        match route {
+            Some(route) => {
+                let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+                Found::Route(
+                    route,
+                    PathParameters(matched.params.iter().map(own).collect()),
+                )
+            }
+            None => Found::OtherMethods(&pattern.allow),
+        }
+    }
+}
+
+fn refused<S>(info: &RouteInfo, error: &matchit::InsertError, routes: &[Route<S>]) -> Error {
+    let text = match error {
+        matchit::InsertError::Conflict { with } => {
+            match routes.iter().find(|route| route.info.pattern == with) {
+                Some(other) => {
+                    let other = other.info;
+                    let same_method = |method| other.methods.contains(method);
+                    let instead = if shape(other.pattern) == shape(info.pattern)
+                        && !info.methods.iter().any(same_method)
+                    {
+                        ": to share them, give their parameters the same names"
+                    } else {
+                        ""
+                    };
+                    format!("two routes match the same paths: {other} and {info}{instead}")
+                }
+                None => format!("the route {info} conflicts with `{with}`"),
+            }
+        }
+        other => format!("the pattern of {info} cannot be served: {other}"),
+    };
+    Error::route(text)
+}
+
+/// The pattern without the names of its parameters.
+fn shape(pattern: &str) -> String {
+    let mut in_name = false;
+    pattern
+        .chars()
+        .filter(|character| {
+            in_name = match character {
+                '{' => true,
+                '}' => false,
+                _ => in_name,
+            };
+            !in_name || matches!(character, '{' | '*')
+        })
+        .collect()
+}

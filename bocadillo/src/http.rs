@@ -1,0 +1,11 @@
+//! The types of the [`http`](::http) crate, so that you need not depend on it.
+//!
+//! What a handler takes and gives (`Json`, `Query`, `Html`, `Problem` and others) is in the root of this crate.
+
+pub(crate) mod extract;
+pub(crate) mod html;
+pub(crate) mod problem;
+pub(crate) mod respond;
+
+#[doc(no_inline)]
+pub use ::http::*;

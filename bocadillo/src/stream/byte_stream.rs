@@ -1,0 +1,240 @@
+//! `ByteStream`: the plain sibling of an event stream, for NDJSON, text and the like.
+
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{BufMut, Bytes};
+use futures_core::Stream;
+use http::HeaderValue;
+
+use crate::error::{BoxError, Error, Result};
+use crate::stream::Client;
+use crate::stream::feed::{Batch, Feed, Payload, Source};
+use crate::stream::options::StreamOptions;
+
+/// A chunk from this size on goes out as it is; smaller ones are gathered into one frame.
+const LARGE: usize = 4096;
+
+impl Payload for Bytes {
+    fn write(self, batch: &mut Batch) {
+        if self.is_empty() {
+            batch.empty += 1;
+        } else if self.len() < LARGE {
+            batch.own.put_slice(&self);
+        } else {
+            batch.shared = Some(self);
+        }
+    }
+}
+
+/// What `yield` takes in a `#[stream]` function: bytes or text.
+///
+/// A `Result` of these is a chunk as well; its `Err` ends the stream.
+///
+/// Implement it for types of your own.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{IntoChunk, Result};
+/// use bytes::Bytes;
+///
+/// /// A line of NDJSON.
+/// struct Line<T>(T);
+///
+/// impl<T: serde::Serialize> IntoChunk for Line<T> {
+///     fn into_chunk(self) -> Result<Bytes> {
+///         // A `Result` is a chunk as well.
+///         let line = serde_json::to_string(&self.0).map(|json| json + "\n");
+///         line.into_chunk()
+///     }
+/// }
+///
+/// assert_eq!(Line([1, 2]).into_chunk()?, "[1,2]\n");
+/// # Ok::<(), bocadillo::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be a chunk of a stream",
+    label = "expected text or bytes",
+    note = "`yield` takes `&str`, `String`, `Bytes`, `Vec<u8>`, `&[u8]` in a `#[stream]`, or a `Result` of these"
+)]
+pub trait IntoChunk {
+    /// Makes the chunk.
+    ///
+    /// # Errors
+    ///
+    /// When the value is an error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::IntoChunk;
+    ///
+    /// assert_eq!("one\n".into_chunk()?, "one\n");
+    /// assert!(Err::<String, _>("the disk is gone").into_chunk().unwrap_err().is_stream());
+    /// # Ok::<(), bocadillo::Error>(())
+    /// ```
+    fn into_chunk(self) -> Result<Bytes>;
+}
+
+impl IntoChunk for Bytes {
+    fn into_chunk(self) -> Result<Bytes> {
+        Ok(self)
+    }
+}
+
+impl IntoChunk for String {
+    fn into_chunk(self) -> Result<Bytes> {
+        Ok(self.into())
+    }
+}
+
+impl IntoChunk for Vec<u8> {
+    fn into_chunk(self) -> Result<Bytes> {
+        Ok(self.into())
+    }
+}
+
+impl IntoChunk for &str {
+    fn into_chunk(self) -> Result<Bytes> {
+        self.as_bytes().into_chunk()
+    }
+}
+
+impl IntoChunk for &[u8] {
+    fn into_chunk(self) -> Result<Bytes> {
+        Ok(Bytes::copy_from_slice(self))
+    }
+}
+
+impl IntoChunk for Cow<'_, str> {
+    fn into_chunk(self) -> Result<Bytes> {
+        Ok(self.into_owned().into())
+    }
+}
+
+impl<T: IntoChunk, E: Into<BoxError>> IntoChunk for Result<T, E> {
+    fn into_chunk(self) -> Result<Bytes> {
+        self.map_err(Error::stream)?.into_chunk()
+    }
+}
+
+/// A stream of bytes, on its way to one client: what a function with `#[stream]` returns.
+///
+/// The client's leaving means the same as for an [`EventStream`](crate::EventStream). Its content type is
+/// `application/octet-stream` unless it or the handler says otherwise.
+///
+/// A proxy that compresses may hold chunks back until its buffer is full. Where that matters, let the handler add
+/// `Cache-Control: no-transform`; event streams have it by default.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{generators, route, stream};
+///
+/// generators!(
+///     #[route("/numbers")]
+///     #[stream(content_type = "application/x-ndjson")]
+///     async fn numbers() {
+///         for n in 0..3 {
+///             yield format!("{{\"n\":{n}}}\n");
+///         }
+///     }
+/// );
+/// # fn main() {}
+/// ```
+#[derive(Debug)]
+#[must_use = "a stream does nothing until it is returned from a handler, or polled"]
+pub struct ByteStream {
+    pub(crate) feed: Feed<Bytes>,
+    pub(crate) content_type: HeaderValue,
+}
+
+impl ByteStream {
+    pub(crate) fn from_source(source: impl Source<Bytes> + 'static) -> Self {
+        Self {
+            feed: Feed::new(source),
+            content_type: HeaderValue::from_static("application/octet-stream"),
+        }
+    }
+
+    /// Sets the `Content-Type` of the response.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{generators, stream};
+    /// use bocadillo::http::HeaderValue;
+    ///
+    /// generators!(
+    ///     #[stream]
+    ///     async fn greeting() {
+    ///         yield "hello";
+    ///     }
+    /// );
+    ///
+    /// let greeting = greeting().content_type(HeaderValue::from_static("text/plain; charset=utf-8"));
+    /// ```
+    pub fn content_type(mut self, value: HeaderValue) -> Self {
+        self.content_type = value;
+        self
+    }
+
+    /// Sets options of this stream, as [`EventStream::with`](crate::EventStream::with) does. Only
+    /// [`cleanup_timeout`](StreamOptions::cleanup_timeout) and
+    /// [`byte_write_timeout`](StreamOptions::byte_write_timeout) mean something for bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use bocadillo::{generators, stream};
+    /// # generators!(
+    /// #     #[stream]
+    /// #     async fn numbers() { for n in 0.. { yield n.to_string(); } }
+    /// # );
+    /// use std::time::Duration;
+    /// use bocadillo::StreamOptions;
+    ///
+    /// let numbers = numbers().with(StreamOptions::new().cleanup_timeout(Duration::from_secs(5)));
+    /// ```
+    pub fn with(mut self, options: StreamOptions) -> Self {
+        self.feed.options = options.or(&self.feed.options);
+        self
+    }
+
+    /// Lets `client` know when this stream is over, as in [`EventStream::bind`](crate::EventStream::bind).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use bocadillo::{generators, stream};
+    /// # generators!(
+    /// #     #[stream]
+    /// #     async fn numbers() { for n in 0.. { yield n.to_string(); } }
+    /// # );
+    ///
+    /// let client = bocadillo::Client::new();
+    /// let numbers = numbers().bind(client.clone());
+    /// drop(numbers);
+    /// assert!(client.is_disconnected());
+    /// ```
+    pub fn bind(mut self, client: Client) -> Self {
+        self.feed.clients.push(client);
+        self
+    }
+}
+
+impl Stream for ByteStream {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.feed.poll_item(cx)
+    }
+}
+
+/// The header value for `#[stream(content_type = "…")]`. The macro has checked the literal.
+#[must_use]
+pub const fn header_value(literal: &'static str) -> HeaderValue {
+    HeaderValue::from_static(literal)
+}

@@ -1,0 +1,220 @@
+//! A running stream, whatever it is made of: its source, its options, and the duty to tell the source that the client
+//! has gone and to see its clean-up through.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
+
+use crate::error::Result;
+use crate::stream::Client;
+use crate::stream::options::StreamOptions;
+
+/// What may travel in a stream: events or bytes.
+pub(crate) trait Payload: Sized + Send + 'static {
+    fn write(self, batch: &mut Batch);
+}
+
+/// What is ready of a stream, on its way into one frame.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// Bytes that are this stream's alone. Reused from frame to frame.
+    pub(crate) own: BytesMut,
+    /// Bytes that other streams send as well, to go out as they are, after `own`.
+    pub(crate) shared: Option<Bytes>,
+    /// How the source has ended, if it has.
+    pub(crate) end: Option<Result<()>>,
+    /// How many items have written nothing since the batch was begun. They take room as a byte each does: a source of
+    /// nothing else would keep its thread for ever.
+    pub(crate) empty: usize,
+}
+
+impl Batch {
+    pub(crate) fn has_room(&self, limit: usize) -> bool {
+        self.own.len() + self.empty < limit && self.shared.is_none() && self.end.is_none()
+    }
+
+    fn has_something(&self) -> bool {
+        !self.own.is_empty() || self.shared.is_some() || self.end.is_some()
+    }
+
+    /// Ready when there is something to send.
+    pub(crate) fn poll(&self, cx: &Context<'_>, limit: usize) -> Poll<()> {
+        if self.has_something() {
+            return Poll::Ready(());
+        }
+        if !self.has_room(limit) {
+            // The source was not the one to stop, and so wakes nobody.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+/// Where the items of a stream come from.
+pub(crate) trait Source<T: Payload>: Send {
+    /// The next item. After `None` or an `Err` it is not polled again.
+    fn poll_item(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<T>>>;
+
+    /// Collects what is ready, until it comes to about `limit` bytes. Ready when there is something in `batch`.
+    fn poll_batch(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        batch: &mut Batch,
+        limit: usize,
+    ) -> Poll<()> {
+        batch.empty = 0;
+        while batch.has_room(limit) {
+            match self.as_mut().poll_item(cx) {
+                Poll::Ready(Some(Ok(item))) => item.write(batch),
+                Poll::Ready(Some(Err(error))) => batch.end = Some(Err(error)),
+                Poll::Ready(None) => batch.end = Some(Ok(())),
+                Poll::Pending => break,
+            }
+        }
+        batch.poll(cx, limit)
+    }
+
+    /// Ready once the source is going to end because its client is too slow. Asked while nobody asks for an item.
+    fn poll_lost(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+
+    /// Learns that the client has gone; `true` when there is a clean-up to run.
+    fn disconnect(self: Pin<&mut Self>) -> bool {
+        false
+    }
+
+    /// Runs the clean-up that [`disconnect`](Self::disconnect) has announced.
+    fn poll_clean_up(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// The span in which the source was made.
+    fn span(&self) -> &Span;
+}
+
+/// A source on its way to one client.
+pub(crate) struct Feed<T: Payload> {
+    /// `None` once the source has ended.
+    source: Option<Pin<Box<dyn Source<T>>>>,
+    pub(crate) options: StreamOptions,
+    pub(crate) clients: Vec<Client>,
+    /// Who waits for clean-ups before the process may end.
+    pub(crate) clean_ups: Option<TaskTracker>,
+}
+
+impl<T: Payload> Feed<T> {
+    pub(crate) fn new(source: impl Source<T> + 'static) -> Self {
+        Self {
+            source: Some(Box::pin(source)),
+            options: StreamOptions::new(),
+            clients: Vec::new(),
+            clean_ups: None,
+        }
+    }
+
+    pub(crate) fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
+        let Some(source) = &mut self.source else {
+            return Poll::Ready(None);
+        };
+        let item = source.as_mut().poll_item(cx);
+        if matches!(item, Poll::Ready(None | Some(Err(_)))) {
+            self.finish();
+        }
+        item
+    }
+
+    pub(crate) fn poll_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &mut Batch,
+        limit: usize,
+    ) -> Poll<()> {
+        let Some(source) = &mut self.source else {
+            batch.end = Some(Ok(()));
+            return Poll::Ready(());
+        };
+        let polled = source.as_mut().poll_batch(cx, batch, limit);
+        if let Some(end) = &batch.end {
+            if let Err(error) = end {
+                source.span().in_scope(
+                    || tracing::error!(error = %error.chain(), "a stream ended with an error"),
+                );
+            }
+            self.finish();
+        }
+        polled
+    }
+
+    /// Ready once the source is going to end because its client is too slow.
+    pub(crate) fn poll_lost(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.source {
+            Some(source) => source.as_mut().poll_lost(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    fn finish(&mut self) {
+        self.source = None;
+        self.clients
+            .drain(..)
+            .for_each(|client| client.set_disconnected());
+    }
+
+    /// The client has gone, or is to be treated so. Dropping the feed does the same.
+    pub(crate) fn disconnect(&mut self) {
+        let Some(mut source) = self.source.take() else {
+            return;
+        };
+        let has_clean_up = source.as_mut().disconnect();
+        self.finish();
+        if !has_clean_up {
+            return;
+        }
+        let span = source.span().clone();
+        let Ok(runtime) = Handle::try_current() else {
+            span.in_scope(|| {
+                tracing::warn!("a stream was dropped outside of a runtime: its clean-up cannot run")
+            });
+            return;
+        };
+        let clean_up = clean_up(source, self.options.cleanup_timeout_or_default()).instrument(span);
+        match &self.clean_ups {
+            Some(tracker) => drop(tracker.spawn_on(clean_up, &runtime)),
+            None => drop(runtime.spawn(clean_up)),
+        }
+    }
+}
+
+async fn clean_up<T: Payload>(mut source: Pin<Box<dyn Source<T>>>, timeout: Duration) {
+    let finished = std::future::poll_fn(|cx| source.as_mut().poll_clean_up(cx));
+    match tokio::time::timeout(timeout, finished).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(error = %error.chain(), "a clean-up ended with an error"),
+        Err(_) => tracing::warn!(
+            ?timeout,
+            "a clean-up did not finish within its time-out and was dropped"
+        ),
+    }
+}
+
+impl<T: Payload> Drop for Feed<T> {
+    fn drop(&mut self) {
+        self.disconnect();
+    }
+}
+
+impl<T: Payload> fmt::Debug for Feed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed")
+            .field("ended", &self.source.is_none())
+            .field("options", &self.options)
+            .finish()
+    }
+}

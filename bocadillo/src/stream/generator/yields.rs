@@ -1,0 +1,118 @@
+//! What generated code calls for `yield`, and for a generator as a whole.
+
+use bytes::Bytes;
+
+use super::slot::{self, Yielder};
+use super::{ClientDisconnect, Generator, Outcome};
+use crate::error::Result;
+use crate::event::{IntoEvent, ServerEvent};
+use crate::stream::byte_stream::IntoChunk;
+use crate::stream::feed::{Batch, Payload};
+use crate::stream::{ByteStream, EventStream};
+
+/// The `yield` of a generator that is dropped when the client leaves.
+#[derive(Debug)]
+pub struct Yield<T>(Yielder<T>);
+
+/// The `yield` of a generator that is told when the client leaves.
+#[derive(Debug)]
+pub struct RaisingYield<T>(Yielder<T>);
+
+struct Event<E>(E);
+
+impl<E: IntoEvent> slot::Yield<ServerEvent> for Event<E> {
+    fn into_item(self) -> Result<ServerEvent> {
+        self.0.into_event()
+    }
+
+    fn write(self, batch: &mut Batch) -> Result<()> {
+        self.0.write(&mut batch.own)
+    }
+}
+
+struct Chunk<C>(C);
+
+impl<C: IntoChunk> slot::Yield<Bytes> for Chunk<C> {
+    fn into_item(self) -> Result<Bytes> {
+        self.0.into_chunk()
+    }
+
+    fn write(self, batch: &mut Batch) -> Result<()> {
+        self.0.into_chunk().map(|chunk| chunk.write(batch))
+    }
+}
+
+impl Yield<ServerEvent> {
+    /// Hands one item to the stream, and waits until it is taken.
+    pub async fn send(&self, event: impl IntoEvent) {
+        // When the client leaves, this generator is dropped: it never sees the error.
+        let _ = self.0.hand_over(Event(event)).await;
+    }
+}
+
+impl RaisingYield<ServerEvent> {
+    /// Hands one item to the stream, and waits until it is taken.
+    pub async fn send(&self, event: impl IntoEvent) -> Result<(), ClientDisconnect> {
+        self.0.hand_over(Event(event)).await
+    }
+}
+
+impl Yield<Bytes> {
+    /// Hands one item to the stream, and waits until it is taken.
+    pub async fn send(&self, chunk: impl IntoChunk) {
+        let _ = self.0.hand_over(Chunk(chunk)).await;
+    }
+}
+
+impl RaisingYield<Bytes> {
+    /// Hands one item to the stream, and waits until it is taken.
+    pub async fn send(&self, chunk: impl IntoChunk) -> Result<(), ClientDisconnect> {
+        self.0.hand_over(Chunk(chunk)).await
+    }
+}
+
+// `R` is a parameter of its own so that generated code can name it. A wrong return type is then an error at the user's
+// own type.
+/// An event stream of a generator.
+pub fn event_stream<R, F, Fut>(generator: F) -> EventStream
+where
+    R: Outcome,
+    F: FnOnce(Yield<ServerEvent>) -> Fut,
+    Fut: Future<Output = R> + Send + 'static,
+{
+    EventStream::from_source(Generator::new(false, |yielder| generator(Yield(yielder))))
+}
+
+/// An event stream of a generator with `raise_on_disconnect`.
+pub fn event_stream_raising<R, F, Fut>(generator: F) -> EventStream
+where
+    R: Outcome,
+    F: FnOnce(RaisingYield<ServerEvent>) -> Fut,
+    Fut: Future<Output = R> + Send + 'static,
+{
+    EventStream::from_source(Generator::new(true, |yielder| {
+        generator(RaisingYield(yielder))
+    }))
+}
+
+/// A byte stream of a generator.
+pub fn byte_stream<R, F, Fut>(generator: F) -> ByteStream
+where
+    R: Outcome,
+    F: FnOnce(Yield<Bytes>) -> Fut,
+    Fut: Future<Output = R> + Send + 'static,
+{
+    ByteStream::from_source(Generator::new(false, |yielder| generator(Yield(yielder))))
+}
+
+/// A byte stream of a generator with `raise_on_disconnect`.
+pub fn byte_stream_raising<R, F, Fut>(generator: F) -> ByteStream
+where
+    R: Outcome,
+    F: FnOnce(RaisingYield<Bytes>) -> Fut,
+    Fut: Future<Output = R> + Send + 'static,
+{
+    ByteStream::from_source(Generator::new(true, |yielder| {
+        generator(RaisingYield(yielder))
+    }))
+}
