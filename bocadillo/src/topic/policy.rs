@@ -47,6 +47,9 @@ impl SlowPolicy {
     /// The stream ends. The client comes back with the id of the last event it has read, and goes on from there as
     /// far as the history reaches; beyond that it gets a `reset`. This is the default.
     ///
+    /// In a generator the subscription ends, and not the stream. The generator notices it after its `yield`: when the
+    /// client reads again, or at the [`write_timeout`](crate::StreamOptions::write_timeout).
+    ///
     /// # Examples
     ///
     /// ```
