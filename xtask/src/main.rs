@@ -2,6 +2,7 @@
 
 mod checks;
 mod run;
+mod structure;
 mod tidy;
 mod tools;
 
@@ -12,7 +13,7 @@ use run::{Failure, Outcome};
 
 const USAGE: &str = "\
 cargo xtask test                 every check, first failure ends it
-cargo xtask test --only STEP     one step: tools, tidy, fmt, clippy, doc or test
+cargo xtask test --only STEP     one step: tools, tidy, structure, fmt, clippy, doc or test
 
 With CI=true in the environment a warning is an error.";
 
@@ -23,7 +24,7 @@ struct Step {
     work: fn() -> Outcome,
 }
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     Step {
         name: "tools",
         does: "install what the tests need and is missing",
@@ -33,6 +34,11 @@ const STEPS: [Step; 6] = [
         name: "tidy",
         does: "no path of this machine is committed, the README quotes real lines",
         work: tidy::check,
+    },
+    Step {
+        name: "structure",
+        does: "imports run downward, and what else ARCHITECTURE.md promises of the text",
+        work: structure::check,
     },
     Step {
         name: "fmt",
