@@ -1,6 +1,7 @@
 //! The workspace's own commands: `cargo xtask test` sets up what the tests need and runs every check.
 
 mod checks;
+mod msrv;
 mod run;
 mod structure;
 mod tidy;
@@ -13,7 +14,7 @@ use run::{Failure, Outcome};
 
 const USAGE: &str = "\
 cargo xtask test                 every check, first failure ends it
-cargo xtask test --only STEP     one step: tools, tidy, structure, fmt, clippy, doc or test
+cargo xtask test --only STEP     one step: tools, tidy, structure, fmt, clippy, msrv, doc or test
 
 With CI=true in the environment a warning is an error.";
 
@@ -24,7 +25,7 @@ struct Step {
     work: fn() -> Outcome,
 }
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step {
         name: "tools",
         does: "install what the tests need and is missing",
@@ -49,6 +50,11 @@ const STEPS: [Step; 7] = [
         name: "clippy",
         does: "lints of the compiler and of clippy, all targets",
         work: checks::clippy,
+    },
+    Step {
+        name: "msrv",
+        does: "the library builds with the oldest Rust that it supports",
+        work: msrv::check,
     },
     Step {
         name: "doc",

@@ -92,7 +92,10 @@ fn unknown(kind: Kind, setting: &Setting, known: &[&str], cx: &Context) {
 fn flag(setting: &Setting, cx: &Context) -> bool {
     match &setting.value {
         None => true,
-        Some(Expr::Lit(literal)) if let Lit::Bool(flag) = &literal.lit => flag.value,
+        Some(Expr::Lit(syn::ExprLit {
+            lit: Lit::Bool(flag),
+            ..
+        })) => flag.value,
         Some(_) => {
             cx.error(
                 setting.name.span(),
