@@ -12,7 +12,7 @@ use tokio::time::{interval, sleep};
 
 generators!(
     #[route("/exports/{export}")]
-    #[event_stream(raise_on_disconnect, clean_up_deadline = Duration::from_secs(10))]
+    #[event_stream(raise_on_disconnect, cleanup_timeout = Duration::from_secs(10))]
     async fn progress(export: u32, client: Client) {
         let mut tick = interval(Duration::from_millis(500));
         for percent in 0..=100 {

@@ -64,9 +64,12 @@ where
                     reason = "the body of many a generator never ends"
                 )] return __outcome;
             })
-            .keep_alive(Duration::from_secs(5))
-            .retry(RETRY)
-            .max_lifetime(Duration::from_secs(3600)),
+            .with(
+                ::bocadillo::private::StreamOptions::new()
+                    .keep_alive(Duration::from_secs(5))
+                    .retry(RETRY)
+                    .max_lifetime(Duration::from_secs(3600)),
+            ),
         __clients,
     )
 }

@@ -65,7 +65,10 @@ fn text(__arg0: ()) -> ::bocadillo::ByteStream {
                 )] return __outcome;
             })
             .content_type(TEXT)
-            .clean_up_deadline(Duration::from_secs(1)),
+            .with(
+                ::bocadillo::private::StreamOptions::new()
+                    .cleanup_timeout(Duration::from_secs(1)),
+            ),
         __clients,
     )
 }

@@ -40,7 +40,7 @@ pub(crate) struct Generator {
     pub(crate) body: Body,
 }
 
-/// A call on the stream, made where it is built: `.keep_alive(value)`.
+/// An option of the stream, as the method that sets it: `.keep_alive(value)`.
 pub(crate) struct StreamOption {
     pub(crate) method: Ident,
     pub(crate) value: Option<Expr>,

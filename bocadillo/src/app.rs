@@ -10,7 +10,7 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as Poller, Poll};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum_core::response::IntoResponse;
@@ -24,14 +24,13 @@ use tower_layer::Layer;
 use crate::app::endpoint::{Route, RouteRequest};
 use crate::app::route::RouteInfo;
 use crate::app::router::{Found, Router};
-use crate::error::{BoxError, Error, Result};
-use crate::event::ServerEvent;
+use crate::error::{BoxError, Result};
 use crate::http::problem::Problem;
 use crate::http::respond::Asked;
-use crate::server::timeouts::Timeouts;
+use crate::server::timeouts::{Timeouts, WriteTimeouts};
 use crate::stream::body::Body;
-use crate::stream::feed::Options;
-use crate::stream::streams::{Adoption, Context, Outer};
+use crate::stream::streams::{Adoption, Outer};
+use crate::stream::{StreamOptions, Streams};
 
 type Layered = BoxCloneSyncService<
     Request<axum_core::body::Body>,
@@ -70,10 +69,11 @@ pub struct App<S = ()> {
     fallback_routes: Arc<[&'static RouteInfo]>,
     /// What runs beside the server.
     pub(crate) background: Tasks,
-    options: Options,
+    options: StreamOptions,
+    streams: Streams,
     pub(crate) timeouts: Timeouts,
+    pub(crate) write_timeouts: WriteTimeouts,
     pub(crate) shutdown_timeout: Duration,
-    strict_accept: bool,
     /// Host and port for `run`.
     pub(crate) listen_on: (Option<String>, Option<u16>),
 }
@@ -130,10 +130,11 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
             fallback: None,
             fallback_routes: Arc::default(),
             background: Vec::new(),
-            options: Options::default(),
+            options: StreamOptions::new(),
+            streams: Streams::new(),
             timeouts: Timeouts::default(),
+            write_timeouts: WriteTimeouts::default(),
             shutdown_timeout: SHUTDOWN_TIMEOUT,
-            strict_accept: false,
             listen_on: (None, None),
         }
     }
@@ -293,157 +294,41 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// The interval of silence after which each event stream sends a comment line; 15 seconds if nothing is said.
-    ///
-    /// It keeps proxies from closing an idle connection, and shows by its failing that the client has gone. A stream's
-    /// [own setting](crate::EventStream::keep_alive) goes before the app's.
-    /// Zero is as [`no_keep_alive`](Self::no_keep_alive).
+    /// Sets default options of the app's streams. They go before the [defaults](Streams::defaults) of its
+    /// [`streams`](Self::streams); a stream's [own options](crate::EventStream::with) go before both.
     ///
     /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
-    /// use bocadillo::App;
+    /// use bocadillo::{App, StreamOptions};
     ///
-    /// let app = App::new().keep_alive(Duration::from_secs(5));
+    /// let app = App::new().stream_options(StreamOptions::new().keep_alive(Duration::from_secs(5)));
     /// ```
-    pub fn keep_alive(mut self, interval: Duration) -> Self {
-        self.options.keep_alive = Some(Some(interval));
+    pub fn stream_options(mut self, options: StreamOptions) -> Self {
+        self.options = options.or(&self.options);
         self
     }
 
-    /// Sends no keep-alive comments, but for the streams that ask for them.
-    ///
-    /// A client that vanished without a word (its power, its network) is then found at the next event only.
+    /// Takes the `Streams` that the app's streams belong to. The default is one of the app's own.
     ///
     /// # Examples
     ///
     /// ```
-    /// let app = bocadillo::App::new().no_keep_alive();
+    /// use bocadillo::{App, Streams};
+    ///
+    /// let streams = Streams::new();
+    /// let app = App::new().streams(streams.clone());
     /// ```
-    pub fn no_keep_alive(mut self) -> Self {
-        self.options.keep_alive = Some(None);
-        self
-    }
-
-    /// How long clients are told, at the start of each event stream, to wait before they reconnect; sent in whole
-    /// milliseconds (WHATWG HTML, section 9.2.6).
-    ///
-    /// Nothing by default: a browser then waits for a few seconds. A stream's
-    /// [own setting](crate::EventStream::retry) goes before the app's.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use bocadillo::App;
-    ///
-    ///
-    /// let app = App::new().retry(Duration::from_millis(500));
-    /// ```
-    pub fn retry(mut self, delay: Duration) -> Self {
-        self.options.retry = Some(delay);
-        self
-    }
-
-    /// How long the clean-up of a stream with `raise_on_disconnect` may take, counted from its client's leaving; 30
-    /// seconds if nothing is said.
-    ///
-    /// One that takes longer is dropped where it stands, with a warning in the log. A stream's
-    /// [own setting](crate::EventStream::clean_up_deadline) goes before the app's; at a shutdown the
-    /// [`shutdown_timeout`](Self::shutdown_timeout) is a second limit.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use bocadillo::App;
-    ///
-    ///
-    /// let app = App::new().clean_up_deadline(Duration::from_secs(5));
-    /// ```
-    pub fn clean_up_deadline(mut self, deadline: Duration) -> Self {
-        self.options.clean_up_deadline = Some(deadline);
-        self
-    }
-
-    /// Ends each event stream after this time, less up to a tenth at random, so that streams that began together do
-    /// not end together; without a limit if nothing is said.
-    ///
-    /// The client reconnects by itself, and is authorised anew. A stream's
-    /// [own setting](crate::EventStream::max_lifetime) goes before the app's.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use bocadillo::App;
-    ///
-    ///
-    /// let app = App::new().max_lifetime(Duration::from_secs(60 * 60));
-    /// ```
-    pub fn max_lifetime(mut self, lifetime: Duration) -> Self {
-        self.options.max_lifetime = Some(lifetime);
-        self
-    }
-
-    /// How long a client of an event stream may take nothing before its connection is cut, or its stream is reset in
-    /// HTTP/2. The default is 30 seconds.
-    ///
-    /// A client that is paused takes nothing: its kernel still acknowledges, but its buffers are full. The policy of a
-    /// [topic](crate::topic::SlowPolicy) may end its stream earlier. A generator waits at its `yield`. It is the same
-    /// limit over TCP, over Unix sockets and over the connections of a [`Listener`](crate::Listener) of your own.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use bocadillo::App;
-    ///
-    /// let app = App::new().write_timeout(Duration::from_secs(10));
-    /// ```
-    pub fn write_timeout(mut self, timeout: Duration) -> Self {
-        self.options.write_timeout = Some(Some(timeout));
-        self
-    }
-
-    /// Lets clients of event streams take nothing for as long as they like.
-    ///
-    /// A client that no longer acknowledges is still found, within about 30 seconds.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let app = bocadillo::App::new().no_write_timeout();
-    /// ```
-    pub fn no_write_timeout(mut self) -> Self {
-        self.options.write_timeout = Some(None);
-        self
-    }
-
-    /// How long a client of a [`ByteStream`](crate::ByteStream) may take nothing before it is cut off. The default is no
-    /// limit.
-    ///
-    /// A download that is paused goes on where it was. A client that no longer acknowledges is found without this. Over
-    /// HTTP/2 a client has to answer pings: one whose process is stopped is cut after 30 seconds.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use bocadillo::App;
-    ///
-    /// let app = App::new().byte_write_timeout(Duration::from_secs(600));
-    /// ```
-    pub fn byte_write_timeout(mut self, timeout: Duration) -> Self {
-        self.options.byte_write_timeout = Some(timeout);
+    pub fn streams(mut self, streams: Streams) -> Self {
+        self.streams = streams;
         self
     }
 
     /// How long a client of a stream may acknowledge nothing before its connection is cut. The default is 30 seconds.
     ///
     /// It finds clients whose network or power is gone. A client that is paused acknowledges, and is the matter of
-    /// [`write_timeout`](Self::write_timeout). It works for HTTP/1 over TCP on Linux. In HTTP/2 a client that does not
+    /// [`write_timeout`](StreamOptions::write_timeout). It works for HTTP/1 over TCP on Linux. In HTTP/2 a client that does not
     /// answer a ping is cut after 30 seconds.
     ///
     /// # Examples
@@ -455,12 +340,12 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// let app = App::new().ack_timeout(Duration::from_secs(10));
     /// ```
     pub fn ack_timeout(mut self, timeout: Duration) -> Self {
-        self.options.ack_timeout = Some(timeout);
+        self.write_timeouts.ack = timeout;
         self
     }
 
     /// How long a client may take to read the end of a stream that the server has decided to end: by its
-    /// [lifetime](Self::max_lifetime), by a shutdown, or by the policy of a topic. The default is 500 milliseconds.
+    /// [lifetime](StreamOptions::max_lifetime), by a shutdown, or by the policy of a topic. The default is 500 milliseconds.
     ///
     /// The stream's source is released at the decision. A client that does not read gets no end in order after this
     /// time: its connection is cut, or its stream is reset in HTTP/2.
@@ -474,65 +359,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// let app = App::new().end_timeout(Duration::from_secs(2));
     /// ```
     pub fn end_timeout(mut self, timeout: Duration) -> Self {
-        self.options.end_timeout = Some(timeout);
-        self
-    }
-
-    /// What clients see last when an event stream ends with an error. The default is nothing.
-    ///
-    /// Do not name this event `error`: a browser then runs `onerror`, as for a lost connection. See
-    /// [`EventName`](crate::EventName).
-    ///
-    /// The error is logged in any case; what of it is for a client to know, only the app can say. A stream's
-    /// [own setting](crate::EventStream::on_error) goes before the app's.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use bocadillo::{App, EventName, ServerEvent};
-    ///
-    /// const FAILED: EventName = EventName::from_static("failed");
-    /// let app = App::new().on_stream_error(|_| Some(ServerEvent::data("something broke").name(FAILED)));
-    /// ```
-    pub fn on_stream_error(
-        mut self,
-        show: impl Fn(&Error) -> Option<ServerEvent> + Send + Sync + 'static,
-    ) -> Self {
-        self.options.on_error = Some(Arc::new(show));
-        self
-    }
-
-    /// Whether the `Content-Type` of event streams ends in `; charset=utf-8`. The default is `false`. A stream's
-    /// [own setting](crate::EventStream::charset) goes before the app's.
-    ///
-    /// An event stream is always UTF-8, and browsers ignore the parameter (WHATWG HTML, section 9.2.5 and the
-    /// registration of `text/event-stream`). Some clients need it: `iter_lines(decode_unicode=True)` of Python's
-    /// `requests` reads text without a charset as Latin-1.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let app = bocadillo::App::new().charset(true);
-    /// ```
-    pub fn charset(mut self, charset: bool) -> Self {
-        self.options.charset = Some(charset);
-        self
-    }
-
-    /// Whether a GET or HEAD request whose `Accept` header excludes event streams gets 406 instead of the stream. The
-    /// default is `false`: every client gets the stream, whatever it accepts.
-    ///
-    /// A server may disregard `Accept` (RFC 9110, section 12.5.1), and many clients always send the same value: the
-    /// `openai` client for Python sends `Accept: application/json` and expects a stream. Turn this on for an API whose
-    /// clients are known.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let app = bocadillo::App::new().strict_accept(true);
-    /// ```
-    pub fn strict_accept(mut self, strict: bool) -> Self {
-        self.strict_accept = strict;
+        self.write_timeouts.end = timeout;
         self
     }
 
@@ -693,14 +520,14 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// ```
     pub fn into_service(self) -> Result<AppService> {
         let routes = self.route_infos().collect();
-        let context = Arc::new(Context::new(self.options));
+        let defaults = self.options.or(self.streams.options());
+        let streams = self.streams.defaults(defaults);
         let router = Router::new(&self.routes)?;
         let direct = Direct {
             router: Arc::new(router),
             state: Arc::new(self.state),
             fallback: self.fallback,
-            strict_accept: self.strict_accept,
-            context: Arc::clone(&context),
+            streams: streams.clone(),
         };
         let kind = if self.layers.is_empty() {
             Kind::Direct(Arc::new(move |request| {
@@ -719,7 +546,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         };
         Ok(AppService {
             kind,
-            context,
+            streams,
             routes,
         })
     }
@@ -758,7 +585,7 @@ type AnswerFuture = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 #[derive(Clone)]
 pub struct AppService {
     kind: Kind,
-    pub(crate) context: Arc<Context>,
+    pub(crate) streams: Streams,
     routes: Arc<[&'static RouteInfo]>,
 }
 
@@ -783,7 +610,7 @@ where
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Poller<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // A layer's readiness is asked for in `call`, on a clone of its own.
         Poll::Ready(Ok(()))
     }
@@ -794,10 +621,10 @@ where
             Kind::Direct(answer) => Box::pin(answer(request).map(Ok)),
             Kind::Layered(layered) => {
                 let layered = layered.clone();
-                let context = self.context.for_request(request.extensions());
-                request.extensions_mut().insert(Outer(Arc::clone(&context)));
+                let streams = self.streams.for_request(request.extensions());
+                request.extensions_mut().insert(Outer(streams.clone()));
                 Box::pin(async move {
-                    Ok(context
+                    Ok(streams
                         .scope(layered.oneshot(request))
                         .await?
                         .map(Body::from))
@@ -812,8 +639,7 @@ struct Direct<S> {
     router: Arc<Router<S>>,
     state: Arc<S>,
     fallback: Option<Layered>,
-    strict_accept: bool,
-    context: Arc<Context>,
+    streams: Streams,
 }
 
 impl<S> Clone for Direct<S> {
@@ -822,8 +648,7 @@ impl<S> Clone for Direct<S> {
             router: Arc::clone(&self.router),
             state: Arc::clone(&self.state),
             fallback: self.fallback.clone(),
-            strict_accept: self.strict_accept,
-            context: Arc::clone(&self.context),
+            streams: self.streams.clone(),
         }
     }
 }
@@ -831,8 +656,8 @@ impl<S> Clone for Direct<S> {
 impl<S: Send + Sync + 'static> Direct<S> {
     async fn answer(self, request: Request<axum_core::body::Body>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
-        let asked = Asked::of(&parts, self.strict_accept);
-        let context = self.context.for_request(&parts.extensions);
+        let streams = self.streams.for_request(&parts.extensions);
+        let asked = Asked::of(&parts, streams.is_strict());
         let mut response = match self.router.find(&parts.method, parts.uri.path()) {
             Found::Route(route, path) => {
                 parts.extensions.insert(route.info);
@@ -843,7 +668,7 @@ impl<S: Send + Sync + 'static> Direct<S> {
                     state: self.state,
                 };
                 let answer = (route.handler)(request);
-                contained(Arc::clone(&context).scope(answer), route.info).await
+                contained(streams.clone().scope(answer), route.info).await
             }
             Found::OtherMethods(allow) => {
                 let detail = format!(
@@ -860,13 +685,13 @@ impl<S: Send + Sync + 'static> Direct<S> {
             }
             Found::Nothing => match self.fallback {
                 Some(fallback) => {
-                    parts.extensions.insert(Outer(Arc::clone(&context)));
+                    parts.extensions.insert(Outer(streams.clone()));
                     let request = Request::from_parts(parts, body);
                     let answer = async {
                         let Ok(response) = fallback.oneshot(request).await;
                         response.map(Body::from)
                     };
-                    contained(Arc::clone(&context).scope(answer), "the fallback").await
+                    contained(streams.clone().scope(answer), "the fallback").await
                 }
                 None => {
                     let detail = format!("nothing is served at {}", parts.uri.path());
@@ -878,7 +703,7 @@ impl<S: Send + Sync + 'static> Direct<S> {
             },
         };
         if let Some(adoption) = response.extensions_mut().remove::<Adoption>() {
-            adoption.adopt(context);
+            adoption.adopt(streams);
         }
         asked.complete(response)
     }

@@ -57,7 +57,10 @@ pub use http::problem::Problem;
 pub use http::respond::StopReconnecting;
 pub use server::Peer;
 pub use server::listener::Listener;
-pub use stream::{Body, ByteStream, Client, ClientDisconnect, EventStream, IntoChunk};
+pub use stream::{
+    Body, ByteStream, Client, ClientDisconnect, EventStream, IntoChunk, KeepAlive, StreamOptions,
+    Streams,
+};
 
 pub use macros::{event_stream, generators, route, routes, server_event, stream, yield_};
 

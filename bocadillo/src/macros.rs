@@ -141,7 +141,7 @@ pub use bocadillo_macros::routes;
 /// # When the client leaves
 ///
 /// The generator is dropped where it stands, at once. With `raise_on_disconnect` it goes on, away from the connection:
-/// its next `yield` gives [`ClientDisconnect`](crate::ClientDisconnect), and it may clean up within the deadline. To ignore that result is a
+/// its next `yield` gives [`ClientDisconnect`](crate::ClientDisconnect), and it may clean up within its time-out. To ignore that result is a
 /// warning (`unused_must_use`).
 ///
 /// # When the function returns
@@ -154,13 +154,17 @@ pub use bocadillo_macros::routes;
 /// | option | what it does |
 /// |---|---|
 /// | `raise_on_disconnect` | tells the generator of the disconnect instead of dropping it |
-/// | `keep_alive = Duration`, `keep_alive = off` | [how long the stream may idle](crate::EventStream::keep_alive) before a comment is sent |
-/// | `retry = Duration` | [when the client is to come back](crate::EventStream::retry), sent at the start |
-/// | `clean_up_deadline = Duration` | [how long a clean-up may take](crate::EventStream::clean_up_deadline), with `raise_on_disconnect` |
-/// | `max_lifetime = Duration` | [when the stream ends](crate::EventStream::max_lifetime) at the latest |
+/// | `keep_alive = Duration`, `keep_alive = off` | [when a keep-alive is sent](crate::StreamOptions::keep_alive) |
+/// | `retry = Duration` | [when the client reconnects](crate::StreamOptions::retry), sent at the start |
+/// | `max_lifetime = Duration`, `max_lifetime = off` | [when the stream ends](crate::StreamOptions::max_lifetime) at the latest |
+/// | `cleanup_timeout = Duration` | [how long a clean-up may take](crate::StreamOptions::cleanup_timeout), with `raise_on_disconnect` |
+/// | `write_timeout = Duration`, `write_timeout = off` | [how long the client may take nothing](crate::StreamOptions::write_timeout) |
+/// | `on_error = function` | [what the client sees of an error](crate::StreamOptions::on_error) |
+/// | `charset = bool` | [whether `Content-Type` names UTF-8](crate::StreamOptions::charset) |
 /// | `crate = path` | where this crate is found, for macros of your own that hand it on |
 ///
-/// A value is any expression of type [`Duration`](std::time::Duration). It may use arguments that are `Copy`.
+/// Except for `raise_on_disconnect` and `crate`, they are the methods of [`StreamOptions`](crate::StreamOptions).
+/// A value is any expression of its type. It may use arguments that are `Copy`.
 ///
 /// # Examples
 ///
@@ -220,7 +224,8 @@ pub use bocadillo_macros::event_stream;
 /// |---|---|
 /// | `content_type = "…"` | the response's `Content-Type`: a literal, or an expression of type `http::HeaderValue` |
 /// | `raise_on_disconnect` | tells the generator of the disconnect instead of dropping it |
-/// | `clean_up_deadline = Duration` | how long a clean-up may take, with `raise_on_disconnect` |
+/// | `cleanup_timeout = Duration` | how long a clean-up may take, with `raise_on_disconnect` |
+/// | `byte_write_timeout = Duration`, `byte_write_timeout = off` | how long the client may take nothing |
 /// | `crate = path` | where this crate is found, for macros of your own that hand it on |
 ///
 /// # Examples

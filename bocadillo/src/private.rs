@@ -15,7 +15,7 @@ pub use crate::stream::generator::{
     Outcome, RaisingYield, Yield, byte_stream, byte_stream_raising, event_stream,
     event_stream_raising,
 };
-pub use crate::stream::{Body, Client};
+pub use crate::stream::{Body, Client, StreamOptions};
 
 /// A name that generated code uses as a user would.
 pub mod words {

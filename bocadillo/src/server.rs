@@ -34,7 +34,7 @@ use tower::Service;
 
 use crate::app::{App, AppService};
 use crate::error::{Error, Result, chain};
-use crate::server::connection::{Executor, HeldBody};
+use crate::server::connection::{Executor, HeldBody, Limits};
 use crate::server::link::Link;
 use crate::server::listener::Listener;
 use crate::server::protocol::{Protocol, detect};
@@ -42,10 +42,10 @@ use crate::server::signals::Signals;
 use crate::server::timeouts::body::RequestBody;
 use crate::server::timeouts::http1::Http1;
 use crate::server::timeouts::http2::{Expired, Http2, Tracked};
-use crate::server::timeouts::{Observed, Timeouts};
+use crate::server::timeouts::{Observed, Timeouts, WriteTimeouts};
 use crate::stream::body::Body;
+use crate::stream::drain::Drain;
 use crate::stream::outgoing::Outgoing;
-use crate::stream::streams::Shutdown;
 
 /// What hyper gathers of a response before it writes, and the most that it reads of a request's head. In HTTP/2 hyper has
 /// the same limit for a head by default.
@@ -173,8 +173,9 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         let address = listener.address().map_err(Error::listen)?;
         let infos: Vec<_> = self.route_infos().collect();
         let (timeouts, shutdown_timeout) = (self.timeouts, self.shutdown_timeout);
+        let write_timeouts = self.write_timeouts;
         let background = std::mem::take(&mut self.background);
-        let server = Arc::new(Server::new(self.into_service()?, timeouts));
+        let server = Arc::new(Server::new(self.into_service()?, timeouts, write_timeouts));
         tracing::info!("listening on {address}");
         infos.iter().for_each(|info| tracing::info!("{info}"));
         let _background: JoinSet<()> = background.into_iter().collect();
@@ -207,7 +208,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         // From here on a load balancer, or the next process on this port, gets the new ones.
         drop(listener);
         drain(
-            &server.service.context.shutdown,
+            server.service.streams.drain_state(),
             connections,
             shutdown_timeout,
             hurry,
@@ -219,23 +220,22 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
 
 /// Ends the streams and waits for what is under way; cuts the connections that are left after that.
 async fn drain(
-    shutdown: &Shutdown,
+    drain: &Drain,
     mut connections: JoinSet<()>,
     wait: Duration,
     hurry: impl Future<Output = ()>,
 ) {
-    shutdown.drain();
-    shutdown.clean_ups.close();
+    drain.begin();
     let ended = async {
         while connections.join_next().await.is_some() {}
-        shutdown.clean_ups.wait().await;
+        drain.finished().await;
     };
     tokio::select! {
         () = ended => return,
         () = sleep(wait) => {}
         () = hurry => {}
     }
-    let (connections, clean_ups) = (connections.len(), shutdown.clean_ups.len());
+    let (connections, clean_ups) = (connections.len(), drain.tasks());
     tracing::warn!(
         connections,
         clean_ups,
@@ -258,10 +258,11 @@ struct Server {
     http1: http1::Builder,
     http2: http2::Builder<Executor>,
     timeouts: Timeouts,
+    limits: Limits,
 }
 
 impl Server {
-    fn new(service: AppService, timeouts: Timeouts) -> Self {
+    fn new(service: AppService, timeouts: Timeouts, write_timeouts: WriteTimeouts) -> Self {
         let mut http1 = http1::Builder::new();
         http1
             // A switch alone: each connection has a timer of its own, which knows how long to wait.
@@ -269,7 +270,11 @@ impl Server {
             .max_buf_size(BUFFER)
             // Frames are gathered before they come to hyper; one flat buffer is then cheaper than a list of them.
             .writev(false);
-        let mut http2 = http2::Builder::new(Executor(Arc::clone(&service.context)));
+        let limits = Limits {
+            timeouts: write_timeouts,
+            drain: Arc::clone(service.streams.drain_state()),
+        };
+        let mut http2 = http2::Builder::new(Executor(limits.clone()));
         http2
             .timer(TokioTimer::new())
             .keep_alive_interval(HTTP2_PING)
@@ -280,6 +285,7 @@ impl Server {
             http1,
             http2,
             timeouts,
+            limits,
         }
     }
 
@@ -294,7 +300,7 @@ impl Server {
         let version = request.version();
         let (head, body) = request.into_parts();
         let (body, timed_out) =
-            RequestBody::new(body, self.timeouts, &self.service.context.shutdown);
+            RequestBody::new(body, self.timeouts, self.service.streams.drain_state());
         let body = HeldBody::new(body, outgoing);
         let answer = self.service.clone().call(Request::from_parts(head, body));
         async move {
@@ -315,7 +321,7 @@ impl Server {
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let start = Instant::now();
-        let mut drained = pin!(self.service.context.shutdown.drained());
+        let mut drained = pin!(self.service.streams.drain_state().drained());
         // Boxed, so that an idle connection does not hold the room for it.
         let detected = Box::pin(timeout(self.timeouts.header, detect(connection)));
         let detected = tokio::select! {
@@ -331,12 +337,12 @@ impl Server {
             Err(_) => return tracing::debug!("a connection was cut: it asked for nothing in time"),
         };
         let link = Link::new(connection, socket);
-        let context = Arc::clone(&self.service.context);
+        let limits = self.limits.clone();
         let served = match protocol {
             Protocol::Http1 => {
                 let http1 = Http1::new(self.timeouts, start);
                 let connection = TokioIo::new(Observed::new(link.io(), http1.clone()));
-                let mut guard = connection::Http1::new(link, context);
+                let mut guard = connection::Http1::new(link, limits);
                 let outgoing = Arc::clone(guard.outgoing());
                 let mut builder = self.http1.clone();
                 builder.timer(http1.clone());
@@ -367,7 +373,7 @@ impl Server {
                 let http2 = Http2::new(self.timeouts, start);
                 let mut watch = http2.watch();
                 let connection = TokioIo::new(Observed::new(link.io(), http2.clone()));
-                let mut guard = connection::Http2::new(link, context);
+                let mut guard = connection::Http2::new(link, limits);
                 let service = service_fn({
                     let server = Arc::clone(&self);
                     move |request: Request<Incoming>| {

@@ -4,9 +4,11 @@ pub(crate) mod bind;
 pub(crate) mod body;
 pub(crate) mod byte_stream;
 pub(crate) mod client;
+pub(crate) mod drain;
 pub(crate) mod event_stream;
 pub(crate) mod feed;
 pub(crate) mod generator;
+pub(crate) mod options;
 pub(crate) mod outgoing;
 pub(crate) mod streams;
 
@@ -15,3 +17,5 @@ pub use byte_stream::{ByteStream, IntoChunk};
 pub use client::Client;
 pub use event_stream::EventStream;
 pub use generator::ClientDisconnect;
+pub use options::{KeepAlive, StreamOptions};
+pub use streams::Streams;

@@ -15,7 +15,7 @@ use bocadillo::http::request::Parts;
 use bocadillo::topic::{Cursor, History, Hub};
 use bocadillo::{
     App, EventStream, FromRequestParts, Html, IntoResponse, Json, Problem, State, StatusCode,
-    route, routes, server_event,
+    StreamOptions, route, routes, server_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,7 @@ async fn notifications(
     let events = hub
         .topic(format!("users/{id}"))?
         .subscribe(cursor.or_start());
-    Ok(EventStream::from(events).max_lifetime(Duration::from_hours(1)))
+    Ok(EventStream::from(events).with(StreamOptions::new().max_lifetime(Duration::from_hours(1))))
 }
 
 #[route("/users/{id}", methods = [POST])]

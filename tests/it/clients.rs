@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use bocadillo::{App, IntoResponse, State, event_stream, generators, route, routes, server_event};
+use bocadillo::{
+    App, IntoResponse, State, StreamOptions, event_stream, generators, route, routes, server_event,
+};
 use http::{Method, header};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -60,7 +62,7 @@ generators!(
 
 #[route("/text-with-charset")]
 async fn with_charset() -> impl IntoResponse {
-    text().charset(true)
+    text().with(StreamOptions::new().charset(true))
 }
 
 #[route("/text-of-a-view")]

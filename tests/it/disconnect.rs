@@ -68,7 +68,7 @@ generators!(
 
     /// Cleans up for ever.
     #[route("/stuck")]
-    #[event_stream(raise_on_disconnect, clean_up_deadline = Duration::from_millis(50))]
+    #[event_stream(raise_on_disconnect, cleanup_timeout = Duration::from_millis(50))]
     async fn stuck(State(reports): State<Reports>, client: Client) {
         let _guard = Guard(reports.clone());
         let _ = yield "one";

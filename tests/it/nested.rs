@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use axum::Router;
 use bocadillo::{
-    App, AppService, Body, Client, EventStream, IntoResponse, Response, State, event_stream,
-    generators, route, routes, stream,
+    App, AppService, Body, Client, EventStream, IntoResponse, Response, State, StreamOptions,
+    event_stream, generators, route, routes, stream,
 };
 use futures_util::stream::pending;
 use http::Request;
@@ -254,10 +254,10 @@ async fn an_inner_app_keeps_its_own_options_and_takes_the_others_from_the_outer(
         |text: &'static str| move |_: &bocadillo::Error| Some(bocadillo::ServerEvent::data(text));
     let inner = App::new()
         .routes(routes![fails])
-        .on_stream_error(shows("the inner one's"));
+        .stream_options(StreamOptions::new().on_error(shows("the inner one's")));
     let app = outer_app()
-        .retry(Duration::from_millis(7))
-        .on_stream_error(shows("the outer one's"))
+        .stream_options(StreamOptions::new().retry(Duration::from_millis(7)))
+        .stream_options(StreamOptions::new().on_error(shows("the outer one's")))
         .fallback_service(inner.into_service().expect("there is one route"));
     let server = Server::start(app).await;
     let reply = get(Protocol::Http1, server.address, "/fails").await;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bocadillo::topic::{Cursor, History, Hub, HubBuilder, SlowPolicy};
-use bocadillo::{App, EventStream, LastEventId, State, route, routes};
+use bocadillo::{App, EventStream, LastEventId, State, StreamOptions, route, routes};
 use futures_util::StreamExt;
 use http::Method;
 
@@ -153,7 +153,7 @@ async fn node(broker: &impl Broker) -> (Hub, Server) {
     let hub = broker.hub(options());
     let app = App::with_state(hub.clone())
         .routes(routes![events])
-        .keep_alive(Duration::from_millis(200));
+        .stream_options(StreamOptions::new().keep_alive(Duration::from_millis(200)));
     (hub, Server::start(app).await)
 }
 

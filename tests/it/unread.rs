@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use bocadillo::topic::{History, Hub, SlowPolicy, Topic};
 use bocadillo::{
-    App, Client, ClientDisconnect, EventStream, Listener, State, event_stream, generators, route,
-    routes, stream,
+    App, Client, ClientDisconnect, EventStream, Listener, State, StreamOptions, event_stream,
+    generators, route, routes, stream,
 };
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -389,7 +389,11 @@ async fn a_lifetime_ends_a_stream_that_is_not_read() {
         everywhere(async |transport, unread| {
             let what = format!("{transport:?} {unread:?} {path}");
             let (app, mut reports) = app();
-            let served = Served::start(app.max_lifetime(LIFETIME), transport).await;
+            let served = Served::start(
+                app.stream_options(StreamOptions::new().max_lifetime(LIFETIME)),
+                transport,
+            )
+            .await;
             let request = Request::send(&served, unread, path).await;
             dropped(&mut reports, &what).await;
             request.ends_by_a_cut(&what).await;
@@ -551,7 +555,8 @@ async fn a_client_that_takes_no_events_is_cut_after_the_write_timeout() {
         everywhere(async |transport, unread| {
             let what = format!("{transport:?} {unread:?} {path}");
             let (app, mut reports) = app();
-            let app = app.write_timeout(Duration::from_millis(600));
+            let app =
+                app.stream_options(StreamOptions::new().write_timeout(Duration::from_millis(600)));
             let served = Served::start(app, transport).await;
             let request = Request::send(&served, unread, path).await;
             dropped(&mut reports, &what).await;
@@ -566,7 +571,11 @@ async fn a_source_that_is_slow_does_not_cut_its_client() {
     everywhere(async |transport, unread| {
         let what = format!("{transport:?} {unread:?}");
         let (app, mut reports) = app();
-        let served = Served::start(app.write_timeout(Duration::from_millis(600)), transport).await;
+        let served = Served::start(
+            app.stream_options(StreamOptions::new().write_timeout(Duration::from_millis(600))),
+            transport,
+        )
+        .await;
         // What it has sent stands in no buffer: the source waits, and not the client.
         let _request = Request::send(&served, Unread::Http1, "/one").await;
         while reports.next().await != "begun" {}
@@ -580,7 +589,11 @@ async fn a_source_that_is_slow_does_not_cut_its_client() {
 async fn other_streams_of_a_connection_live_on() {
     for (lifetime, write_timeout) in [(LIFETIME, SOON), (SOON * 10, Duration::from_millis(600))] {
         let (app, mut reports) = app();
-        let app = app.max_lifetime(lifetime).write_timeout(write_timeout);
+        let app = app.stream_options(
+            StreamOptions::new()
+                .max_lifetime(lifetime)
+                .write_timeout(write_timeout),
+        );
         let served = Served::start(app, Transport::Tcp).await;
         let Request::Http2 {
             body, mut sender, ..
@@ -605,7 +618,8 @@ async fn bytes_wait_for_their_client_unless_there_is_a_timeout() {
     everywhere(async |transport, unread| {
         let what = format!("{transport:?} {unread:?}");
         let (app, mut reports) = app();
-        let app = app.write_timeout(Duration::from_millis(300));
+        let app =
+            app.stream_options(StreamOptions::new().write_timeout(Duration::from_millis(300)));
         let served = Served::start(app, transport).await;
         let _request = Request::send(&served, unread, "/chunks").await;
         while reports.next().await != "begun" {}
@@ -616,7 +630,8 @@ async fn bytes_wait_for_their_client_unless_there_is_a_timeout() {
     everywhere(async |transport, unread| {
         let what = format!("{transport:?} {unread:?}");
         let (app, mut reports) = app();
-        let app = app.byte_write_timeout(Duration::from_millis(300));
+        let app =
+            app.stream_options(StreamOptions::new().byte_write_timeout(Duration::from_millis(300)));
         let served = Served::start(app, transport).await;
         let request = Request::send(&served, unread, "/chunks").await;
         dropped(&mut reports, &what).await;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bocadillo::{App, State, event_stream, generators, route, routes, stream};
+use bocadillo::{App, State, StreamOptions, event_stream, generators, route, routes, stream};
 use bytes::Bytes;
 use tokio::net::TcpListener;
 
@@ -164,9 +164,9 @@ async fn a_client_whose_network_is_cut_is_found() {
         let network = Network::new(subnet);
         let (mut app, mut reports) = app();
         app = if write_timeout {
-            app.write_timeout(ACK)
+            app.stream_options(StreamOptions::new().write_timeout(ACK))
         } else {
-            app.no_write_timeout()
+            app.stream_options(StreamOptions::new().no_write_timeout())
         };
         let listener = network.listen().await;
         let address = listener.local_addr().expect("it is bound");

@@ -35,7 +35,7 @@ pub(crate) fn generator(generator: &Generator) -> TokenStream {
     let stream = runtime.public_at(stream, at(ident.span()));
     let entry = runtime.private_at(entry, at(ident.span()));
     let inputs = inputs(generator);
-    let options = options.iter().map(|option| self::option(runtime, option));
+    let options = self::options(runtime, options);
 
     let body = if generator.receiver.is_some() {
         // What the body borrows from `self` cannot be kept; this was reported.
@@ -69,10 +69,10 @@ pub(crate) fn generator(generator: &Generator) -> TokenStream {
                 quote! {
                     #before
                     let #found = #clients;
-                    #bind(#stream #(#options)*, #found)
+                    #bind(#stream #options, #found)
                 }
             }
-            None => quote!(#before #stream #(#options)*),
+            None => quote!(#before #stream #options),
         }
     };
     quote! {
@@ -151,7 +151,23 @@ fn clients(runtime: &Runtime, names: &[Ident]) -> Option<TokenStream> {
     }))
 }
 
-fn option(runtime: &Runtime, option: &StreamOption) -> TokenStream {
+/// The calls on the stream that set its options.
+fn options(runtime: &Runtime, options: &[StreamOption]) -> TokenStream {
+    let (on_stream, with): (Vec<_>, Vec<_>) = options
+        .iter()
+        .partition(|option| option.method == "content_type");
+    let on_stream = on_stream.into_iter().map(|option| call(runtime, option));
+    let with = (!with.is_empty()).then(|| {
+        let (stream_options, with) = (
+            runtime.private("StreamOptions"),
+            with.into_iter().map(|option| call(runtime, option)),
+        );
+        quote!(.with(#stream_options::new() #(#with)*))
+    });
+    quote!(#(#on_stream)* #with)
+}
+
+fn call(runtime: &Runtime, option: &StreamOption) -> TokenStream {
     let StreamOption { method, value } = option;
     match value {
         Some(literal @ syn::Expr::Lit(_)) if method == "content_type" => {

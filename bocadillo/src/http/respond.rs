@@ -11,7 +11,7 @@ use crate::http::problem::Problem;
 use crate::stream::ByteStream;
 use crate::stream::EventStream;
 use crate::stream::body::{Body, StreamBody};
-use crate::stream::streams::Context;
+use crate::stream::streams::Streams;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const EVENT_STREAM_UTF_8: HeaderValue =
@@ -112,7 +112,7 @@ impl IntoResponse for EventStream {
     ///
     /// | header | value | why |
     /// |---|---|---|
-    /// | `Content-Type` | `text/event-stream` | see [`charset`](EventStream::charset) for a charset |
+    /// | `Content-Type` | `text/event-stream` | see [`charset`](crate::StreamOptions::charset) for a charset |
     /// | `Cache-Control` | `no-cache, no-transform` | a proxy that compresses would hold events back |
     /// | `X-Accel-Buffering` | `no` | nginx would hold events back |
     /// | `Incremental` | `?1` | the same for other proxies |
@@ -126,8 +126,8 @@ impl IntoResponse for EventStream {
 }
 
 fn event_stream(stream: EventStream) -> http::Response<Body> {
-    let charset = stream.feed.options.charset;
-    let charset = charset.or_else(|| Context::current().and_then(|app| app.options.charset));
+    let charset = stream.feed.options.has_charset();
+    let charset = charset.or_else(|| Streams::current()?.options().has_charset());
     let content_type = match charset {
         Some(true) => EVENT_STREAM_UTF_8,
         _ => EVENT_STREAM,
@@ -215,7 +215,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// `strict_accept` is [`App::strict_accept`](crate::App::strict_accept).
+    /// `strict_accept` is [`Streams::strict_accept`](crate::Streams::strict_accept).
     pub(crate) fn of(parts: &request::Parts, strict_accept: bool) -> Self {
         Self {
             method: parts.method.clone(),

@@ -4,7 +4,7 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context as Poller, Poll};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
@@ -13,9 +13,17 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
 use crate::server::link::{HungUp, Link};
+use crate::server::timeouts::WriteTimeouts;
 use crate::server::unanswered;
+use crate::stream::drain::Drain;
 use crate::stream::outgoing::{Look, Outgoing, State};
-use crate::stream::streams::Context;
+
+/// What decides when a connection is cut.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    pub(crate) timeouts: WriteTimeouts,
+    pub(crate) drain: Arc<Drain>,
+}
 
 /// A timer that is made when there is something to wait for.
 #[derive(Default)]
@@ -23,7 +31,7 @@ struct Deadline(Option<Pin<Box<Sleep>>>);
 
 impl Deadline {
     /// Whether `at` has come. Otherwise the task is woken then, or earlier.
-    fn has_come(&mut self, at: Option<Instant>, cx: &mut Poller<'_>) -> bool {
+    fn has_come(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> bool {
         let Some(at) = at else {
             if self.0.as_ref().is_some_and(|timer| timer.is_elapsed()) {
                 self.0 = None;
@@ -63,7 +71,7 @@ pub(crate) enum Cut {
 pub(crate) struct Http1<C> {
     link: Arc<Link<C>>,
     outgoing: Arc<Outgoing>,
-    context: Arc<Context>,
+    limits: Limits,
     /// When the server decided to end the stream.
     told: Option<Instant>,
     deadline: Deadline,
@@ -81,7 +89,7 @@ struct Asking {
 }
 
 impl Asking {
-    fn poll(&mut self, timeout: Duration, cx: &mut Poller<'_>) -> Poll<Cut> {
+    fn poll(&mut self, timeout: Duration, cx: &mut Context<'_>) -> Poll<Cut> {
         let Some(inode) = self.inode else {
             return Poll::Pending;
         };
@@ -101,11 +109,11 @@ impl Asking {
 }
 
 impl<C> Http1<C> {
-    pub(crate) fn new(link: Arc<Link<C>>, context: Arc<Context>) -> Self {
+    pub(crate) fn new(link: Arc<Link<C>>, limits: Limits) -> Self {
         Self {
             link,
             outgoing: Outgoing::new(false),
-            context,
+            limits,
             told: None,
             deadline: Deadline::default(),
             hung_up: None,
@@ -120,8 +128,8 @@ impl<C> Http1<C> {
     /// Polls hyper, and looks at what has become of it. An `Err` is to be followed by the drop of the connection.
     pub(crate) fn poll<T>(
         &mut self,
-        cx: &mut Poller<'_>,
-        serve: impl FnOnce(&mut Poller<'_>) -> Poll<T>,
+        cx: &mut Context<'_>,
+        serve: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<Result<T, Cut>> {
         self.link.begin();
         if let Poll::Ready(served) = self.outgoing.scope(|| serve(cx)) {
@@ -130,7 +138,7 @@ impl<C> Http1<C> {
         self.poll_cut(cx).map(Err)
     }
 
-    fn poll_cut(&mut self, cx: &mut Poller<'_>) -> Poll<Cut> {
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Cut> {
         let blocked = self.link.blocked();
         let Look {
             stream,
@@ -143,16 +151,14 @@ impl<C> Http1<C> {
         }
         // A body that has ended is gone before its last bytes are written.
         let is_drained =
-            stream.is_none() && write_timeout.is_some() && self.context.shutdown.is_draining();
+            stream.is_none() && write_timeout.is_some() && self.limits.drain.is_draining();
         if is_told || is_drained {
             self.told.get_or_insert_with(Instant::now);
         } else {
             self.told = None;
         }
         let due = blocked.and_then(|since| {
-            let ends = self
-                .told
-                .map(|told| told + self.context.options.end_timeout());
+            let ends = self.told.map(|told| told + self.limits.timeouts.end);
             let stalls = write_timeout.and_then(|timeout| since.checked_add(timeout));
             ends.into_iter().chain(stalls).min()
         });
@@ -165,7 +171,7 @@ impl<C> Http1<C> {
         }
         // The kernel gives up clients that are gone and clients that are paused, after the same time. Where a paused
         // one may stay longer, the two have to be told apart.
-        let timeout = self.context.options.ack_timeout();
+        let timeout = self.limits.timeouts.ack;
         let is_kernels = write_timeout.is_some_and(|limit| limit <= timeout);
         self.link
             .set_ack_timeout(Some(timeout).filter(|_| is_kernels && stream.is_some()));
@@ -193,7 +199,7 @@ impl<C> Http1<C> {
 
     /// hyper sees the end of a connection that it reads. It does not read while bytes stand before that end which it
     /// has no use for.
-    fn poll_left(&mut self, is_watched: bool, cx: &mut Poller<'_>) -> Poll<Cut> {
+    fn poll_left(&mut self, is_watched: bool, cx: &mut Context<'_>) -> Poll<Cut> {
         if !is_watched {
             self.hung_up = None;
             return Poll::Pending;
@@ -239,7 +245,7 @@ impl Streams {
 pub(crate) struct Http2<C> {
     link: Arc<Link<C>>,
     streams: Arc<Streams>,
-    context: Arc<Context>,
+    limits: Limits,
     /// The bytes written when a drain looked last, and when they became so many.
     written: Option<(u64, Instant)>,
     deadline: Deadline,
@@ -247,11 +253,11 @@ pub(crate) struct Http2<C> {
 }
 
 impl<C> Http2<C> {
-    pub(crate) fn new(link: Arc<Link<C>>, context: Arc<Context>) -> Self {
+    pub(crate) fn new(link: Arc<Link<C>>, limits: Limits) -> Self {
         Self {
             link,
             streams: Arc::default(),
-            context,
+            limits,
             written: None,
             deadline: Deadline::default(),
             hung_up: None,
@@ -261,8 +267,8 @@ impl<C> Http2<C> {
     /// Polls hyper, and looks at what has become of it. An `Err` is to be followed by the drop of the connection.
     pub(crate) fn poll<T>(
         &mut self,
-        cx: &mut Poller<'_>,
-        serve: impl FnOnce(&mut Poller<'_>) -> Poll<T>,
+        cx: &mut Context<'_>,
+        serve: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<Result<T, Cut>> {
         self.link.begin();
         self.streams.connection.register(cx.waker());
@@ -273,7 +279,7 @@ impl<C> Http2<C> {
         self.poll_cut(cx).map(Err)
     }
 
-    fn poll_cut(&mut self, cx: &mut Poller<'_>) -> Poll<Cut> {
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Cut> {
         let blocked = self.link.blocked();
         let counts = {
             let mut counts = self.streams.lock();
@@ -282,14 +288,14 @@ impl<C> Http2<C> {
             }
             *counts
         };
-        let grace = self.context.options.end_timeout();
+        let grace = self.limits.timeouts.end;
         // A reset cannot leave while the socket takes nothing. Streams that may wait are not cut for it.
         let resets = blocked
             .zip(counts.reset)
             .filter(|_| counts.unlimited == 0)
             .map(|(blocked, reset)| blocked.max(reset) + grace);
         let drains =
-            (counts.open == 0 && self.context.shutdown.is_draining()).then(|| self.quiet() + grace);
+            (counts.open == 0 && self.limits.drain.is_draining()).then(|| self.quiet() + grace);
         if self
             .deadline
             .has_come(resets.into_iter().chain(drains).min(), cx)
@@ -327,7 +333,7 @@ impl<C> Http2<C> {
 
 /// Runs the streams of HTTP/2 connections.
 #[derive(Clone, Debug)]
-pub(crate) struct Executor(pub(crate) Arc<Context>);
+pub(crate) struct Executor(pub(crate) Limits);
 
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Executor {
     fn execute(&self, future: F) {
@@ -347,7 +353,7 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Executo
                 streams,
                 is_unlimited: true,
             },
-            context: Arc::clone(&self.0),
+            limits: self.0.clone(),
             told: None,
             handed_out: None,
             deadline: Deadline::default(),
@@ -391,7 +397,7 @@ pin_project! {
         outgoing: Arc<Outgoing>,
         // Counted until the stream is dropped.
         open: Open,
-        context: Arc<Context>,
+        limits: Limits,
         told: Option<Instant>,
         handed_out: Option<(u64, Instant)>,
         deadline: Deadline,
@@ -401,7 +407,7 @@ pin_project! {
 impl<F: Future<Output = ()>> Future for Http2Stream<F> {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         if this.outgoing.scope(|| this.future.poll(cx)).is_ready() {
             return Poll::Ready(());
@@ -431,7 +437,7 @@ impl<F: Future<Output = ()>> Future for Http2Stream<F> {
             }
             State::Told => {
                 let told = this.told.get_or_insert_with(Instant::now);
-                Some(*told + this.context.options.end_timeout())
+                Some(*told + this.limits.timeouts.end)
             }
         };
         if !this.deadline.has_come(due, cx) {
@@ -479,7 +485,7 @@ impl<B: Body> Body for HeldBody<B> {
 
     fn poll_frame(
         self: Pin<&mut Self>,
-        cx: &mut Poller<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         self.project().body.poll_frame(cx)
     }

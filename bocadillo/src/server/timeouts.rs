@@ -39,6 +39,24 @@ impl Default for Timeouts {
     }
 }
 
+/// When a connection is cut that does not take what is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WriteTimeouts {
+    /// How long what is left of a stream may take to be written after the server has decided to end it.
+    pub(crate) end: Duration,
+    /// How long a client may acknowledge nothing.
+    pub(crate) ack: Duration,
+}
+
+impl Default for WriteTimeouts {
+    fn default() -> Self {
+        Self {
+            end: Duration::from_millis(500),
+            ack: Duration::from_secs(30),
+        }
+    }
+}
+
 /// `wait` after `start`, or as late as a timer can be set.
 fn after(start: Instant, wait: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);

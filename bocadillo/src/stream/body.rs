@@ -15,9 +15,11 @@ use tokio::time::{Instant, Sleep};
 use crate::error::Error;
 use crate::event::ServerEvent;
 use crate::event::wire;
+use crate::stream::drain::Drained;
 use crate::stream::feed::{Batch, Feed, Payload};
+use crate::stream::options::KeepAlive;
 use crate::stream::outgoing::{self, Outgoing};
-use crate::stream::streams::{Adoption, Drained, Owner};
+use crate::stream::streams::{Adoption, Owner};
 
 /// About how much goes into one frame: what hyper gathers before it writes.
 const FRAME: usize = 16 * 1024;
@@ -146,7 +148,7 @@ impl Framing for ServerEvent {
     }
 
     fn failed(error: Error, feed: &Feed<Self>, out: &mut BytesMut) -> End {
-        if let Some(event) = feed.options.on_error.as_ref().and_then(|show| show(&error)) {
+        if let Some(event) = feed.options.shown(&error) {
             wire::encode(&event, out);
         }
         End::InOrder
@@ -185,7 +187,7 @@ pin_project_lite::pin_project! {
         end: Option<End>,
         // Whether the server has ended it, and not its source.
         is_told: bool,
-        keep_alive: Option<Duration>,
+        keep_alive: Option<KeepAlive>,
         last_write: Option<Instant>,
         expires: Option<Instant>,
         // One timer for the two above. An event does not touch it: it is set anew when it fires too early.
@@ -297,7 +299,7 @@ impl<T: Framing> outgoing::Stream for Shared<T> {
     }
 
     fn write_timeout(&self) -> Option<Duration> {
-        self.lock().feed.options.write_timeout(T::EVENTS)
+        self.lock().feed.options.write_timeout_or_default(T::EVENTS)
     }
 }
 
@@ -305,11 +307,12 @@ impl<T: Framing> Core<T> {
     /// Takes what the app says, once it is known who that is.
     fn start(self: Pin<&mut Self>) {
         let mut this = self.project();
-        if let Some(context) = this.owner.take().and_then(Owner::context) {
+        if let Some(streams) = this.owner.take().and_then(Owner::streams) {
             let options = mem::take(&mut this.feed.options);
-            this.feed.options = options.or(&context.options);
-            this.feed.clean_ups = Some(context.shutdown.clean_ups.clone());
-            this.drained.set(Some(context.shutdown.drained()));
+            this.feed.options = options.or(streams.options());
+            let drain = streams.drain_state();
+            this.feed.clean_ups = Some(drain.tasks.clone());
+            this.drained.set(Some(drain.drained()));
         }
         let options = &this.feed.options;
         let now = Instant::now();
@@ -317,11 +320,11 @@ impl<T: Framing> Core<T> {
         if !T::EVENTS {
             return;
         }
-        *this.keep_alive = options.keep_alive();
+        *this.keep_alive = options.keep_alive_or_default();
         *this.expires = options
-            .max_lifetime
+            .lifetime()
             .and_then(|lifetime| now.checked_add(jittered(lifetime)));
-        if let Some(delay) = options.retry {
+        if let Some(delay) = options.retry_delay() {
             wire::encode(&ServerEvent::retry_only(delay), &mut this.batch.own);
         }
     }
@@ -395,11 +398,11 @@ impl<T: Framing> Core<T> {
     fn poll_timer(
         self: Pin<&mut Self>,
         cx: &mut Poller<'_>,
-        keep_alive: Option<Duration>,
+        interval: Option<Duration>,
     ) -> Poll<Timer> {
         let mut this = self.project();
         loop {
-            let silent = keep_alive
+            let silent = interval
                 .zip(*this.last_write)
                 .and_then(|(interval, last)| last.checked_add(interval));
             let Some(due) = silent.into_iter().chain(*this.expires).min() else {
@@ -464,10 +467,17 @@ impl<T: Framing> Core<T> {
             this.batch.own = BytesMut::new();
             *this.largest = 0;
         }
-        let keep_alive = self.keep_alive;
-        match ready!(self.as_mut().poll_timer(cx, keep_alive)) {
+        let interval = self
+            .keep_alive
+            .as_ref()
+            .map(|keep_alive| keep_alive.interval);
+        match ready!(self.as_mut().poll_timer(cx, interval)) {
             Timer::Silent => {
-                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(wire::KEEP_ALIVE)))))
+                let bytes = self
+                    .keep_alive
+                    .as_ref()
+                    .map(|keep_alive| keep_alive.bytes.clone());
+                Poll::Ready(Some(Ok(Frame::data(bytes.unwrap_or_default()))))
             }
             Timer::Expired => {
                 self.as_mut().leave(End::InOrder);
@@ -481,7 +491,12 @@ impl<T: Framing> Core<T> {
     /// In HTTP/2 the next frame is asked for once the one before has found room in the client's window. A frame of a
     /// megabyte would look like a client that reads nothing.
     fn piece(self: Pin<&mut Self>, bytes: Bytes) -> Frame<Bytes> {
-        let is_split = self.is_http2 && self.feed.options.write_timeout(T::EVENTS).is_some();
+        let is_split = self.is_http2
+            && self
+                .feed
+                .options
+                .write_timeout_or_default(T::EVENTS)
+                .is_some();
         let this = self.project();
         let mut piece = if this.rest.is_empty() {
             bytes
@@ -537,7 +552,7 @@ impl<T: Framing> HttpBody for StreamBody<T> {
         let this = core.as_mut().project();
         let id = Arc::as_ptr(&self.0).cast();
         if is_first {
-            Outgoing::started(id, this.feed.options.write_timeout(T::EVENTS));
+            Outgoing::started(id, this.feed.options.write_timeout_or_default(T::EVENTS));
         }
         if *this.is_told && !was_told {
             Outgoing::told(id);

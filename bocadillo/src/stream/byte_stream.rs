@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
 use futures_core::Stream;
@@ -12,6 +11,7 @@ use http::HeaderValue;
 use crate::error::{BoxError, Error, Result};
 use crate::stream::Client;
 use crate::stream::feed::{Batch, Feed, Payload, Source};
+use crate::stream::options::StreamOptions;
 
 /// A chunk from this size on goes out as it is; smaller ones are gathered into one frame.
 const LARGE: usize = 4096;
@@ -181,23 +181,25 @@ impl ByteStream {
         self
     }
 
-    /// How long the clean-up of `raise_on_disconnect` may take, as in
-    /// [`EventStream::clean_up_deadline`](crate::EventStream::clean_up_deadline).
+    /// Sets options of this stream, as [`EventStream::with`](crate::EventStream::with) does. Only
+    /// [`cleanup_timeout`](StreamOptions::cleanup_timeout) and
+    /// [`byte_write_timeout`](StreamOptions::byte_write_timeout) mean something for bytes.
     ///
     /// # Examples
     ///
     /// ```
-    /// # use std::time::Duration;
     /// # use bocadillo::{generators, stream};
     /// # generators!(
     /// #     #[stream]
     /// #     async fn numbers() { for n in 0.. { yield n.to_string(); } }
     /// # );
+    /// use std::time::Duration;
+    /// use bocadillo::StreamOptions;
     ///
-    /// let numbers = numbers().clean_up_deadline(Duration::from_secs(5));
+    /// let numbers = numbers().with(StreamOptions::new().cleanup_timeout(Duration::from_secs(5)));
     /// ```
-    pub fn clean_up_deadline(mut self, deadline: Duration) -> Self {
-        self.feed.options.clean_up_deadline = Some(deadline);
+    pub fn with(mut self, options: StreamOptions) -> Self {
+        self.feed.options = options.or(&self.feed.options);
         self
     }
 

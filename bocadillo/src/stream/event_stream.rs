@@ -2,17 +2,17 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 use tracing::Span;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::wire;
 use crate::event::{IntoEvent, ServerEvent};
 use crate::stream::Client;
 use crate::stream::feed::{Batch, Feed, Payload, Source};
+use crate::stream::options::StreamOptions;
 
 impl Payload for ServerEvent {
     fn write(self, batch: &mut Batch) {
@@ -50,7 +50,8 @@ pub struct EventStream {
 impl EventStream {
     /// Makes an event stream of any stream whose items turn into events.
     ///
-    /// An `Err` item ends it: it is logged, and the client sees what [`on_error`](Self::on_error) says. A panic of the
+    /// An `Err` item ends it: it is logged, and the client sees what
+    /// [`StreamOptions::on_error`] says. A panic of the
     /// stream is for the server to contain.
     ///
     /// # Examples
@@ -80,118 +81,21 @@ impl EventStream {
         }
     }
 
-    /// Sends a comment line whenever the stream has been silent for `interval`; 15 seconds unless the app says
-    /// otherwise.
+    /// Sets options of this stream. They go before the defaults of the app, or of [`Streams`](crate::Streams).
     ///
-    /// It keeps proxies from closing an idle connection, as the standard advises (WHATWG HTML, section 9.2.7), and shows
-    /// by its failing that the client has gone. Set it lower than the read time-out of your clients: the default of
-    /// `httpx` is 5 seconds. Zero is as [`no_keep_alive`](Self::no_keep_alive).
+    /// Options that were set before, by the attribute or by an earlier call, stay where `options` has none.
     ///
     /// # Examples
     ///
     /// ```
-    /// # use std::time::Duration;
-    /// # let events = bocadillo::EventStream::new(futures_util::stream::iter(["one"]));
-    /// let events = events.keep_alive(Duration::from_secs(5));
+    /// use std::time::Duration;
+    /// use bocadillo::{EventStream, StreamOptions};
+    ///
+    /// let events = EventStream::new(futures_util::stream::iter(["one"]))
+    ///     .with(StreamOptions::new().keep_alive(Duration::from_secs(5)));
     /// ```
-    pub fn keep_alive(mut self, interval: Duration) -> Self {
-        self.feed.options.keep_alive = Some(Some(interval));
-        self
-    }
-
-    /// Sends no keep-alive comments.
-    ///
-    /// A client that vanished without a word (its power, its network) is then found at the next event only.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # let events = bocadillo::EventStream::new(futures_util::stream::iter(["one"]));
-    /// let events = events.no_keep_alive();
-    /// ```
-    pub fn no_keep_alive(mut self) -> Self {
-        self.feed.options.keep_alive = Some(None);
-        self
-    }
-
-    /// Tells the client, at the start, how long to wait before it reconnects; sent in whole milliseconds (WHATWG HTML,
-    /// section 9.2.6).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # let events = bocadillo::EventStream::new(futures_util::stream::iter(["one"]));
-    /// let events = events.retry(Duration::from_millis(500));
-    /// ```
-    pub fn retry(mut self, delay: Duration) -> Self {
-        self.feed.options.retry = Some(delay);
-        self
-    }
-
-    /// How long the clean-up of `raise_on_disconnect` may take, counted from the client's leaving; 30 seconds unless
-    /// the app says otherwise. A clean-up that takes longer is dropped where it stands, with a warning in the log.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # let events = bocadillo::EventStream::new(futures_util::stream::iter(["one"]));
-    /// let events = events.clean_up_deadline(Duration::from_secs(5));
-    /// ```
-    pub fn clean_up_deadline(mut self, deadline: Duration) -> Self {
-        self.feed.options.clean_up_deadline = Some(deadline);
-        self
-    }
-
-    /// Ends the stream after this time, less up to a tenth at random, so that streams that began together do not end
-    /// together. The client reconnects. For credentials that expire, and to spread clients over the nodes anew.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # let events = bocadillo::EventStream::new(futures_util::stream::iter(["one"]));
-    /// let events = events.max_lifetime(Duration::from_secs(60 * 60));
-    /// ```
-    pub fn max_lifetime(mut self, lifetime: Duration) -> Self {
-        self.feed.options.max_lifetime = Some(lifetime);
-        self
-    }
-
-    /// What the client sees last when the stream ends with an error: nothing (the default), or an event.
-    ///
-    /// Do not name this event `error`: a browser then runs `onerror`, as for a lost connection. See
-    /// [`EventName`](crate::EventName).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use bocadillo::{EventName, ServerEvent};
-    ///
-    /// # let events = bocadillo::EventStream::new(futures_util::stream::iter(["one"]));
-    /// const FAILED: EventName = EventName::from_static("failed");
-    /// let events = events.on_error(|_| Some(ServerEvent::data("try again later").name(FAILED)));
-    /// ```
-    pub fn on_error(
-        mut self,
-        show: impl Fn(&Error) -> Option<ServerEvent> + Send + Sync + 'static,
-    ) -> Self {
-        self.feed.options.on_error = Some(std::sync::Arc::new(show));
-        self
-    }
-
-    /// Whether the response's `Content-Type` ends in `; charset=utf-8`. The default is the app's
-    /// [own setting](crate::App::charset), which is off by default.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # let events = bocadillo::EventStream::new(futures_util::stream::iter(["one"]));
-    /// let events = events.charset(true);
-    /// ```
-    pub fn charset(mut self, charset: bool) -> Self {
-        self.feed.options.charset = Some(charset);
+    pub fn with(mut self, options: StreamOptions) -> Self {
+        self.feed.options = options.or(&self.feed.options);
         self
     }
 

@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,9 +11,9 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
-use crate::error::{Error, Result};
-use crate::event::ServerEvent;
+use crate::error::Result;
 use crate::stream::Client;
+use crate::stream::options::StreamOptions;
 
 /// What may travel in a stream: events or bytes.
 pub(crate) trait Payload: Sized + Send + 'static {
@@ -100,104 +99,11 @@ pub(crate) trait Source<T: Payload>: Send {
     fn span(&self) -> &Span;
 }
 
-/// What an error in mid-stream looks like to the client: nothing, or a last event.
-pub(crate) type OnError = Arc<dyn Fn(&Error) -> Option<ServerEvent> + Send + Sync>;
-
-/// What may be set for one stream, or for all streams of an app. `None` means: as the app has it.
-#[derive(Clone, Default)]
-pub(crate) struct Options {
-    /// `Some(None)` is a keep-alive that is switched off.
-    pub(crate) keep_alive: Option<Option<Duration>>,
-    pub(crate) retry: Option<Duration>,
-    pub(crate) clean_up_deadline: Option<Duration>,
-    pub(crate) max_lifetime: Option<Duration>,
-    pub(crate) on_error: Option<OnError>,
-    /// For events. `Some(None)` is without a limit.
-    pub(crate) write_timeout: Option<Option<Duration>>,
-    pub(crate) byte_write_timeout: Option<Duration>,
-    /// These two are an app's alone.
-    pub(crate) end_timeout: Option<Duration>,
-    pub(crate) ack_timeout: Option<Duration>,
-    pub(crate) charset: Option<bool>,
-}
-
-/// How long the client of an event stream may take nothing.
-pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long what is left of a stream may take to be written after the server has decided to end it.
-pub(crate) const END_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long a client may acknowledge nothing.
-pub(crate) const ACK_TIMEOUT: Duration = Duration::from_secs(30);
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-const CLEAN_UP_DEADLINE: Duration = Duration::from_secs(30);
-
-impl Options {
-    /// What is set here, and `other` where nothing is.
-    pub(crate) fn or(self, other: &Self) -> Self {
-        Self {
-            keep_alive: self.keep_alive.or(other.keep_alive),
-            retry: self.retry.or(other.retry),
-            clean_up_deadline: self.clean_up_deadline.or(other.clean_up_deadline),
-            max_lifetime: self.max_lifetime.or(other.max_lifetime),
-            on_error: self.on_error.or_else(|| other.on_error.clone()),
-            write_timeout: self.write_timeout.or(other.write_timeout),
-            byte_write_timeout: self.byte_write_timeout.or(other.byte_write_timeout),
-            end_timeout: self.end_timeout.or(other.end_timeout),
-            ack_timeout: self.ack_timeout.or(other.ack_timeout),
-            charset: self.charset.or(other.charset),
-        }
-    }
-
-    pub(crate) fn ack_timeout(&self) -> Duration {
-        self.ack_timeout.unwrap_or(ACK_TIMEOUT)
-    }
-
-    pub(crate) fn end_timeout(&self) -> Duration {
-        self.end_timeout.unwrap_or(END_TIMEOUT)
-    }
-
-    /// How long a client may take nothing of a stream of events, or of bytes.
-    pub(crate) fn write_timeout(&self, events: bool) -> Option<Duration> {
-        if events {
-            self.write_timeout.unwrap_or(Some(WRITE_TIMEOUT))
-        } else {
-            self.byte_write_timeout
-        }
-    }
-
-    pub(crate) fn keep_alive(&self) -> Option<Duration> {
-        // Comments at every moment would be what nobody means by an interval of zero.
-        self.keep_alive
-            .unwrap_or(Some(KEEP_ALIVE))
-            .filter(|interval| !interval.is_zero())
-    }
-
-    pub(crate) fn clean_up_deadline(&self) -> Duration {
-        self.clean_up_deadline.unwrap_or(CLEAN_UP_DEADLINE)
-    }
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
-            .field("keep_alive", &self.keep_alive)
-            .field("retry", &self.retry)
-            .field("clean_up_deadline", &self.clean_up_deadline)
-            .field("max_lifetime", &self.max_lifetime)
-            .field("on_error", &self.on_error.is_some())
-            .field("write_timeout", &self.write_timeout)
-            .field("byte_write_timeout", &self.byte_write_timeout)
-            .field("end_timeout", &self.end_timeout)
-            .field("ack_timeout", &self.ack_timeout)
-            .field("charset", &self.charset)
-            .finish()
-    }
-}
-
 /// A source on its way to one client.
 pub(crate) struct Feed<T: Payload> {
     /// `None` once the source has ended.
     source: Option<Pin<Box<dyn Source<T>>>>,
-    pub(crate) options: Options,
+    pub(crate) options: StreamOptions,
     pub(crate) clients: Vec<Client>,
     /// Who waits for clean-ups before the process may end.
     pub(crate) clean_ups: Option<TaskTracker>,
@@ -207,7 +113,7 @@ impl<T: Payload> Feed<T> {
     pub(crate) fn new(source: impl Source<T> + 'static) -> Self {
         Self {
             source: Some(Box::pin(source)),
-            options: Options::default(),
+            options: StreamOptions::new(),
             clients: Vec::new(),
             clean_ups: None,
         }
@@ -278,7 +184,7 @@ impl<T: Payload> Feed<T> {
             });
             return;
         };
-        let clean_up = clean_up(source, self.options.clean_up_deadline()).instrument(span);
+        let clean_up = clean_up(source, self.options.cleanup_timeout_or_default()).instrument(span);
         match &self.clean_ups {
             Some(tracker) => drop(tracker.spawn_on(clean_up, &runtime)),
             None => drop(runtime.spawn(clean_up)),
@@ -286,14 +192,14 @@ impl<T: Payload> Feed<T> {
     }
 }
 
-async fn clean_up<T: Payload>(mut source: Pin<Box<dyn Source<T>>>, deadline: Duration) {
+async fn clean_up<T: Payload>(mut source: Pin<Box<dyn Source<T>>>, timeout: Duration) {
     let finished = std::future::poll_fn(|cx| source.as_mut().poll_clean_up(cx));
-    match tokio::time::timeout(deadline, finished).await {
+    match tokio::time::timeout(timeout, finished).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(error = %error.chain(), "a clean-up ended with an error"),
         Err(_) => tracing::warn!(
-            ?deadline,
-            "a clean-up did not finish within its deadline and was dropped"
+            ?timeout,
+            "a clean-up did not finish within its time-out and was dropped"
         ),
     }
 }

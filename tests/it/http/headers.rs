@@ -1,8 +1,8 @@
 //! Headers that an author sets, beside those that the framework sets.
 
 use bocadillo::{
-    App, Html, IntoResponse, Json, Problem, Response, StatusCode, StopReconnecting, event_stream,
-    generators, route, routes, stream,
+    App, Html, IntoResponse, Json, Problem, Response, StatusCode, StopReconnecting, StreamOptions,
+    event_stream, generators, route, routes, stream,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -45,12 +45,19 @@ async fn of_events(request: HeaderMap) -> Response {
 
 #[route("/utf-8")]
 async fn utf_8(request: HeaderMap) -> Response {
-    told(&request, events().charset(true).into_response())
+    told(
+        &request,
+        events()
+            .with(StreamOptions::new().charset(true))
+            .into_response(),
+    )
 }
 
 #[route("/not-utf-8")]
 async fn not_utf_8() -> Response {
-    events().charset(false).into_response()
+    events()
+        .with(StreamOptions::new().charset(false))
+        .into_response()
 }
 
 #[route("/bytes")]
@@ -210,7 +217,7 @@ async fn another_type_is_replaced_by_the_streams_own() {
 async fn a_charset_is_added_by_the_app_or_by_the_stream() {
     check(app, "/events", &[], "content-type", &[PLAIN]).await;
     check(app, "/utf-8", &[], "content-type", &[UTF_8]).await;
-    let with = || app().charset(true);
+    let with = || app().stream_options(StreamOptions::new().charset(true));
     check(with, "/events", &[], "content-type", &[UTF_8]).await;
     check(with, "/not-utf-8", &[], "content-type", &[PLAIN]).await;
     check(

@@ -81,7 +81,7 @@ pub(crate) mod keyword {
             raise_on_disconnect,
             keep_alive = Duration::from_secs(1),
             retry = Duration::from_secs(1),
-            clean_up_deadline = Duration::from_secs(1),
+            cleanup_timeout = Duration::from_secs(1),
             max_lifetime = Duration::from_secs(1)
         )]
         pub(crate) async fn everything(

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use axum::extract::Request;
 use bocadillo::testing::TestClient;
 use bocadillo::{
-    App, IntoResponse, Json, Problem, Query, StatusCode, event_stream, generators, route, routes,
+    App, IntoResponse, Json, Problem, Query, StatusCode, Streams, event_stream, generators, route,
+    routes,
 };
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Method, header};
@@ -418,7 +419,7 @@ async fn any_accept_gets_the_stream() {
 
 #[tokio::test]
 async fn a_strict_app_answers_an_accept_that_excludes_an_event_stream_with_406() {
-    let server = Server::start(app().strict_accept(true)).await;
+    let server = Server::start(app().streams(Streams::new().strict_accept(true))).await;
     for protocol in BOTH {
         let mut connection = Connection::open(protocol, server.address).await;
         for (method, has_body) in [(Method::GET, true), (Method::HEAD, false)] {

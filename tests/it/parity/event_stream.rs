@@ -7,7 +7,8 @@ use std::time::Duration;
 use axum::extract::Request;
 use bocadillo::{
     App, ClientDisconnect, EventName, EventStream, IntoResponse, Problem, Response, ServerEvent,
-    State, StatusCode, StopReconnecting, event_stream, generators, route, routes, stream,
+    State, StatusCode, StopReconnecting, StreamOptions, event_stream, generators, route, routes,
+    stream,
 };
 use futures_util::StreamExt;
 use http::{Method, Version};
@@ -168,7 +169,9 @@ async fn guarded(who: String, watch: State<Watch>) -> Result<EventStream, Proble
 async fn errs() -> Response {
     const FAILED: EventName = EventName::from_static("failed");
     let last = |_: &_| Some(ServerEvent::data("try again later").name(FAILED));
-    fails_at_once().on_error(last).into_response()
+    fails_at_once()
+        .with(StreamOptions::new().on_error(last))
+        .into_response()
 }
 
 fn app(watch: Watch) -> App<Watch> {
@@ -370,7 +373,7 @@ async fn a_request_body_is_read_while_its_stream_runs() {
 async fn a_client_may_leave_in_the_middle_of_its_request_body() {
     let (watch, mut reports) = watch();
     // In HTTP/1 a body that nobody reads hides the client's end until a comment finds it.
-    let app = app(watch).keep_alive(Duration::from_millis(10));
+    let app = app(watch).stream_options(StreamOptions::new().keep_alive(Duration::from_millis(10)));
     let server = Server::start(app).await;
 
     let mut raw = Raw::connect(server.address).await;

@@ -85,6 +85,7 @@ pub(crate) const STILL_LONG: &[&str] = &[
     "bocadillo/src/stream/body.rs",
     "bocadillo/src/stream/body/tests.rs",
     "bocadillo/src/stream/generator/tests.rs",
+    "bocadillo/src/stream/options.rs",
     "bocadillo/src/testing.rs",
     "bocadillo/src/topic.rs",
     "bocadillo/src/topic/hub.rs",

@@ -1,24 +1,35 @@
 //! The options of `#[event_stream]` and `#[stream]`.
 
-use syn::{Expr, Lit};
+use syn::{Expr, Ident, Lit};
 
 use crate::args::{Arguments, Setting, duplicate};
 use crate::errors::{Context, suggestion};
 use crate::model::{Kind, StreamOption};
 
-const EVENT_OPTIONS: [&str; 6] = [
+const EVENT_OPTIONS: [&str; 9] = [
     "raise_on_disconnect",
     "keep_alive",
     "retry",
-    "clean_up_deadline",
     "max_lifetime",
+    "cleanup_timeout",
+    "write_timeout",
+    "on_error",
+    "charset",
     "crate",
 ];
-const BYTE_OPTIONS: [&str; 4] = [
+const BYTE_OPTIONS: [&str; 5] = [
     "raise_on_disconnect",
     "content_type",
-    "clean_up_deadline",
+    "cleanup_timeout",
+    "byte_write_timeout",
     "crate",
+];
+/// Options that take `off`, for the method `no_…` of `StreamOptions`.
+const SWITCHES: [&str; 4] = [
+    "keep_alive",
+    "max_lifetime",
+    "write_timeout",
+    "byte_write_timeout",
 ];
 
 /// Whether the generator is told of the disconnect, and what is set on its stream.
@@ -58,12 +69,12 @@ pub(super) fn options(kind: Kind, arguments: Arguments, cx: &Context) -> (bool, 
     }
     let raise = raise.unwrap_or(false);
     if !raise
-        && let Some(deadline) = options
+        && let Some(timeout) = options
             .iter()
-            .find(|option| option.method == "clean_up_deadline")
+            .find(|option| option.method == "cleanup_timeout")
     {
-        let message = "`clean_up_deadline` has no effect on a generator that is dropped at the disconnect: add `raise_on_disconnect`";
-        cx.error(deadline.method.span(), message);
+        let message = "`cleanup_timeout` has no effect on a generator that is dropped when the client leaves: add `raise_on_disconnect`";
+        cx.error(timeout.method.span(), message);
     }
     (raise, options)
 }
@@ -111,10 +122,11 @@ fn flag(setting: &Setting, cx: &Context) -> bool {
 
 fn option(setting: &Setting, cx: &Context) -> Option<StreamOption> {
     let name = &setting.name;
-    let example = if name == "content_type" {
-        "\"application/x-ndjson\""
-    } else {
-        "Duration::from_secs(15)"
+    let example = match name.to_string().as_str() {
+        "content_type" => "\"application/x-ndjson\"",
+        "charset" => "true",
+        "on_error" => "|_| Some(ServerEvent::data(\"try again later\"))",
+        _ => "Duration::from_secs(15)",
     };
     let Some(value) = &setting.value else {
         cx.error(
@@ -124,45 +136,63 @@ fn option(setting: &Setting, cx: &Context) -> Option<StreamOption> {
         return None;
     };
     match value {
-        Expr::Path(path) if name == "keep_alive" && path.path.is_ident("off") => {
+        Expr::Path(path)
+            if path.path.is_ident("off") && SWITCHES.iter().any(|switch| name == switch) =>
+        {
             Some(StreamOption {
-                method: syn::Ident::new("no_keep_alive", name.span()),
+                method: Ident::new(&format!("no_{name}"), name.span()),
                 value: None,
             })
         }
         Expr::Lit(literal) if name == "content_type" => {
-            let Lit::Str(text) = &literal.lit else {
-                cx.error(literal.lit.span(), format!("`content_type` takes a text or a `HeaderValue`: write `content_type = {example}`"));
-                return None;
-            };
-            if let Some(bad) = text
-                .value()
-                .chars()
-                .find(|character| !matches!(character, ' '..='~'))
-            {
-                cx.error(
-                    text.span(),
-                    format!(
-                        "{bad:?} cannot stand in a header: write visible ASCII, as in {example}"
-                    ),
-                );
-                return None;
-            }
-            Some(StreamOption {
-                method: name.clone(),
-                value: Some(value.clone()),
-            })
+            content_type(&literal.lit, example, cx).then(|| taken(name, value))
+        }
+        Expr::Lit(literal) if name == "charset" && matches!(literal.lit, Lit::Bool(_)) => {
+            Some(taken(name, value))
         }
         Expr::Lit(literal) => {
+            let wanted = match name.to_string().as_str() {
+                "charset" => "`true` or `false`",
+                "on_error" => "a function of the error",
+                _ => "a `Duration`",
+            };
             cx.error(
                 literal.lit.span(),
-                format!("`{name}` takes a `Duration`: write `{name} = {example}`"),
+                format!("`{name}` takes {wanted}: write `{name} = {example}`"),
             );
             None
         }
-        _ => Some(StreamOption {
-            method: name.clone(),
-            value: Some(value.clone()),
-        }),
+        _ => Some(taken(name, value)),
     }
+}
+
+fn taken(name: &Ident, value: &Expr) -> StreamOption {
+    StreamOption {
+        method: name.clone(),
+        value: Some(value.clone()),
+    }
+}
+
+/// Whether the literal can be the value of the header.
+fn content_type(literal: &Lit, example: &str, cx: &Context) -> bool {
+    let Lit::Str(text) = literal else {
+        cx.error(
+            literal.span(),
+            format!(
+                "`content_type` takes a text or a `HeaderValue`: write `content_type = {example}`"
+            ),
+        );
+        return false;
+    };
+    let value = text.value();
+    let bad = value
+        .chars()
+        .find(|character| !matches!(character, ' '..='~'));
+    if let Some(bad) = bad {
+        cx.error(
+            text.span(),
+            format!("{bad:?} cannot stand in a header: write visible ASCII, as in {example}"),
+        );
+    }
+    bad.is_none()
 }

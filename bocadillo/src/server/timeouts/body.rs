@@ -18,7 +18,7 @@ use super::{SHUTDOWN, Timeouts, after};
 use crate::error::BoxError;
 use crate::http::problem::Problem;
 use crate::stream::body::Body;
-use crate::stream::streams::{Drained, Shutdown};
+use crate::stream::drain::{Drain, Drained};
 
 /// The body of a request, as it comes in.
 ///
@@ -34,7 +34,7 @@ pub(crate) struct RequestBody<B> {
 #[derive(Debug)]
 struct Clock {
     timeouts: Timeouts,
-    shutdown: Arc<Shutdown>,
+    shutdown: Arc<Drain>,
     budget: Duration,
     /// Made when the body is waited for first: most bodies come with their heads.
     wait: Option<Pin<Box<Wait>>>,
@@ -94,7 +94,7 @@ impl<B: HttpBody> RequestBody<B> {
     pub(crate) fn new(
         body: B,
         timeouts: Timeouts,
-        shutdown: &Arc<Shutdown>,
+        shutdown: &Arc<Drain>,
     ) -> (Self, Option<TimedOut>) {
         if body.is_end_stream() {
             return (Self { body, clock: None }, None);

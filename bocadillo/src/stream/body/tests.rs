@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use http_body_util::BodyExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
@@ -7,9 +5,9 @@ use tokio::time::{sleep, timeout};
 use super::*;
 use crate::EventName;
 use crate::stream::EventStream;
-use crate::stream::feed::Options;
+use crate::stream::Streams;
 use crate::stream::generator::{byte_stream, event_stream, event_stream_raising};
-use crate::stream::streams::Context;
+use crate::stream::options::StreamOptions;
 
 type Events = Pin<Box<StreamBody<ServerEvent>>>;
 
@@ -107,14 +105,15 @@ async fn a_silent_stream_sends_a_comment_and_each_event_starts_the_silence_anew(
 #[tokio::test(start_paused = true)]
 async fn a_keep_alive_is_as_the_stream_says_and_can_be_off() {
     let (_sender, stream) = channel();
-    let mut short = body(stream.keep_alive(Duration::from_secs(1)));
+    let mut short = body(stream.with(StreamOptions::new().keep_alive(Duration::from_secs(1))));
     let start = Instant::now();
     assert_eq!(frame(&mut short).await.as_deref(), Some(": keep-alive\n"));
     assert_eq!(start.elapsed(), Duration::from_secs(1));
 
-    let off: [fn(EventStream) -> EventStream; 2] = [EventStream::no_keep_alive, |stream| {
-        stream.keep_alive(Duration::ZERO)
-    }];
+    let off: [fn(EventStream) -> EventStream; 2] = [
+        |stream| stream.with(StreamOptions::new().no_keep_alive()),
+        |stream| stream.with(StreamOptions::new().keep_alive(Duration::ZERO)),
+    ];
     for off in off {
         let (_sender, stream) = channel();
         let mut body = body(off(stream));
@@ -127,7 +126,7 @@ async fn a_keep_alive_is_as_the_stream_says_and_can_be_off() {
 async fn a_retry_is_the_first_thing_and_no_event() {
     let (sender, stream) = channel();
     sender.send("one").expect("it listens");
-    let mut body = body(stream.retry(Duration::from_millis(2500)));
+    let mut body = body(stream.with(StreamOptions::new().retry(Duration::from_millis(2500))));
     assert_eq!(frame(&mut body).await.as_deref(), Some("retry: 2500\n"));
     assert_eq!(frame(&mut body).await.as_deref(), Some("data: one\n\n"));
 }
@@ -136,9 +135,11 @@ async fn a_retry_is_the_first_thing_and_no_event() {
 async fn a_lifetime_ends_the_stream_within_its_last_tenth() {
     let (sender, stream) = channel();
     let mut body = body(
-        stream
-            .max_lifetime(Duration::from_secs(100))
-            .no_keep_alive(),
+        stream.with(
+            StreamOptions::new()
+                .max_lifetime(Duration::from_secs(100))
+                .no_keep_alive(),
+        ),
     );
     let start = Instant::now();
     assert_eq!(frame(&mut body).await, None);
@@ -159,7 +160,7 @@ async fn a_lifetime_ends_a_stream_that_is_never_silent() {
                 y.send("tick").await;
             }
         })
-        .max_lifetime(Duration::from_secs(10)),
+        .with(StreamOptions::new().max_lifetime(Duration::from_secs(10))),
     );
     let mut events = 0;
     while frame(&mut body).await.is_some() {
@@ -182,7 +183,10 @@ async fn an_error_ends_the_body_in_order_and_shows_what_was_asked_for() {
 
     const FAILED: EventName = EventName::from_static("failed");
     let mut shown = body(
-        failing().on_error(|error| Some(ServerEvent::data(error.chain().to_string()).name(FAILED))),
+        failing().with(
+            StreamOptions::new()
+                .on_error(|error| Some(ServerEvent::data(error.chain().to_string()).name(FAILED))),
+        ),
     );
     let expected =
         "data: one\n\nevent: failed\ndata: a stream ended with an error: the sensor is off\n\n";
@@ -203,9 +207,10 @@ async fn a_panic_breaks_the_body_after_what_was_sent() {
 
 #[tokio::test]
 async fn a_drain_ends_events_in_order_and_breaks_bytes() {
-    let context = Arc::new(Context::new(Options::default()));
+    let streams = Streams::new();
     let (report, reported) = oneshot::channel();
-    let (mut events, mut bytes) = Arc::clone(&context)
+    let (mut events, mut bytes) = streams
+        .clone()
         .scope(async {
             let events = body(event_stream_raising(|y| async move {
                 let _ = y.send("one").await;
@@ -224,7 +229,7 @@ async fn a_drain_ends_events_in_order_and_breaks_bytes() {
     let waiting = tokio::spawn(async move { frame(&mut events).await });
     let breaking = tokio::spawn(async move { bytes.frame().await });
     tokio::task::yield_now().await;
-    context.shutdown.drain();
+    streams.drain_state().begin();
     assert_eq!(waiting.await.expect("no panic"), None);
     assert!(
         breaking
@@ -233,8 +238,7 @@ async fn a_drain_ends_events_in_order_and_breaks_bytes() {
             .expect("not the end")
             .is_err()
     );
-    context.shutdown.clean_ups.close();
-    context.shutdown.clean_ups.wait().await;
+    streams.drain_state().finished().await;
     assert_eq!(
         reported.await,
         Ok(Err(crate::ClientDisconnect)),
@@ -244,11 +248,8 @@ async fn a_drain_ends_events_in_order_and_breaks_bytes() {
 
 #[tokio::test(start_paused = true)]
 async fn bytes_break_off_with_an_error_and_outlive_the_lifetime_of_events() {
-    let options = Options {
-        max_lifetime: Some(Duration::from_secs(1)),
-        ..Options::default()
-    };
-    let stream = Arc::new(Context::new(options)).scope(async {
+    let options = StreamOptions::new().max_lifetime(Duration::from_secs(1));
+    let stream = Streams::new().defaults(options).scope(async {
         let bytes = byte_stream(|y| async move {
             y.send("one").await;
             sleep(Duration::from_secs(5)).await;
@@ -400,15 +401,6 @@ async fn a_stream_that_was_polled_before_it_became_a_body_loses_nothing() {
     assert_eq!(all(stream).await, ["1", "2"]);
 }
 
-#[test]
-fn the_limits_for_clients_that_do_not_read_are_as_documented() {
-    let options = Options::default();
-    assert_eq!(options.write_timeout(true), Some(Duration::from_secs(30)));
-    assert_eq!(options.write_timeout(false), None);
-    assert_eq!(options.end_timeout(), Duration::from_millis(500));
-    assert_eq!(options.ack_timeout(), Duration::from_secs(30));
-}
-
 /// The frame of one event of `size` bytes, and whether the stream still holds its memory once it is idle.
 async fn idle_after(sizes: &[usize]) -> bool {
     let sizes = sizes.to_vec();
@@ -452,8 +444,8 @@ async fn streams_that_begin_together_end_at_different_times() {
     let mut ends = std::collections::HashSet::new();
     for _ in 0..20 {
         let (_sender, stream) = channel();
-        let stream = stream.max_lifetime(Duration::from_secs(1000));
-        let mut body = body(stream.no_keep_alive());
+        let stream = stream.with(StreamOptions::new().max_lifetime(Duration::from_secs(1000)));
+        let mut body = body(stream.with(StreamOptions::new().no_keep_alive()));
         let start = Instant::now();
         assert_eq!(frame(&mut body).await, None);
         ends.insert(start.elapsed().as_secs());
@@ -472,47 +464,4 @@ async fn chunks_from_4_kib_on_are_passed_on() {
         let bytes = frame.into_data().expect("no trailers");
         assert_eq!(bytes.as_ptr() == address, is_passed_on, "{size}");
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_stream_does_not_say_the_app_says() {
-    let app = Options {
-        keep_alive: Some(Some(Duration::from_secs(3))),
-        retry: Some(Duration::from_millis(7)),
-        clean_up_deadline: Some(Duration::from_secs(4)),
-        max_lifetime: Some(Duration::from_secs(100)),
-        on_error: Some(Arc::new(|_| Some(ServerEvent::data("the app's")))),
-        charset: Some(true),
-        write_timeout: Some(None),
-        byte_write_timeout: Some(Duration::from_secs(5)),
-        end_timeout: Some(Duration::from_secs(6)),
-        ack_timeout: Some(Duration::from_secs(7)),
-    };
-    let merged = Options::default().or(&app);
-    assert_eq!(merged.keep_alive(), Some(Duration::from_secs(3)));
-    assert_eq!(merged.retry, Some(Duration::from_millis(7)));
-    assert_eq!(merged.clean_up_deadline(), Duration::from_secs(4));
-    assert_eq!(merged.max_lifetime, Some(Duration::from_secs(100)));
-    assert!(merged.on_error.is_some());
-    assert_eq!(merged.charset, Some(true));
-    assert_eq!(merged.write_timeout(true), None);
-    assert_eq!(merged.write_timeout(false), Some(Duration::from_secs(5)));
-    assert_eq!(merged.end_timeout(), Duration::from_secs(6));
-    assert_eq!(merged.ack_timeout(), Duration::from_secs(7));
-
-    let own = Options {
-        keep_alive: Some(None),
-        retry: Some(Duration::from_millis(1)),
-        clean_up_deadline: Some(Duration::from_secs(1)),
-        max_lifetime: Some(Duration::from_secs(1)),
-        on_error: None,
-        charset: Some(false),
-        ..Options::default()
-    };
-    let merged = own.or(&app);
-    assert_eq!(merged.keep_alive(), None);
-    assert_eq!(merged.retry, Some(Duration::from_millis(1)));
-    assert_eq!(merged.clean_up_deadline(), Duration::from_secs(1));
-    assert_eq!(merged.max_lifetime, Some(Duration::from_secs(1)));
-    assert_eq!(merged.charset, Some(false));
 }

@@ -11,6 +11,7 @@ use super::*;
 use crate::event::ServerEvent;
 use crate::stream::Client;
 use crate::stream::EventStream;
+use crate::stream::StreamOptions;
 use crate::stream::generator::{byte_stream, event_stream, event_stream_raising};
 
 async fn data(stream: &mut EventStream) -> Option<String> {
@@ -315,7 +316,7 @@ async fn a_clean_up_that_never_ends_is_dropped_at_its_deadline() {
         let _ = y.send("one").await;
         std::future::pending::<()>().await;
     })
-    .clean_up_deadline(Duration::from_secs(5));
+    .with(StreamOptions::new().cleanup_timeout(Duration::from_secs(5)));
     assert_eq!(data(&mut stream).await.as_deref(), Some("one"));
     let left = Instant::now();
     drop(stream);
@@ -348,7 +349,7 @@ async fn a_generator_that_ignores_the_error_and_yields_on_is_dropped_at_its_dead
         }
         let _ = guard.send(());
     })
-    .clean_up_deadline(Duration::from_millis(20));
+    .with(StreamOptions::new().cleanup_timeout(Duration::from_millis(20)));
     assert_eq!(data(&mut stream).await.as_deref(), Some("again"));
     drop(stream);
     assert!(

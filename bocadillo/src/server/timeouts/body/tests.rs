@@ -19,7 +19,7 @@ fn limits(body: u64, min_body_rate: u32) -> Timeouts {
 /// A body whose frames the test sends.
 fn body(
     timeouts: Timeouts,
-    shutdown: &Arc<Shutdown>,
+    shutdown: &Arc<Drain>,
 ) -> (
     Frames,
     RequestBody<impl HttpBody<Data = Bytes, Error = Infallible> + Unpin + use<>>,
@@ -154,7 +154,7 @@ async fn a_body_that_is_not_waited_for_has_no_timer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_shortens_the_time() {
-    let shutdown = Arc::<Shutdown>::default();
+    let shutdown = Arc::<Drain>::default();
     let (frames, waiting, _) = body(limits(600, 0), &shutdown);
     let waiting = tokio::spawn(end(waiting));
     let (trickled, slow, _) = body(Timeouts::default(), &shutdown);
@@ -162,7 +162,7 @@ async fn a_shutdown_shortens_the_time() {
     let (fast_frames, fast, _) = body(Timeouts::default(), &shutdown);
     let fast = tokio::spawn(end(fast));
     sleep(Duration::from_secs(1)).await;
-    shutdown.drain();
+    shutdown.begin();
     let begin = Instant::now();
     for _ in 0..20 {
         send(&fast_frames, 1000);

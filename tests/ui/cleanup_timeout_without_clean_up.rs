@@ -2,7 +2,7 @@ use bocadillo::{event_stream, generators};
 use std::time::Duration;
 
 generators!(
-    #[event_stream(clean_up_deadline = Duration::from_secs(1))]
+    #[event_stream(cleanup_timeout = Duration::from_secs(1))]
     async fn feed() {
         yield "hello";
     }
