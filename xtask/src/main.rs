@@ -1,6 +1,7 @@
 //! The workspace's own commands: `cargo xtask test` sets up what the tests need and runs every check.
 
 mod checks;
+mod features;
 mod msrv;
 mod run;
 mod structure;
@@ -14,7 +15,7 @@ use run::{Failure, Outcome};
 
 const USAGE: &str = "\
 cargo xtask test                 every check, first failure ends it
-cargo xtask test --only STEP     one step: tools, tidy, structure, fmt, clippy, msrv, doc or test
+cargo xtask test --only STEP     one step: tools, tidy, structure, fmt, clippy, features, msrv, doc or test
 
 With CI=true in the environment a warning is an error.";
 
@@ -25,7 +26,7 @@ struct Step {
     work: fn() -> Outcome,
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step {
         name: "tools",
         does: "install what the tests need and is missing",
@@ -50,6 +51,11 @@ const STEPS: [Step; 8] = [
         name: "clippy",
         does: "lints of the compiler and of clippy, all targets",
         work: checks::clippy,
+    },
+    Step {
+        name: "features",
+        does: "each feature of the library builds alone, and it builds without the server on Windows",
+        work: features::check,
     },
     Step {
         name: "msrv",
