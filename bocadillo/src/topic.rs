@@ -142,6 +142,8 @@ pub use nats::Nats;
 pub use options::TopicOptions;
 pub use policy::SlowPolicy;
 pub use presence::Presence;
+#[cfg(feature = "redis")]
+pub use redis::Redis;
 pub use subscription::Subscription;
 
 use encoded::Draft;

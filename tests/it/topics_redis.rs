@@ -12,8 +12,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{Redis, wait};
 
+mod bounds;
 mod connections;
 mod continuity;
+mod link;
 mod load;
 mod refused;
 mod urls;
@@ -521,7 +523,7 @@ async fn what_is_trimmed_is_a_reset_and_redis_keeps_no_more_than_it_should() {
         .trim_start_matches(':')
         .parse()
         .expect("XLEN gives a number");
-    assert!((3..=18).contains(&length), "{length} entries are kept");
+    assert!((15..=18).contains(&length), "{length} entries are kept");
     let mut evicted = x.subscribe(first.as_str());
     let mut whole = x.subscribe(last.as_str());
     assert_eq!(next(&mut evicted).await, EVICTED);

@@ -72,19 +72,16 @@ const GENERATED: [&str; 4] = ["private", "EventStream", "ByteStream", "yield_"];
 
 const MOST_LINES: usize = 400;
 
-/// A longer file says this in its header, and then why.
+/// A longer file says this in its header, and then why. Files of tests are lists of cases, and may be longer.
 const LONG: &str = "//! Longer than 400 lines: ";
 
 /// Files that are still longer, without a reason. The check asks for the removal of those that are not.
 pub(crate) const STILL_LONG: &[&str] = &[
     "bocadillo/src/app.rs",
     "bocadillo/src/error.rs",
-    "bocadillo/src/event/wire/decode/tests.rs",
     "bocadillo/src/server.rs",
     "bocadillo/src/server/connection.rs",
     "bocadillo/src/stream/body.rs",
-    "bocadillo/src/stream/body/tests.rs",
-    "bocadillo/src/stream/generator/tests.rs",
     "bocadillo/src/stream/options.rs",
     "bocadillo/src/testing.rs",
     "bocadillo/src/topic.rs",
@@ -96,18 +93,6 @@ pub(crate) const STILL_LONG: &[&str] = &[
     "bocadillo/src/topic/redis.rs",
     "bocadillo/src/topic/redis/session.rs",
     "bocadillo/src/topic/ring.rs",
-    "bocadillo/src/topic/tests/begin.rs",
-    "bocadillo/src/topic/tests/broker.rs",
-    "bocadillo/src/topic/tests/model.rs",
-    "tests/it/http/bodies.rs",
-    "tests/it/http/headers.rs",
-    "tests/it/http/timeouts.rs",
-    "tests/it/macros/semantics.rs",
-    "tests/it/parity/app.rs",
-    "tests/it/parity/event_stream.rs",
-    "tests/it/topics_nats.rs",
-    "tests/it/topics_redis.rs",
-    "tests/it/unread.rs",
 ];
 
 /// What one file breaks. The promises that are not about it are passed over.
@@ -164,7 +149,7 @@ pub(crate) fn lengths<'a>(
 ) -> Vec<String> {
     let mut faults = Vec::new();
     let mut used = BTreeSet::new();
-    for (name, text) in files {
+    for (name, text) in files.into_iter().filter(|(name, _)| !is_test(name)) {
         let lines = text.lines().count();
         let header = text.lines().take_while(|line| line.starts_with("//!"));
         let explained = header.clone().any(|line| line.starts_with(LONG));
@@ -354,6 +339,8 @@ mod tests {
             ("short.rs", "//! Header.\n"),
             ("long.rs", &long),
             ("explained.rs", &explained),
+            ("bocadillo/src/stream/body/tests.rs", &long),
+            ("tests/it/unread.rs", &long),
         ];
         let found = lengths(files, &[]);
         assert_eq!(found.len(), 1, "{found:#?}");

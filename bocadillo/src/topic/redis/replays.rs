@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::{Client, RedisError, Value};
+use redis::{RedisError, Value};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 use super::super::engine::Replay;
@@ -12,6 +12,7 @@ use super::super::history::History;
 use super::super::position::Position;
 use super::chain::{Verdict, judge, walk};
 use super::line::Line;
+use super::settings::Server;
 use super::{Shared, State, keys, reply, session};
 
 /// How many replays ask Redis at the same time. The others wait for their turn.
@@ -39,7 +40,7 @@ impl Default for Replays {
 
 impl Replays {
     /// The connection of the replays, or a new one where there is none that works.
-    async fn line(&self, client: &Client) -> Result<Line, RedisError> {
+    async fn line(&self, server: &Server) -> Result<Line, RedisError> {
         let mut slot = self.line.lock().await;
         if let Some(line) = &*slot
             && line.check().await.is_ok()
@@ -47,7 +48,7 @@ impl Replays {
             return Ok(line.clone());
         }
         *slot = None;
-        let line = Line::connect(client).await?;
+        let line = Line::connect(server).await?;
         *slot = Some(line.clone());
         Ok(line)
     }
@@ -55,6 +56,9 @@ impl Replays {
     /// Whether it is news that Redis refuses the replays of a topic.
     fn refuses(&self, topic: &str) -> bool {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.contains(topic) {
+            return false;
+        }
         if refused.len() >= REFUSED {
             refused.clear();
         }
@@ -109,9 +113,9 @@ impl Shared {
             };
             if page.epoch != link.epoch {
                 // The session learns of the epoch too, and the ring will say so.
-                let known = state
-                    .wait_for(|state| matches!(state, State::Up(link) if link.epoch == page.epoch));
-                let _ = tokio::time::timeout(Duration::from_secs(1), known).await;
+                let is_other =
+                    |state: &State| !matches!(state, State::Up(up) if up.epoch == link.epoch);
+                let _ = state.wait_for(is_other).await;
                 continue;
             }
             let last = page.entries.last().map(|entry| entry.position);
@@ -145,7 +149,7 @@ impl Shared {
         limit: usize,
     ) -> Result<reply::Page, RedisError> {
         let _turn = self.replays.turns.acquire().await;
-        let line = self.replays.line(&self.client).await?;
+        let line = self.replays.line(&self.server).await?;
         let call = self.page(topic, history, after, limit);
         let mut connection = line.connection.clone();
         let asking = call.invoke_async::<Value>(&mut connection);
@@ -162,5 +166,23 @@ impl Shared {
         let page = reply::page(topic, answer?).ok_or_else(session::unexpected)?;
         self.replays.answers(topic);
         Ok(page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refused_topic_is_news_once_and_a_bounded_number_is_remembered() {
+        let replays = Replays::default();
+        assert!(replays.refuses("x"));
+        assert!(!replays.refuses("x"));
+        replays.answers("x");
+        for number in 0..2_500 {
+            assert!(replays.refuses(&number.to_string()));
+            assert!(!replays.refuses(&number.to_string()));
+            assert!(replays.refused.lock().unwrap().len() <= 1_000);
+        }
     }
 }
