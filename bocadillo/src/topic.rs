@@ -25,7 +25,8 @@
 //! A hub is cheap to clone, and stands in the app's state. A subscription turns into the
 //! [`EventStream`](crate::EventStream) that a handler answers with:
 //!
-//! ```
+#![cfg_attr(feature = "server", doc = "```")]
+#![cfg_attr(not(feature = "server"), doc = "```text")]
 //! use bocadillo::{App, EventStream, LastEventId, Problem, State, route, routes};
 //! use bocadillo::topic::Hub;
 //!
