@@ -140,7 +140,8 @@ impl Error {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     /// use bocadillo::{App, route, routes};
     ///
     /// #[route("/")]
@@ -162,7 +163,8 @@ impl Error {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    #[cfg_attr(feature = "server", doc = "```no_run")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     /// use bocadillo::App;
     ///
     /// match App::new().run() {

@@ -24,7 +24,8 @@
 //! Put the hub into the state of the app; a clone is cheap. A handler returns the subscription as an
 //! [`EventStream`](crate::EventStream):
 //!
-//! ```
+#![cfg_attr(feature = "server", doc = "```")]
+#![cfg_attr(not(feature = "server"), doc = "```text")]
 //! use bocadillo::{App, EventStream, LastEventId, Problem, State, route, routes};
 //! use bocadillo::topic::Hub;
 //!

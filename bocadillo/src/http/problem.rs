@@ -144,7 +144,8 @@ impl From<StatusCode> for Problem {
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "server", doc = "```")]
+#[cfg_attr(not(feature = "server"), doc = "```text")]
 /// use bocadillo::topic::Hub;
 /// use bocadillo::{EventStream, Problem, State, route};
 ///

@@ -57,9 +57,10 @@ impl EventStream {
     /// # Examples
     ///
     /// ```
-    /// use bocadillo::{EventStream, inline::stream};
+    /// use bocadillo::EventStream;
     ///
-    /// let numbers = EventStream::new(stream!({
+    /// // With the crate `async-stream`, for a stream that is written where it is returned.
+    /// let numbers = EventStream::new(async_stream::stream!({
     ///     for n in 1..=3 {
     ///         yield n.to_string();
     ///     }

@@ -217,7 +217,8 @@ impl StreamOptions {
     ///
     /// After this time the connection is cut, or in HTTP/2 the stream is reset. A client that is paused takes nothing: its
     /// kernel still acknowledges, but its buffers are full. The policy of a [topic](crate::topic::SlowPolicy) may end the
-    /// stream earlier. A generator waits at its `yield`. The limit needs our [`Server`](crate::Server): other servers do
+    /// stream earlier. A generator waits at its `yield`, and is released after this time, also when it reads from
+    /// a subscription that has ended meanwhile. The limit needs our [`Server`](crate::Server): other servers do
     /// not let a stream cut its connection.
     ///
     /// # Examples
@@ -234,7 +235,8 @@ impl StreamOptions {
 
     /// Lets the client of an event stream take nothing for as long as it likes.
     ///
-    /// A client that no longer acknowledges is still found, within about 30 seconds.
+    /// A client that no longer acknowledges is still found, within about 30 seconds. In HTTP/2 a client has to answer
+    /// pings: one whose process is stopped is cut after 30 seconds.
     ///
     /// # Examples
     ///
@@ -251,6 +253,9 @@ impl StreamOptions {
     ///
     /// A download that is paused goes on where it was. A client that no longer acknowledges is found without this. In
     /// HTTP/2 a client has to answer pings: one whose process is stopped is cut after 30 seconds.
+    ///
+    /// It does not apply to ordinary responses, which have no write time-out. A client that reads nothing of one but
+    /// acknowledges keeps its connection open. Stream what is large, or put a proxy with a write time-out in front.
     ///
     /// # Examples
     ///

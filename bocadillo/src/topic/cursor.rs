@@ -188,7 +188,8 @@ impl From<LastEventId> for Cursor {
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "server", doc = "```")]
+#[cfg_attr(not(feature = "server"), doc = "```text")]
 /// use bocadillo::topic::{Cursor, Hub};
 /// use bocadillo::{EventStream, Problem, State, route};
 ///

@@ -47,6 +47,9 @@ impl SlowPolicy {
     /// The stream ends. The client reconnects with the id of its last event, and continues from there. If the history does not
     /// reach back to it, the client gets a `reset`. This is the default.
     ///
+    /// In a generator the subscription ends, and not the stream. The generator notices it after its `yield`: when the
+    /// client reads again, or at the [`write_timeout`](crate::StreamOptions::write_timeout).
+    ///
     /// # Examples
     ///
     /// ```

@@ -242,7 +242,8 @@ impl Source<ServerEvent> for Sending {
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "server", doc = "```")]
+#[cfg_attr(not(feature = "server"), doc = "```text")]
 /// use bocadillo::topic::{Cursor, Hub};
 /// use bocadillo::{EventStream, LastEventId, Problem, State, StatusCode, route};
 ///

@@ -463,3 +463,35 @@ async fn chunks_from_4_kib_on_are_passed_on() {
         assert_eq!(bytes.as_ptr() == address, is_passed_on, "{size}");
     }
 }
+
+/// The lengths of the frames of one event of `size` bytes.
+async fn frames(size: usize, is_http2: bool, options: StreamOptions) -> Vec<usize> {
+    let stream = event_stream(move |y| async move {
+        y.send("x".repeat(size - "data: \n\n".len())).await;
+    });
+    let mut stream = stream;
+    stream.feed.options = options;
+    let mut body = Outgoing::new(is_http2).scope(|| body(stream));
+    let mut lengths = Vec::new();
+    while let Some(text) = frame(&mut body).await {
+        lengths.push(text.len());
+    }
+    assert_eq!(lengths.iter().sum::<usize>(), size);
+    lengths
+}
+
+#[tokio::test]
+async fn a_large_event_is_split_in_http2_if_there_is_a_write_timeout() {
+    let unlimited = StreamOptions::new().no_write_timeout();
+    for size in [2 * FRAME + 1, 1_000_000] {
+        assert_eq!(frames(size, false, StreamOptions::new()).await, [size]);
+        assert_eq!(frames(size, true, unlimited.clone()).await, [size]);
+        let split = frames(size, true, StreamOptions::new()).await;
+        assert!(split.iter().all(|length| *length <= 2 * FRAME), "{split:?}");
+        assert!(split.len() > size / (2 * FRAME), "{split:?}");
+    }
+    assert_eq!(
+        frames(2 * FRAME, true, StreamOptions::new()).await,
+        [2 * FRAME]
+    );
+}

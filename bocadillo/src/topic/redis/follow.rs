@@ -123,7 +123,10 @@ impl Followed {
     pub(super) fn retry(&mut self) {
         let now = Instant::now();
         for _ in 0..RETRIES {
-            let Some((_, name)) = self.refused.pop_front_if(|(due, _)| *due <= now) else {
+            if self.refused.front().is_none_or(|(due, _)| *due > now) {
+                return;
+            }
+            let Some((_, name)) = self.refused.pop_front() else {
                 return;
             };
             if let Some(topic) = self.topics.get_mut(&name)
