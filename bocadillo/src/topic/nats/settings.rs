@@ -1,13 +1,127 @@
 //! Where the broker is, and how the stream is to be: what can be wrong about it is found here.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::ServerAddr;
 use percent_encoding::percent_decode_str;
 
-use super::Nats;
 use crate::error::{Error, Kind, Result};
 use crate::topic::history::History;
+
+/// Where a NATS server is, and how its stream is to be: for [`Hub::nats`](super::Hub::nats).
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::topic::{Hub, Nats};
+///
+/// let nats = Nats::new("nats://user:password@a:4222,nats://user:password@b:4222").replicas(3);
+/// let hub = Hub::nats(nats)?;
+/// # Ok::<(), bocadillo::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Nats {
+    servers: String,
+    replicas: usize,
+    max_bytes: Option<u64>,
+    root_certificates: Option<PathBuf>,
+}
+
+impl Nats {
+    /// The server at this URL, as `nats://host:4222` or `tls://host:4222`. Without a scheme it is `nats://`; the default port is 4222.
+    ///
+    /// Put `user:password@` or `token@` in front of the host if the server asks for it. Write reserved characters of them as `%XX`:
+    /// `,` is `%2C`, `@` is `%40`.
+    ///
+    /// Name several servers of one cluster with commas in between. They share their users, so two different credentials are an
+    /// error; those of one URL are used for all.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let nats = bocadillo::topic::Nats::new("tls://token@nats.example:4222");
+    /// ```
+    #[must_use]
+    pub fn new(servers: impl Into<String>) -> Self {
+        Self {
+            servers: servers.into(),
+            replicas: 1,
+            max_bytes: None,
+            root_certificates: None,
+        }
+    }
+
+    /// A file with the certificates (PEM) of the authorities that may sign the server's certificate. The default is the system's
+    /// authorities; with a file they are not used.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let nats = bocadillo::topic::Nats::new("tls://nats.example").root_certificates("/etc/nats/ca.pem");
+    /// ```
+    #[must_use]
+    pub fn root_certificates(mut self, file: impl Into<PathBuf>) -> Self {
+        self.root_certificates = Some(file.into());
+        self
+    }
+
+    /// On how many servers of a cluster the stream is kept. One unless you say otherwise.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let nats = bocadillo::topic::Nats::new("nats://a:4222,nats://b:4222,nats://c:4222").replicas(3);
+    /// ```
+    #[must_use]
+    pub fn replicas(mut self, servers: usize) -> Self {
+        self.replicas = servers;
+        self
+    }
+
+    /// How many bytes the stream has at most, of all topics together: the oldest events go first. No limit unless you say so.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let nats = bocadillo::topic::Nats::new("nats://127.0.0.1:4222").max_bytes(1024 * 1024 * 1024);
+    /// ```
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = Some(bytes);
+        self
+    }
+}
+
+impl From<&str> for Nats {
+    fn from(servers: &str) -> Self {
+        Self::new(servers)
+    }
+}
+
+impl From<String> for Nats {
+    fn from(servers: String) -> Self {
+        Self::new(servers)
+    }
+}
+
+/// Not derived: the URL may have a password.
+impl fmt::Debug for Nats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            servers: _,
+            replicas,
+            max_bytes,
+            root_certificates,
+        } = self;
+        f.debug_struct("Nats")
+            .field("replicas", replicas)
+            .field("max_bytes", max_bytes)
+            .field("root_certificates", root_certificates)
+            .finish_non_exhaustive()
+    }
+}
 
 /// What a server wants to know of a user.
 #[derive(Clone, PartialEq, Eq)]

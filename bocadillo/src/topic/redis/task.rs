@@ -10,9 +10,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::super::position::Position;
+use super::super::remote::{Outage, pause};
+use super::connection::Connection;
 use super::follow::{Followed, Question, Settled};
-use super::line::Line;
-use super::{Link, Shared, State, candidate, keys, reply, script};
+use super::publish::Session;
+use super::refusals::{is_refusal, is_refused, unexpected};
+use super::{Shared, State, candidate, keys, reply, script};
 
 /// The pause between attempts to connect. It doubles up to `LONGEST_PAUSE`.
 pub(super) const PAUSE: Duration = Duration::from_millis(25);
@@ -38,55 +41,43 @@ const BYTES: usize = 256 * 1024;
 
 type Result<T> = std::result::Result<T, RedisError>;
 
-pub(super) fn unexpected() -> RedisError {
-    (
-        ErrorKind::UnexpectedReturnType,
-        "Redis answered what cannot be, or another program has written into this one's keys",
-    )
-        .into()
-}
-
-/// Whether Redis has answered, though not as it should: the connection is as good as before.
-pub(super) fn is_refusal(error: &RedisError) -> bool {
-    use ErrorKind::{Extension, Server, UnexpectedReturnType};
-    matches!(error.kind(), Server(_) | Extension | UnexpectedReturnType)
-}
-
 /// Connects, and connects again, for as long as the hub is there.
 pub(super) async fn run(shared: &Arc<Shared>, followed: &mut Followed) {
-    let mut pause = PAUSE;
+    let mut attempts = 0;
     loop {
-        let (error, was_up) = match Session::connect(shared).await {
-            Ok(mut session) => {
-                let Err(error) = session.run(shared, followed).await;
-                if session.is_up && session.since.elapsed() > LONGEST_PAUSE {
-                    pause = PAUSE;
+        let (error, was_up) = match Task::connect(shared).await {
+            Ok(mut task) => {
+                let Err(error) = task.run(shared, followed).await;
+                if task.is_up && task.since.elapsed() > LONGEST_PAUSE {
+                    attempts = 0;
                 }
-                (error, session.is_up)
+                (error, task.is_up)
             }
             Err(error) => (error, false),
         };
         if was_up {
             tracing::warn!("the connection to Redis is lost: {error}");
-        } else if pause == PAUSE {
+        } else if attempts == 0 {
             tracing::warn!("Redis cannot be used, trying on: {error}");
         }
         // After a connection that worked, publishers wait for the next attempt.
         shared.state.send_replace(if was_up {
             State::Connecting
+        } else if is_refused(&error) {
+            State::Down(Outage::refused(&error))
         } else {
-            State::Down(error.to_string().into())
+            State::Down(Outage::away(&error))
         });
         lost(shared, followed);
         // Who comes meanwhile must not keep publishers waiting either.
-        let until = Instant::now() + pause;
+        let until = Instant::now() + pause(PAUSE, LONGEST_PAUSE, attempts);
         while tokio::time::timeout_at(until, shared.has_changed.notified())
             .await
             .is_ok()
         {
             lost(shared, followed);
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        attempts += 1;
     }
 }
 
@@ -110,9 +101,9 @@ fn lost(shared: &Shared, followed: &mut Followed) {
     followed.interrupt();
 }
 
-struct Session {
-    commands: Line,
-    reader: Line,
+struct Task {
+    commands: Connection,
+    reader: Connection,
     /// Zero until it is known.
     epoch: u64,
     epoch_at: Position,
@@ -131,10 +122,10 @@ struct Session {
 /// Never returned: a session ends by an error.
 enum Never {}
 
-impl Session {
+impl Task {
     async fn connect(shared: &Shared) -> Result<Self> {
-        let commands = Line::connect(&shared.server).await?;
-        let reader = Line::connect(&shared.server).await?;
+        let commands = Connection::connect(&shared.server).await?;
+        let reader = Connection::connect(&shared.server).await?;
         let (none, now) = (Position::default(), Instant::now());
         Ok(Self {
             commands,
@@ -207,9 +198,9 @@ impl Session {
     fn announce(&mut self, shared: &Shared) {
         shared.state.send_if_modified(|state| {
             let is_news =
-                !self.is_up || !matches!(state, State::Up(link) if link.epoch == self.epoch);
+                !self.is_up || !matches!(state, State::Up(session) if session.epoch == self.epoch);
             if is_news {
-                *state = State::Up(Link {
+                *state = State::Up(Session {
                     commands: self.commands.clone(),
                     epoch: self.epoch,
                     is_broken: Arc::clone(&self.is_broken),
@@ -239,7 +230,7 @@ impl Session {
             let texts = at.map(|(link, at)| [keys::text(link), keys::text(at)]);
             call.arg(&texts.unwrap_or_default());
         }
-        let mut commands = self.commands.connection.clone();
+        let mut commands = self.commands.multiplexed.clone();
         let answer = self
             .commands
             .answer(Duration::ZERO, call.invoke_async::<Value>(&mut commands))
@@ -278,7 +269,7 @@ impl Session {
         call.key(&shared.keys.epoch)
             .arg(candidate())
             .arg(self.epoch);
-        let mut commands = self.commands.connection.clone();
+        let mut commands = self.commands.multiplexed.clone();
         let begun = call.invoke_async::<Value>(&mut commands);
         self.commands.answer(Duration::ZERO, begun).await.map(drop)
     }
@@ -289,7 +280,7 @@ impl Session {
             return Ok(());
         };
         let call = shared.page(&name, &history, Some(at), BYTES);
-        let mut reader = self.reader.connection.clone();
+        let mut reader = self.reader.multiplexed.clone();
         let answer = self
             .reader
             .answer(Duration::ZERO, call.invoke_async::<Value>(&mut reader))
@@ -327,10 +318,10 @@ impl Session {
         }
         command.arg("COUNT").arg(self.count);
         command.arg("STREAMS").arg(names).arg(ids);
-        let mut reader = self.reader.connection.clone();
+        let mut reader = self.reader.multiplexed.clone();
         let asking = command.query_async(&mut reader);
-        let line = self.reader.clone();
-        let answer = line
+        let connection = self.reader.clone();
+        let answer = connection
             .answer(BLOCK, self.wait(shared, followed, asking))
             .await;
         let answer = match answer {
@@ -404,7 +395,7 @@ impl Session {
                 command.arg(shared.keys.topic(name));
             }
             command.arg(vec!["$"; topics.len()]);
-            let mut reader = self.reader.connection.clone();
+            let mut reader = self.reader.multiplexed.clone();
             let asking = command.query_async::<Value>(&mut reader);
             match self.reader.answer(Duration::ZERO, asking).await {
                 Ok(_) => {}
@@ -471,7 +462,7 @@ impl Session {
             .arg(&shared.keys.wake)
             .arg(60_000)
             .ignore();
-        let mut commands = self.commands.connection.clone();
+        let mut commands = self.commands.multiplexed.clone();
         let woken = both.query_async(&mut commands);
         self.commands.answer(Duration::ZERO, woken).await
     }
