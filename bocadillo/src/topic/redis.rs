@@ -1,6 +1,6 @@
 //! The broker of [`Hub::redis`](super::Hub::redis): a topic is a Redis stream, and a position is an id of its entries.
 //!
-//! `hub` makes it, `session` is its task, which holds the connections and follows topics, and `script` is what Redis runs.
+//! `hub` has the constructors, `task` holds the connections and follows topics, and `script` has the scripts of Redis.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -50,18 +50,18 @@ struct RedisBroker {
     shared: Arc<Shared>,
 }
 
-/// What the hub and the session share.
+/// What the hub and its task share.
 struct Shared {
     server: Server,
     keys: Keys,
-    /// How long a publish waits for Redis to come back.
+    /// How long a publish waits for a connection.
     patience: Duration,
     state: watch::Sender<State>,
     changes: Mutex<VecDeque<Change>>,
-    /// Somebody came to follow a topic.
+    /// Notified when a topic is to be followed.
     has_changed: Notify,
     is_running: AtomicBool,
-    /// The topics of a session whose runtime was shut down.
+    /// The topics of a task whose runtime was shut down.
     parked: Mutex<Option<Followed>>,
     replays: Replays,
     ended: CancellationToken,
@@ -84,7 +84,7 @@ impl Broker for RedisBroker {
     }
 
     fn unfollow(&self, topic: &Arc<str>, following: u64) {
-        // Nobody has to be woken for it: what is read for nobody is let go of.
+        // The task is not woken for this. Events without a subscriber are dropped.
         self.shared
             .changes()
             .push_back(Change::Unfollow(Arc::clone(topic), following));
@@ -113,9 +113,9 @@ impl Shared {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sees to it that the session runs.
+    /// Starts the task if it does not run.
     fn start(self: &Arc<Self>) {
-        // Without a runtime it begins with the next use that has one.
+        // Without a runtime, the next use on a runtime starts it.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
@@ -141,13 +141,13 @@ impl Shared {
     }
 }
 
-/// An epoch for the case that there is none.
+/// A random epoch. Redis takes it if it has no epoch.
 fn candidate() -> u64 {
     // 63 bits, because Redis has signed numbers.
     random::number() >> 1
 }
 
-/// A session that runs. Whatever ends it, a runtime's shutdown too, lets another one begin.
+/// The task that runs. If it ends, even by the shutdown of its runtime, another one can start.
 struct Running {
     shared: Arc<Shared>,
     followed: Followed,

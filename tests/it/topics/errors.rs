@@ -90,7 +90,9 @@ async fn what_redis_says_when_it_refuses_is_logged_and_not_sent() {
     redis.command("CONFIG SET maxmemory 0");
     publishes(&hub, "x").await;
 
-    redis.command("ACL SETUSER app resetkeys ~bocadillo:epoch ~bocadillo:places ~bocadillo:wake:*");
+    redis.command(
+        "ACL SETUSER app resetkeys ~bocadillo:epoch ~bocadillo:positions ~bocadillo:wake:*",
+    );
     check_refused(&hub, "x", "x", "no permissions").await;
     redis.command("ACL SETUSER app ~bocadillo:*");
     publishes(&hub, "x").await;

@@ -9,89 +9,88 @@ use super::{Nats, NatsBroker};
 use crate::error::Result;
 
 impl Hub {
-    /// A hub on NATS JetStream, for several nodes.
+    /// A hub over NATS JetStream. Nodes with servers of the same account and the same [prefix](HubBuilder::prefix) share their
+    /// topics.
     ///
-    /// All nodes that are given servers of the same account and the same [prefix](HubBuilder::prefix) share their topics. Nothing is
-    /// connected yet: a node may start before its broker. The hub connects when it is used first, and again whenever it
-    /// has to. It has to be used on a tokio runtime. [`HubBuilder::nats`] is the same with other options.
+    /// The function does not connect, so a node may start before its broker. The hub connects when it is first used, and
+    /// reconnects by itself. Use it on a tokio runtime. For other options use [`Hub::builder`] and [`HubBuilder::nats`].
+    /// # Guarantees
     ///
-    /// # What it guarantees
-    ///
-    /// - An id that [`publish`](crate::topic::Topic::publish) returns is one that JetStream has confirmed: it is in its files, on most of the
-    ///   [`replicas`](Nats::replicas). The server writes them out to the disk every two minutes unless it is told otherwise
-    ///   (`sync_interval`): with one replica a machine's sudden end may cost what came since, the server's does not.
-    /// - `publish_all` is all or nothing, with nothing in between: one message holds all of it. It has to fit into what the server takes as one,
-    ///   1 MiB unless it is told otherwise.
-    /// - While NATS is away streams stay open, and [`publish`](crate::topic::Topic::publish) fails: at once when NATS is known to be away
-    ///   ([`Error::is_unavailable`](crate::Error::is_unavailable)), or after [`HubBuilder::wait_for_broker`]. If the connection
-    ///   is lost after an event was sent and before it was confirmed, nobody can tell whether it is there: that is
-    ///   [`Error::is_unconfirmed`](crate::Error::is_unconfirmed). With a time to wait the hub tries again by itself, and JetStream knows by the
-    ///   message's id what it has already: each event is there once, unless it takes longer than
-    ///   two minutes, or than the history's age.
-    /// - What the server does not allow the user is logged as a warning with its subject. A publish that is not allowed fails at
-    ///   once, and is not there. A subscription that is not allowed is tried again each second.
-    /// - When NATS is back, each subscription goes on behind the last event that it was sent, with no gap and no duplicate.
-    /// - When it comes back empty, or with less than a node had seen already, a new epoch begins, on all nodes alike: each subscriber
-    ///   gets one `reset`, then what is new. Ids of the old epoch give a `reset`.
-    /// - Each node has one connection, however many topics and clients there are, and is sent the events of those topics that have subscribers
-    ///   there.
+    /// - When [`publish`](crate::topic::Topic::publish) returns an id, JetStream has confirmed the event: it is in the files of most of
+    ///   the [`replicas`](Nats::replicas). By default the server writes its files to the disk every two minutes (`sync_interval`). With one
+    ///   replica, a crash of the machine may lose events of that time. A crash of the server does not.
+    /// - `publish_all` publishes all events or none, with no other event between them. It is one message, so it has to fit
+    ///   into the server's limit for a message, which is 1 MiB by default.
+    /// - While NATS is away, streams stay open, and `publish` fails with [`Error::is_unavailable`](crate::Error::is_unavailable): at
+    ///   once, or after [`HubBuilder::wait_for_broker`].
+    /// - If the connection is lost after an event was sent and before JetStream confirmed it, `publish` fails with
+    ///   [`Error::is_unconfirmed`](crate::Error::is_unconfirmed). The event may have been published or not. With
+    ///   `wait_for_broker`, the hub sends it again. JetStream recognises the message by its id, so the event is there once, unless
+    ///   this takes longer than two minutes or than the age of the history.
+    /// - If the user lacks a permission, the hub logs a warning with the subject. A publish then fails with
+    ///   [`Error::is_refused`](crate::Error::is_refused), and nothing is published. A subscription is tried again each second.
+    /// - If NATS refuses the hub as a whole (wrong credentials, a stream of another program), `publish` fails with
+    ///   [`Error::is_refused`](crate::Error::is_refused).
+    /// - When NATS is back, each subscription continues behind its last event, with no gap and no duplicate.
+    /// - If NATS comes back without its data, or with fewer events than a node had seen, a new epoch begins on all nodes. Each subscriber
+    ///   gets one `reset`, then the new events. Ids of the old epoch give a `reset`.
+    /// - Each node has one connection, for any number of topics and clients. It receives the events of the topics that have
+    ///   subscribers on the node.
     ///
     /// # Limits
     ///
     /// NATS 2.9 or later, with JetStream on.
     ///
-    /// The connection has to carry the largest message, a third longer, within about ten seconds: NATS does not send a part of a message, and
-    /// the server cuts off who takes longer (`write_deadline`).
+    /// The connection has to carry the largest message, and a third of its size more, within about ten seconds. NATS does not send parts of a
+    /// message, and the server closes connections that take longer (`write_deadline`).
     ///
-    /// 64 publishes are under way at once on a node; more wait for these.
+    /// A node publishes 64 messages at the same time. Other publishes wait.
     ///
-    /// JetStream limits a stream, not a subject of it, but for the number of messages. So the [`History`](crate::topic::History) is kept in this way:
+    /// JetStream has limits for the whole stream. Only the number of messages can be limited for each subject. So the limits of the
+    /// [`History`](crate::topic::History) mean the following:
     ///
     /// | limit | of a topic | in JetStream |
     /// |---|---|---|
-    /// | events | as set; those of one `publish_all` count as one | one message more, by which those are known who have missed nothing but the history: `max_msgs_per_subject` for the topic that has the most; what others have beyond goes half a second after a publish |
-    /// | age | the longest of any topic | `max_age` |
-    /// | bytes | not kept | [`Nats::max_bytes`] limits all topics together |
+    /// | events | as set; the events of one `publish_all` count as one | one message more, to recognise clients that have missed nothing: `max_msgs_per_subject`, from the topic with the largest history; in other topics the hub removes the surplus half a second after a publish |
+    /// | age | the longest age of all topics | `max_age` |
+    /// | bytes | ignored | [`Nats::max_bytes`] limits all topics together |
     ///
-    /// The node that starts last sets the limits. What is beyond a topic's history may be sent to who comes back meanwhile; it
-    /// is never passed over in silence.
+    /// The node that starts last sets the limits. A client that reconnects may get events that exceed the history of its topic.
     ///
-    /// A client that comes back gets all that it missed only where that is proven; otherwise it gets one `reset`. The proof is the
-    /// event of its id: as long as that is in the stream, JetStream has removed nothing behind it by number, age, bytes or a purge.
-    /// So these give a `reset` also where nothing was missed:
+    /// A client that reconnects gets the events that it missed only if the hub can prove that they are complete. Otherwise it gets one `reset`.
+    /// The proof is the event of the client's id: while that event is in the stream, JetStream has not removed a later
+    /// one by number, age, bytes or a purge. So in these cases a client gets a `reset` although it missed nothing:
     ///
-    /// - The event of the id is older than the history's age. Have an age that is longer than your topics are quiet.
-    /// - The id is from before the first event of a topic, and the stream has removed a message of any topic since.
+    /// - The event of the id is older than the age of the history. Set an age that is longer than the quiet times of your topics.
+    /// - The id is from before the first event of a topic, and the stream has removed a message of any topic since then.
     ///
-    /// A single message that is deleted by hand (`nats stream rmm`) is noticed if the next message names it as the one before
-    /// (`Bocadillo-Before`). A publisher knows that one if it published it, or follows the topic. Messages of other programs, and
-    /// messages that are published at the same time, may not name it.
+    /// If somebody deletes a single message (`nats stream rmm`), the loss is noticed if the next message names the deleted one as the
+    /// message before it (`Bocadillo-Before`). A publisher knows that message if it published it, or follows the topic. Messages of
+    /// other programs, and messages that are published at the same time, may not name it.
     ///
-    /// # The stored format
+    /// # Stored format
     ///
-    /// One stream, `bocadillo` unless there is another [prefix](HubBuilder::prefix), with a subject for each topic:
+    /// One stream with the name of the [prefix](HubBuilder::prefix), which is `bocadillo` by default. Each topic has two subjects:
     ///
-    /// | subject | holds |
+    /// | subject | content |
     /// |---|---|
-    /// | `bocadillo.events.TOPIC` | the stream's messages |
-    /// | `bocadillo.live.TOPIC` | the same, as the stream repeats them (`republish`) to the nodes that follow the topic |
+    /// | `bocadillo.events.TOPIC` | the messages of the stream |
+    /// | `bocadillo.live.TOPIC` | the same messages, which the stream repeats (`republish`) for nodes that follow the topic |
     ///
-    /// `TOPIC` is the topic's name, in which all bytes but ASCII letters, digits and `-_/:@=+~` are written `%XX`. A message is one event, or
-    /// all events of a `publish_all`, as they go over the wire without their ids (`event: name`, `data: …`, an empty line, each
-    /// line ending in LF, a field's colon followed by one space). Its headers are
+    /// `TOPIC` is the name of the topic. All bytes except ASCII letters, digits and `-_/:@=+~` are written as `%XX`. A message is one
+    /// event, or all events of a `publish_all`: encoded, without their ids (`event: name`, `data: …`, an empty line; each line
+    /// ends in LF, and each colon is followed by one space). Its headers are:
     ///
-    /// | header | |
+    /// | header | content |
     /// |---|---|
-    /// | `Bocadillo-Keys` | where the topic's policy is to conflate: for each event `=` and its key, or nothing, with commas in between; escaped as topics are |
-    /// | `Bocadillo-Epoch` | the epoch in which it was meant to be published; may be left out |
-    /// | `Bocadillo-Nonce` | a number that no other message has; may be left out |
-    /// | `Bocadillo-Before` | the sequence of an earlier message of the topic, the newest that the publisher knew; may be left out |
-    /// | `Nats-Msg-Id` | where [`HubBuilder::wait_for_broker`] was given |
+    /// | `Bocadillo-Keys` | if the topic conflates: for each event `=` and its key, or nothing, separated by commas, and escaped as topics are |
+    /// | `Bocadillo-Epoch` | the epoch for which it was published; optional |
+    /// | `Bocadillo-Nonce` | a number that no other message has; optional |
+    /// | `Bocadillo-Before` | the sequence of an earlier message of the topic, the newest that the publisher knew; optional |
+    /// | `Nats-Msg-Id` | with [`HubBuilder::wait_for_broker`] |
     ///
-    /// A message of another program that is not of this form is passed over with a warning. To `bocadillo.live.` nobody but the
-    /// stream may publish. The epoch is made of the stream's time of
-    /// creation and of a number in its description.
-    ///
+    /// A message of another form is skipped with a warning. Other programs must not publish to `bocadillo.live.`. The
+    /// epoch is made of the creation time of the stream and a number in its description.
     /// # Examples
     ///
     /// ```no_run
@@ -105,19 +104,19 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// When a URL is not one of NATS. [`Error::is_config`](crate::Error::is_config) is true.
+    /// When a URL is not a URL of NATS, or when the [prefix](HubBuilder::prefix) cannot be the name of a stream:
+    /// [`Error::is_config`](crate::Error::is_config).
     pub fn nats(nats: impl Into<Nats>) -> Result<Self> {
         Self::builder().nats(nats)
     }
 }
 
 impl HubBuilder {
-    /// A hub on NATS JetStream: see [`Hub::nats`].
+    /// A hub over NATS JetStream. See [`Hub::nats`].
     ///
     /// # Errors
     ///
-    /// When a URL is not one of NATS, or the [`prefix`](Self::prefix) cannot be the name of a stream.
-    /// [`Error::is_config`](crate::Error::is_config) is true.
+    /// As [`Hub::nats`].
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! Where the broker is, and how the stream is to be: what can be wrong about it is found here.
+//! The options of NATS, and their checks.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 use crate::error::{Error, Kind, Result};
 use crate::topic::history::History;
 
-/// Where a NATS server is, and how its stream is to be: for [`Hub::nats`](super::Hub::nats).
+/// The servers of NATS and the options of the stream, for [`Hub::nats`](crate::topic::Hub::nats).
 ///
 /// # Examples
 ///
@@ -30,13 +30,14 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// The server at this URL, as `nats://host:4222` or `tls://host:4222`. Without a scheme it is `nats://`; the default port is 4222.
+    /// The server at this URL, as `nats://host:4222` or `tls://host:4222`. The default scheme is `nats://`, and the default port is
+    /// 4222.
     ///
-    /// Put `user:password@` or `token@` in front of the host if the server asks for it. Write reserved characters of them as `%XX`:
-    /// `,` is `%2C`, `@` is `%40`.
+    /// If the server needs credentials, write `user:password@` or `token@` before the host. Percent-encode reserved
+    /// characters in them: `,` is `%2C`, `@` is `%40`.
     ///
-    /// Name several servers of one cluster with commas in between. They share their users, so two different credentials are an
-    /// error; those of one URL are used for all.
+    /// For a cluster, write several URLs with commas between them. Write the credentials in one URL or the same in all,
+    /// because the servers of a cluster share their users.
     ///
     /// # Examples
     ///
@@ -53,8 +54,8 @@ impl Nats {
         }
     }
 
-    /// A file with the certificates (PEM) of the authorities that may sign the server's certificate. The default is the system's
-    /// authorities; with a file they are not used.
+    /// A file with the certificates (PEM) of the authorities that may sign the server's certificate. The default is the authorities
+    /// of the system. With a file, only the authorities in the file count.
     ///
     /// # Examples
     ///
@@ -67,7 +68,7 @@ impl Nats {
         self
     }
 
-    /// On how many servers of a cluster the stream is kept. One unless you say otherwise.
+    /// The number of servers of a cluster that store the stream. The default is 1.
     ///
     /// # Examples
     ///
@@ -80,7 +81,8 @@ impl Nats {
         self
     }
 
-    /// How many bytes the stream has at most, of all topics together: the oldest events go first. No limit unless you say so.
+    /// The maximum number of bytes of the stream, for all topics together. The oldest events are removed first. The default is no
+    /// limit.
     ///
     /// # Examples
     ///
@@ -106,7 +108,7 @@ impl From<String> for Nats {
     }
 }
 
-/// Not derived: the URL may have a password.
+/// Not derived, because the URL may have a password.
 impl fmt::Debug for Nats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -123,14 +125,14 @@ impl fmt::Debug for Nats {
     }
 }
 
-/// What a server wants to know of a user.
+/// The credentials of a URL.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Credentials {
     User { name: String, password: String },
     Token(String),
 }
 
-/// Not derived: a log must not have a password.
+/// Not derived, because a log must not have a password.
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Credentials")
@@ -139,12 +141,12 @@ impl std::fmt::Debug for Credentials {
 
 #[derive(Debug)]
 pub(super) struct Settings {
-    /// Without their credentials, which the client would log.
+    /// Without credentials, because the client library logs the URLs.
     pub(super) servers: Vec<ServerAddr>,
     pub(super) credentials: Option<Credentials>,
     pub(super) root_certificates: Option<std::path::PathBuf>,
     pub(super) stream: String,
-    /// Messages of a topic: its history, and the one before it, which shows whoever has that one that nothing is missing.
+    /// The messages of a topic: its history and one more. A client that has the last message before the history has missed nothing.
     pub(super) max_messages: u64,
     pub(super) max_age: Option<Duration>,
     pub(super) max_bytes: Option<u64>,
@@ -153,7 +155,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// The stream keeps as much of a topic as the most generous of the histories.
+    /// The stream has the limits of the largest of these histories.
     pub(super) fn new(
         nats: Nats,
         prefix: Option<&str>,
@@ -193,7 +195,7 @@ impl Settings {
                 .map(|history| history.max_events)
                 .max()
                 .map_or(1, messages),
-            // JetStream takes none below 100 ms.
+            // JetStream refuses an age below 100 ms.
             max_age: ages
                 .and_then(|ages| ages.into_iter().max())
                 .map(|age| age.max(Duration::from_millis(100))),
@@ -241,7 +243,7 @@ fn parse(server: &str) -> Result<(ServerAddr, Option<Credentials>)> {
     Ok((server, credentials))
 }
 
-/// How many messages are kept for so many events.
+/// The number of messages to keep for this number of events.
 pub(super) fn messages(events: usize) -> u64 {
     (events as u64).saturating_add(1)
 }
@@ -263,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_generous_history_decides() {
+    fn the_largest_history_decides() {
         let settings = settings("nats://a:4222, tls://b", Some("shop:")).unwrap();
         assert_eq!((settings.servers.len(), &*settings.stream), (2, "shop"));
         assert_eq!(

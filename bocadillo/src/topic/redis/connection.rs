@@ -1,4 +1,4 @@
-//! One connection to Redis. It is given up when nothing arrives or leaves for too long, not when an answer takes long.
+//! A connection to Redis. It is closed if no byte arrives or leaves for too long, not if an answer takes long.
 
 use std::future::Future;
 use std::io;
@@ -21,17 +21,17 @@ use super::settings::Server;
 
 type Result<T> = std::result::Result<T, RedisError>;
 
-/// How long connecting may take.
+/// The time-out for connecting.
 const CONNECTING: Duration = Duration::from_secs(2);
 
-/// How long a connection may be silent while an answer is due.
+/// The time-out without a byte while an answer is due.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// How many bytes may wait unseen in the kernel. So a slow upload shows as progress.
+/// The maximum number of unsent bytes in the kernel. So the progress of a slow upload is noticed.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSEEN: u32 = 64 * 1024;
 
-/// How long a connection may have been idle and still be used without a ping first.
+/// After this idle time, a connection is pinged before it is used.
 const IDLE: Duration = Duration::from_millis(500);
 
 #[derive(Clone)]
@@ -39,9 +39,9 @@ pub(super) struct Connection {
     /// Send commands through [`Connection::answer`].
     pub(super) multiplexed: MultiplexedConnection,
     meter: Arc<Meter>,
-    /// The same socket again, to see at once that the server has closed it.
+    /// The same socket, to check whether the server has closed it.
     socket: Arc<Socket>,
-    /// Ends the task of the connection with the last clone.
+    /// Ends the task of the connection when the last clone is dropped.
     _task: Arc<DropGuard>,
 }
 
@@ -136,7 +136,7 @@ impl Connection {
         })
     }
 
-    /// Waits for an answer for as long as the connection shows signs of life, and `patience` longer.
+    /// Waits for an answer as long as bytes arrive or leave, and `patience` longer.
     pub(super) async fn answer<T>(
         &self,
         patience: Duration,
@@ -154,7 +154,7 @@ impl Connection {
                 }
                 () = sleep_until(deadline) => {
                     if asked.max(self.meter.last()) + SILENCE + patience <= Instant::now() {
-                        return Err(timed_out("nothing has come from Redis for too long"));
+                        return Err(timed_out("Redis has not sent anything for too long"));
                     }
                 }
             }
@@ -171,8 +171,8 @@ impl Connection {
         self.answer(Duration::ZERO, ping).await
     }
 
-    /// Whether the connection works, as far as can be told: one that was idle is asked. A command that is not sent after an error is
-    /// certainly not executed.
+    /// Checks whether the connection works. A connection that was idle is pinged. After an error the command is not sent, so it
+    /// is certain that it was not executed.
     pub(super) async fn check(&self) -> Result<()> {
         if self.meter.is_closed.load(Ordering::Relaxed) || is_closed(&self.socket) {
             return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
@@ -184,7 +184,7 @@ impl Connection {
     }
 }
 
-/// Whether the server has closed the connection, without waiting.
+/// Whether the server has closed the connection. Does not wait.
 fn is_closed(socket: &Socket) -> bool {
     match socket.peek(&mut [MaybeUninit::uninit()]) {
         Ok(length) => length == 0,
@@ -196,7 +196,7 @@ fn timed_out(why: &'static str) -> RedisError {
     (ErrorKind::Io, why).into()
 }
 
-/// A stream that tells the meter what passes.
+/// A stream that tells the meter when bytes arrive or leave.
 struct Metered<S> {
     stream: S,
     meter: Arc<Meter>,
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_is_silent_is_given_up_after_five_seconds() {
+    async fn a_silent_connection_is_closed_after_five_seconds() {
         let (connection, _theirs) = connected().await;
         tokio::time::pause();
         for patience in [0, 2] {
@@ -321,7 +321,7 @@ mod tests {
         tokio::time::pause();
         connection.meter.mark();
         tokio::time::advance(Duration::from_millis(499)).await;
-        // Nobody would answer a ping.
+        // A ping would get no answer.
         connection.check().await.unwrap();
         tokio::time::advance(Duration::from_millis(2)).await;
         let answers = async {

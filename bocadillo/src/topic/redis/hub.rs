@@ -16,7 +16,7 @@ use super::{Redis, RedisBroker, Shared, State};
 use crate::error::Result;
 
 impl Hub {
-    /// A hub over Redis Streams, shared by all nodes that are given the same server, database and prefix.
+    /// A hub over Redis Streams. Nodes with the same server, database and prefix share their topics.
     ///
     /// | URL | connects to |
     /// |---|---|
@@ -24,77 +24,83 @@ impl Hub {
     /// | `redis://host:port/database` | that port and database |
     /// | `redis://user:password@host` | as a user of the server's access control list |
     /// | `redis://:password@host` | with the password of `requirepass` |
-    /// | `rediss://…` | the same over TLS; [`Redis::root_certificates`] names a private authority |
-    /// | `redis+unix:///path`, `unix:///path` | a Unix socket; `?db=3&user=…&pass=…` for the rest |
+    /// | `rediss://…` | the same over TLS; for a private authority see [`Redis::root_certificates`] |
+    /// | `redis+unix:///path`, `unix:///path` | a Unix socket, with the options `?db=3&user=…&pass=…` |
     ///
-    /// Characters with a meaning in URLs are percent-encoded, in passwords too: `p%40ss` is `p@ss`. `?protocol=resp3` chooses the
-    /// protocol. The default is RESP2. [`Hub::builder`] leads to all options, [`HubBuilder::redis`] to the hub from there.
+    /// Percent-encode characters that have a meaning in URLs, in passwords too: write `p%40ss` for `p@ss`. `?protocol=resp3` sets
+    /// the protocol; the default is RESP2. For other options use [`Hub::builder`] and [`HubBuilder::redis`].
     ///
-    /// Nothing is connected yet: a node may start before its Redis. The hub connects when it is used first, and again
-    /// whenever it has to. It has to be used on a tokio runtime.
+    /// The function does not connect, so a node may start before its Redis. The hub connects when it is first used, and
+    /// reconnects by itself. Use it on a tokio runtime.
     ///
-    /// # What it guarantees
+    /// # Guarantees
     ///
-    /// - An id that [`publish`](crate::topic::Topic::publish) returns is one that Redis has confirmed. What Redis keeps of
-    ///   that through a crash is its own matter: all with `appendfsync always`, up to a second less with `everysec`, nothing without its
-    ///   append-only file.
-    /// - `publish_all` is all or nothing, with nothing in between: a script.
-    /// - While Redis is away streams stay open, and [`publish`](crate::topic::Topic::publish) fails: at once when Redis is known to be away
-    ///   ([`Error::is_unavailable`]), or after [`HubBuilder::wait_for_broker`]. If the connection is lost after an
-    ///   event was sent and before it was confirmed, nobody can tell whether it is there: that is [`Error::is_unconfirmed`]. To publish it again may
-    ///   make two of it.
-    ///   An event that was not handed to the connection is sent on the next one: a connection that was idle for half a second is pinged
-    ///   first, so a server that closes idle connections (`timeout`) costs nothing.
-    /// - When Redis is back, each subscription goes on behind the last event that it was sent, with no gap and no duplicate.
-    /// - Each event names the one before it, and the hub keeps the last position of each topic. So a missing event is noticed, whatever took it
-    ///   away: the limits of the history, `maxmemory`, or a command such as `DEL`, `XDEL` or `XTRIM`. The subscriber gets a `reset`.
-    /// - When Redis comes back empty, or with less than a node had seen already, a new epoch begins, on all nodes alike: each subscriber gets one
-    ///   `reset`, then what is new. Ids of the old epoch give a `reset`.
-    /// - A topic that Redis refuses (its key has another type, or the user may not use it) does not hold other topics up. It is logged once, tried
-    ///   again every one to three seconds, and joins when Redis allows it.
-    /// - Each node has two connections, one for commands and one on which it waits for events, however many topics and clients there are. The first
-    ///   replay opens a third one, for replays alone. Four replays are read at a time, about 64 KiB each; the others wait for their turn.
-    /// - A connection is given up when nothing arrives or leaves on it for five seconds while an answer is due, not when an answer takes long.
+    /// - When [`publish`](crate::topic::Topic::publish) returns an id, Redis has confirmed the event. Whether the event survives a crash
+    ///   of Redis depends on its configuration: with `appendfsync always` all events survive, with `everysec` up to a
+    ///   second is lost, without the append-only file all events are lost.
+    /// - `publish_all` publishes all events or none, with no other event between them. It is a script.
+    /// - While Redis is away, streams stay open, and `publish` fails with [`Error::is_unavailable`](crate::Error::is_unavailable): at
+    ///   once, or after [`HubBuilder::wait_for_broker`].
+    /// - If the connection is lost after an event was sent and before Redis confirmed it, `publish` fails with
+    ///   [`Error::is_unconfirmed`](crate::Error::is_unconfirmed). The event may have been published or not. If you publish it again, there may
+    ///   be two of it.
+    /// - If the connection is lost before an event was sent, the event is sent on the next connection. A connection that was
+    ///   idle for half a second is pinged first. So it does no harm if the server closes idle connections (`timeout`).
+    /// - When Redis is back, each subscription continues behind its last event, with no gap and no duplicate.
+    /// - Each event names the event before it, and the hub stores the last position of each topic. So a missing event is
+    ///   noticed, whatever removed it: the limits of the history, `maxmemory`, or a command such as `DEL`, `XDEL` or `XTRIM`.
+    ///   The subscriber gets a `reset`.
+    /// - If Redis comes back without its data, or with fewer events than a node had seen, a new epoch begins on all nodes. Each subscriber
+    ///   gets one `reset`, then the new events. Ids of the old epoch give a `reset`.
+    /// - If Redis refuses a topic, other topics are not affected. Redis refuses a topic if its key has another type, or the user may not
+    ///   use the key. The hub logs it once, tries again every one to three seconds, and continues when Redis allows it.
+    /// - If Redis refuses to publish, or refuses the hub as a whole (a wrong password, no memory), `publish` fails with
+    ///   [`Error::is_refused`](crate::Error::is_refused).
+    /// - Each node has two connections, for any number of topics and clients. The first replay opens a third connection for replays. Four
+    ///   replays read at the same time, about 64 KiB each. Other replays wait.
+    /// - A connection is closed if no byte arrives or leaves for five seconds while the hub waits for an answer. A slow answer is not a
+    ///   reason to close it.
     ///
     /// # Limits
     ///
-    /// Redis 7.0 or later, or what speaks like it. Redis Cluster and Sentinel are not supported: all keys have to be on the one
-    /// server that the URL names. If the server's clock goes back, the age of events is wrong by as much.
+    /// Redis 7.0 or later, or a compatible server. Redis Cluster and Sentinel are not supported: all keys must be on the
+    /// server of the URL. If the clock of the server is set back, the age of events is wrong by the same time.
     ///
-    /// The last positions of 100,000 topics are kept, which takes about 10 MB of Redis's memory. With more topics, or when the key is lost,
-    /// clients whose events are gone or who never had one get a `reset` that may be needless. If Redis is restored from a backup and no node has
-    /// seen what the backup lacks, nobody can tell.
+    /// The hub stores the last positions of 100,000 topics, which takes about 10 MB of Redis's memory. With more topics, or if that
+    /// key is lost, a client may get a `reset` that is not necessary: a client whose events are no longer in the history, or a client that has not
+    /// received an event. If Redis is restored from a backup, and no node has seen the events that the backup lacks, the
+    /// loss is not noticed.
     ///
-    /// A node names all topics that have subscribers there each time that it waits: about 2 µs of Redis's time for each. Where there
-    /// are many it waits a moment between, to take what has come meanwhile together; with 2,000 topics on one node events take up to
-    /// 4 ms longer, and Redis stays free for others.
+    /// Each time a node waits for events, it names all topics with subscribers on it. This takes about 2 µs of Redis's time
+    /// for each topic. With many topics the node pauses between two waits, to receive several events together. With 2,000 topics on one
+    /// node, events take up to 4 ms longer.
     ///
-    /// # The stored format
+    /// # Stored format
     ///
-    /// Under the prefix, `bocadillo:` by default ([`HubBuilder::prefix`]):
+    /// The default of the prefix is `bocadillo:` ([`HubBuilder::prefix`]). Below it there are these keys:
     ///
-    /// | key | type | holds |
+    /// | key | type | content |
     /// |---|---|---|
     /// | `topic:NAME` | stream | the events of a topic |
-    /// | `epoch` | stream | the number of the epoch in the field `epoch` of its last entry |
-    /// | `places` | hash | the id of the last event of each topic, by the topic's name; under the empty name an id that stands for all other topics |
-    /// | `wake:NODE` | stream | nothing; wakes a node's reader, and is gone a minute later |
+    /// | `epoch` | stream | the number of the epoch, in the field `epoch` of the last entry |
+    /// | `positions` | hash | the id of the last event of each topic, by the name of the topic; the empty name has an id for all other topics |
+    /// | `wake:NODE` | stream | nothing; it wakes the reader of a node, and expires after a minute |
     ///
     /// An event has these fields:
     ///
-    /// | field | holds |
+    /// | field | content |
     /// |---|---|
-    /// | `event` | its text as it goes over the wire without its id: `event: name`, `data: …`, an empty line, each line ending in LF, a field's colon followed by one space |
-    /// | `total` | the sum of the sizes of all events of the topic up to and with it |
-    /// | `prev` | the id of the event before it, or what `places` had for the topic |
-    /// | `key` | where the topic's policy is to conflate: the key |
+    /// | `event` | the encoded event without its id: `event: name`, `data: …`, an empty line; each line ends in LF, and each colon is followed by one space |
+    /// | `total` | the sum of the sizes of all events of the topic, up to this event |
+    /// | `prev` | the id of the event before it, or the topic's id in `positions` |
+    /// | `key` | the key, if the topic conflates |
     ///
-    /// Other programs cannot publish: an entry without a valid `event` and `prev` is passed over with a warning.
+    /// Other programs cannot publish. An entry without a valid `event` and `prev` is skipped with a warning.
     ///
-    /// The [`History`]'s limits are kept by Redis: publishing removes what is beyond the count, the bytes (of the
-    /// field `event`, which is the event without its id) or the age, and the key goes when its last event is too old, so that nothing is left.
-    /// Events of the last ten seconds stay beyond the limits, up to 16 MiB of them, for a node that is a little behind; a
-    /// subscriber that begins with the history does not get those, one that comes back with an id does.
+    /// Redis enforces the limits of the [`History`](crate::topic::History). A publish removes events that exceed the number, the bytes (of the field
+    /// `event`) or the age. The key expires when its last event is too old, so nothing is left. For nodes that are a
+    /// little behind, events of the last ten seconds are kept beyond the limits, up to 16 MiB. A subscriber that begins with the history does not
+    /// get them; a client that reconnects with an id does.
     ///
     /// # Examples
     ///
@@ -109,18 +115,18 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// When the URL is not one of Redis. [`Error::is_config`] is true.
+    /// When the URL is not a URL of Redis: [`Error::is_config`](crate::Error::is_config).
     pub fn redis(redis: impl Into<Redis>) -> Result<Self> {
         Self::builder().redis(redis)
     }
 }
 
 impl HubBuilder {
-    /// A hub over Redis Streams: see [`Hub::redis`].
+    /// A hub over Redis Streams. See [`Hub::redis`].
     ///
     /// # Errors
     ///
-    /// When the URL is not one of Redis. [`Error::is_config`] is true.
+    /// When the URL is not a URL of Redis: [`Error::is_config`](crate::Error::is_config).
     ///
     /// # Examples
     ///

@@ -15,12 +15,12 @@ use super::connection::Connection;
 use super::{Shared, State, candidate, keys, refusals, reply, script};
 use crate::error::{Error, Kind, Result};
 
-/// A working connection for commands, once all topics that are followed have been brought to its epoch.
+/// A working connection for commands. All topics that are followed are in its epoch.
 #[derive(Clone)]
 pub(super) struct Session {
     pub(super) commands: Connection,
     pub(super) epoch: u64,
-    /// A command found the connection broken.
+    /// Notified when a command has found that the connection is broken.
     pub(super) is_broken: Arc<Notify>,
 }
 
@@ -36,7 +36,7 @@ impl Shared {
         let session = self.checked_link(deadline).await?;
         let mut call = script::PUBLISH.prepare_invoke();
         call.key(&self.keys.epoch)
-            .key(&self.keys.places)
+            .key(&self.keys.positions)
             .key(self.keys.topic(topic))
             .arg(candidate())
             .arg(topic);
@@ -70,19 +70,19 @@ impl Shared {
         published.ok_or_else(|| {
             Error::new(
                 Kind::Unconfirmed,
-                "the answer of Redis is not what its script gives",
+                "the answer of Redis has an unexpected form",
             )
         })
     }
 
-    /// A connection for commands that works, as far as can be told before a command is sent.
+    /// A connection for commands that was checked just now.
     async fn checked_link(&self, deadline: Instant) -> Result<Session> {
         let mut states = self.state.subscribe();
         loop {
             let session = remote::up_before(&mut states, deadline).await?;
             match session.commands.check().await {
                 Ok(()) => return Ok(session),
-                // Redis has answered: the command will tell.
+                // Redis has answered, so the connection works. The command gets the error too.
                 Err(error) if refusals::is_refusal(&error) => return Ok(session),
                 Err(error) => {
                     tracing::debug!("a publish waits for a new connection: {error}");
@@ -103,7 +103,7 @@ impl Shared {
 }
 
 impl Session {
-    /// What an error of a command that was to publish means.
+    /// The error of a publish.
     fn refused(&self, error: RedisError) -> Error {
         use redis::ServerErrorKind::{BusyLoading, MasterDown, ReadOnly};
         match error.kind() {

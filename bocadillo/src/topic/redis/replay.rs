@@ -1,4 +1,4 @@
-//! Replays: they have a connection of their own and take turns, so that nothing else waits behind them.
+//! Replays. They have their own connection, so that nothing else waits for them.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -18,14 +18,14 @@ use super::refusals::{self, is_refusal};
 use super::settings::Server;
 use super::{Shared, State, candidate, keys, reply, script, task};
 
-/// How many replays ask Redis at the same time. The others wait for their turn.
+/// The number of replays that read at the same time. Other replays wait.
 const AT_ONCE: usize = 4;
 
-/// How many topics whose replays Redis refuses are remembered, so that each is logged once.
+/// The maximum number of refused topics that are remembered, so that each is logged once.
 const REFUSED: usize = 1_000;
 
 pub(super) struct Replays {
-    /// Made when a replay needs it.
+    /// Opened by the first replay.
     connection: AsyncMutex<Option<Connection>>,
     turns: Semaphore,
     refused: Mutex<HashSet<String>>,
@@ -42,7 +42,7 @@ impl Default for Replays {
 }
 
 impl Replays {
-    /// The connection of the replays, or a new one where there is none that works.
+    /// The connection of the replays. Opens a new one if there is none that works.
     async fn connection(&self, server: &Server) -> Result<Connection, RedisError> {
         let mut slot = self.connection.lock().await;
         if let Some(connection) = &*slot
@@ -56,7 +56,7 @@ impl Replays {
         Ok(connection)
     }
 
-    /// Whether it is news that Redis refuses the replays of a topic.
+    /// Notes that Redis refuses the replays of a topic. `true` if it has to be logged.
     fn refuses(&self, topic: &str) -> bool {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if refused.contains(topic) {
@@ -75,7 +75,7 @@ impl Replays {
 }
 
 impl Shared {
-    /// Reads events behind a position, as [`Broker::replay`](super::super::broker::Broker::replay) says.
+    /// See [`Broker::replay`](super::super::broker::Broker::replay).
     pub(super) async fn replay(
         self: &std::sync::Arc<Self>,
         topic: &str,
@@ -84,7 +84,7 @@ impl Shared {
         limit: usize,
     ) -> Replay {
         if after == Some(keys::LAST) {
-            // Nothing can come behind it, and Redis does not even take the question.
+            // There is no later position, and Redis refuses to look for one.
             return Err(Reason::Epoch);
         }
         let mut state = self.state.subscribe();
@@ -92,17 +92,17 @@ impl Shared {
         loop {
             self.start();
             let Some(session) = remote::up(&mut state).await else {
-                // The hub has ended, and its streams with it.
+                // The hub has ended.
                 return std::future::pending().await;
             };
             let page = match self.read(topic, history, from, limit).await {
                 Ok(page) => page,
-                // Redis refuses this topic. That is no reason to give the connection up.
+                // Redis refuses this topic, but the connection works.
                 Err(error) if is_refusal(&error) => {
                     if self.replays.refuses(topic) {
                         tracing::warn!(
                             topic,
-                            "Redis refuses to replay a topic, trying on: {error}"
+                            "Redis refuses to replay a topic, which is tried again: {error}"
                         );
                     }
                     tokio::time::sleep(task::LONGEST_PAUSE).await;
@@ -115,7 +115,7 @@ impl Shared {
                 }
             };
             if page.epoch != session.epoch {
-                // The session learns of the epoch too, and the ring will say so.
+                // The task will notice the new epoch too, and restart the ring.
                 let is_other =
                     |state: &State| !matches!(state, State::Up(up) if up.epoch == session.epoch);
                 let _ = state.wait_for(is_other).await;
@@ -128,7 +128,7 @@ impl Shared {
             }
             let verdict = match (walk.hole, after) {
                 (Some((verdict, ..)), _) => verdict,
-                // All of them are of another program.
+                // All entries are from another program.
                 (None, _) if !page.is_end => {
                     from = last;
                     continue;
@@ -144,7 +144,7 @@ impl Shared {
         }
     }
 
-    /// A call that reads a page of a topic.
+    /// A call of the script that reads a page of a topic.
     pub(super) fn page<'a>(
         &self,
         topic: &str,
@@ -154,7 +154,7 @@ impl Shared {
     ) -> redis::ScriptInvocation<'a> {
         let mut call = script::PAGE.prepare_invoke();
         call.key(&self.keys.epoch)
-            .key(&self.keys.places)
+            .key(&self.keys.positions)
             .key(self.keys.topic(topic))
             .arg(candidate())
             .arg(topic)
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_refused_topic_is_news_once_and_a_bounded_number_is_remembered() {
+    fn each_refused_topic_is_logged_once_and_a_bounded_number_is_remembered() {
         let replays = Replays::default();
         assert!(replays.refuses("x"));
         assert!(!replays.refuses("x"));

@@ -21,19 +21,19 @@ use super::{Shared, State, candidate, keys, reply, script};
 pub(super) const PAUSE: Duration = Duration::from_millis(25);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long Redis waits for an event before it says that there is none. It shows that the connection still works.
+/// How long Redis waits for an event before it answers. The answer shows that the connection works.
 const BLOCK: Duration = Duration::from_secs(2);
 
 /// How often the connection for commands is pinged, so that a server which closes idle connections keeps it.
 const PING: Duration = Duration::from_secs(1);
 
-/// How often Redis is asked whether the topics still are where this node has read them, though nothing came.
+/// How often the status of all topics is checked, although no event came.
 const VERIFY: Duration = Duration::from_secs(10);
 
-/// How many topics one question is about.
+/// The maximum number of topics in one request for their status.
 const AT_ONCE: usize = 256;
 
-/// How much of Redis's time naming a topic takes.
+/// The time that Redis needs for each topic of a read.
 const PER_TOPIC: Duration = Duration::from_micros(2);
 
 /// About how many bytes of events are read at once.
@@ -41,7 +41,7 @@ const BYTES: usize = 256 * 1024;
 
 type Result<T> = std::result::Result<T, RedisError>;
 
-/// Connects, and connects again, for as long as the hub is there.
+/// Connects, and reconnects, until the hub ends.
 pub(super) async fn run(shared: &Arc<Shared>, followed: &mut Followed) {
     let mut attempts = 0;
     loop {
@@ -58,9 +58,9 @@ pub(super) async fn run(shared: &Arc<Shared>, followed: &mut Followed) {
         if was_up {
             tracing::warn!("the connection to Redis is lost: {error}");
         } else if attempts == 0 {
-            tracing::warn!("Redis cannot be used, trying on: {error}");
+            tracing::warn!("Redis cannot be used, which is tried again: {error}");
         }
-        // After a connection that worked, publishers wait for the next attempt.
+        // If the connection worked before, publishers wait for the next attempt.
         shared.state.send_replace(if was_up {
             State::Connecting
         } else if is_refused(&error) {
@@ -69,7 +69,7 @@ pub(super) async fn run(shared: &Arc<Shared>, followed: &mut Followed) {
             State::Down(Outage::away(&error))
         });
         lost(shared, followed);
-        // Who comes meanwhile must not keep publishers waiting either.
+        // Publishers must not wait for topics that are followed in the meantime.
         let until = Instant::now() + pause(PAUSE, LONGEST_PAUSE, attempts);
         while tokio::time::timeout_at(until, shared.has_changed.notified())
             .await
@@ -81,8 +81,8 @@ pub(super) async fn run(shared: &Arc<Shared>, followed: &mut Followed) {
     }
 }
 
-/// How many entries of each topic the next answer may have: `longest` is the most that a topic had in this one. It grows only as far
-/// as answers fill up, because the next entries may be large.
+/// The maximum number of entries of each topic in the next answer. `longest` is the highest number of a topic in the last answer. It
+/// grows only while answers are full, because the next entries may be large.
 fn next_count(count: usize, longest: usize, bytes: usize) -> usize {
     if bytes > BYTES {
         (count * BYTES / bytes).max(1)
@@ -110,7 +110,7 @@ struct Task {
     wake_at: Position,
     pinged: Instant,
     verified: Instant,
-    /// How many entries of each topic the next answer may have.
+    /// The maximum number of entries of each topic in the next answer.
     count: usize,
     /// How many times in a row Redis has refused to wait for events, though it refuses no topic.
     refusals: u32,
@@ -119,7 +119,7 @@ struct Task {
     is_up: bool,
 }
 
-/// Never returned: a session ends by an error.
+/// Never returned, because a task ends by an error.
 enum Never {}
 
 impl Task {
@@ -167,7 +167,7 @@ impl Task {
         }
     }
 
-    /// Asks about all topics of which it is not known where they stand.
+    /// Asks for the status of all topics that need it.
     async fn settle(&mut self, shared: &Shared, followed: &mut Followed) -> Result<()> {
         while followed.has_unsettled() {
             let mut questions = vec![followed.take_unsettled(AT_ONCE)];
@@ -177,14 +177,14 @@ impl Task {
                 }
                 match self.ask(shared, followed, topics.clone()).await {
                     Ok(()) => {}
-                    // One topic may be the reason: the halves tell which.
+                    // Perhaps one topic is the reason. Asking for each half finds it.
                     Err(error) if is_refusal(&error) && topics.len() > 1 => {
                         questions.push(topics.split_off(topics.len() / 2));
                         questions.push(topics);
                     }
                     Err(error) if is_refusal(&error) => {
                         followed.set_aside(&topics[0].0, &error.to_string());
-                        // Where Redis refuses everything, this ends the session.
+                        // If Redis refuses everything, this ends the task.
                         self.ask(shared, followed, Vec::new()).await?;
                     }
                     Err(error) => return Err(error),
@@ -194,7 +194,7 @@ impl Task {
         Ok(())
     }
 
-    /// Everybody may use the connection, now that all topics are in its epoch.
+    /// Makes the connection available, because all topics are in its epoch.
     fn announce(&mut self, shared: &Shared) {
         shared.state.send_if_modified(|state| {
             let is_news =
@@ -214,16 +214,16 @@ impl Task {
         self.is_up = true;
     }
 
-    /// Asks where topics stand, and brings their feeds there.
+    /// Asks for the status of topics, and updates their feeds.
     async fn ask(
         &mut self,
         shared: &Shared,
         followed: &mut Followed,
         topics: Vec<Question>,
     ) -> Result<()> {
-        let mut call = script::STAND.prepare_invoke();
+        let mut call = script::STATUS.prepare_invoke();
         call.key(&shared.keys.epoch)
-            .key(&shared.keys.places)
+            .key(&shared.keys.positions)
             .arg(candidate());
         for (name, at) in &topics {
             call.key(shared.keys.topic(name)).arg(&**name);
@@ -235,23 +235,23 @@ impl Task {
             .commands
             .answer(Duration::ZERO, call.invoke_async::<Value>(&mut commands))
             .await?;
-        let (epoch, stands) = (|| {
-            let [epoch, id, stands] = reply::exactly(answer)?;
+        let (epoch, statuses) = (|| {
+            let [epoch, id, statuses] = reply::exactly(answer)?;
             self.epoch_at = reply::position(&id)?;
-            Some((reply::number(&epoch)?, reply::items(stands)?))
+            Some((reply::number(&epoch)?, reply::items(statuses)?))
         })()
-        .filter(|(_, stands)| stands.len() == topics.len())
+        .filter(|(_, statuses)| statuses.len() == topics.len())
         .ok_or_else(unexpected)?;
         if epoch != self.epoch {
             self.epoch = epoch;
-            // These too: what was asked is of this epoch, but they are no longer in the list.
+            // Also the topics of this request, which are no longer in the list.
             followed.unsettle();
         }
-        for ((name, _), stand) in topics.iter().zip(stands) {
-            match reply::stand(stand).ok_or_else(unexpected)? {
+        for ((name, _), status) in topics.iter().zip(statuses) {
+            match reply::status(status).ok_or_else(unexpected)? {
                 Err(problem) => followed.set_aside(name, &problem),
-                Ok(stand) => {
-                    if followed.settle(name, &stand, epoch) == Settled::Lost {
+                Ok(status) => {
+                    if followed.settle(name, &status, epoch) == Settled::Lost {
                         return self.begin_new_epoch(shared, name).await;
                     }
                 }
@@ -302,7 +302,7 @@ impl Task {
         }
     }
 
-    /// Waits for what comes, and feeds it. Returns how many topics it has named.
+    /// Waits for events, and appends them. Returns how many topics the read has named.
     async fn read(&mut self, shared: &Shared, followed: &mut Followed) -> Result<u32> {
         let (mut names, mut ids): (Vec<_>, Vec<_>) = followed
             .live()
@@ -375,7 +375,7 @@ impl Task {
         self.ask(shared, followed, Vec::new()).await
     }
 
-    /// Redis refuses to read all topics at once: finds out which one it is, and sets that one aside.
+    /// Redis refuses to read all topics at once. Finds the topics that it refuses, and reads without them.
     async fn find_refused(
         &mut self,
         shared: &Shared,
@@ -413,7 +413,7 @@ impl Task {
         if is_found {
             self.refusals = 0;
         } else {
-            // The first time, it may be a topic that was mended meanwhile.
+            // The first time, it may be a topic that is allowed again.
             self.refusals += 1;
             if self.refusals == 2 {
                 tracing::warn!("Redis refuses to wait for events, trying on: {refusal}");
@@ -422,12 +422,12 @@ impl Task {
                 tokio::time::sleep(LONGEST_PAUSE).await;
             }
         }
-        // Where it refuses everything, this ends the session.
+        // If Redis refuses everything, this ends the task.
         self.ask(shared, followed, Vec::new()).await
     }
 
-    /// Waits for the answer on the reader's connection. Meanwhile those who come are told where their topics stand, and the reader is woken, so
-    /// that it waits for those too.
+    /// Waits for the answer on the reader's connection. Meanwhile it asks for the status of new topics, and wakes the reader, so that
+    /// the reader waits for these topics too.
     async fn wait(
         &mut self,
         shared: &Shared,
@@ -451,7 +451,7 @@ impl Task {
         }
     }
 
-    /// Ends the waiting: for that, the reader waits for a stream of this node's own as well.
+    /// Wakes the reader. For this, the reader also waits for a stream that only this node writes.
     async fn wake(&mut self, shared: &Shared) -> Result<()> {
         let mut both = redis::pipe();
         both.cmd("XADD")
