@@ -331,6 +331,10 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// [`write_timeout`](StreamOptions::write_timeout). It works for HTTP/1 over TCP on Linux. In HTTP/2 a client that does not
     /// answer a ping is cut after 30 seconds.
     ///
+    /// Where a paused client may stay longer than this time, the server reads the kernel's list of TCP sockets. A
+    /// blocking thread reads it, at most once in a sixteenth of this time, for all connections together. With 10,000
+    /// sockets a reading takes tens of milliseconds.
+    ///
     /// # Examples
     ///
     /// ```
@@ -348,7 +352,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// [lifetime](StreamOptions::max_lifetime), by a shutdown, or by the policy of a topic. The default is 500 milliseconds.
     ///
     /// The stream's source is released at the decision. A client that does not read gets no end in order after this
-    /// time: its connection is cut, or its stream is reset in HTTP/2.
+    /// time: its connection is cut, or its stream is reset in HTTP/2. There, an event stream that its lifetime or a
+    /// policy has ended has an empty comment as its last line, which shows whether the client's window has room.
     ///
     /// # Examples
     ///
@@ -458,7 +463,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     ///
     /// A client that is slower uses up its [`body_timeout`](Self::body_timeout). With the defaults, each 240 bytes give
     /// a second back, up to 30 seconds, and a client that sends one byte every 29 seconds is refused after 30. With 0
-    /// each byte gives the whole time back.
+    /// each byte gives the whole time back. Such a body may then come for ever, and in a shutdown until the
+    /// [`shutdown_timeout`](Self::shutdown_timeout).
     ///
     /// In HTTP/2 bytes count when their frame is complete: with frames of 16 KiB, the slowest rate is 546 bytes a second.
     ///

@@ -353,7 +353,7 @@ pub use bocadillo_macros::yield_;
 /// let lines = server_event!(data = ["one", "two"], id = 7)?;
 /// let feed = server_event!(json = {"temperature": 10.5, "tags": ["indoor", null]})?;
 /// let all = server_event!("x", id = "7", retry = Duration::from_secs(3), comment = "why", data = "y")?;
-/// assert_eq!(feed.get_data(), Some(r#"{"temperature":10.5,"tags":["indoor",null]}"#));
+/// assert_eq!(feed.data(), Some(r#"{"temperature":10.5,"tags":["indoor",null]}"#));
 /// # let _ = (greeting, lines, all);
 /// # Ok(()) }
 /// ```

@@ -38,7 +38,7 @@ impl Payload for ServerEvent {
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
 /// let mut events = EventStream::new(stream::iter(["one", "two"]));
 /// let first = events.next().await.expect("there are two")?;
-/// assert_eq!(first, bocadillo::ServerEvent::data("one"));
+/// assert_eq!(first, bocadillo::ServerEvent::new("one"));
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]

@@ -14,11 +14,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::broker::{BoxFuture, Broker, Published, Replay, TopicFeed};
+use super::builder::HubBuilder;
+use super::channel::Channel;
 use super::encoded::Draft;
-use super::engine::{BoxFuture, Broker, Feed, Published, Replay};
 use super::history::History;
-use super::hub::{Hub, HubBuilder};
-use super::options::TopicOptions;
+use super::hub::Hub;
 use super::position::Position;
 use crate::error::{Error, Kind, Result};
 
@@ -136,7 +137,7 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// When the URL is not one of Redis. [`Error::is_topic`] tells.
+    /// When the URL is not one of Redis. [`Error::is_config`] is true.
     pub fn redis(redis: impl Into<Redis>) -> Result<Self> {
         Self::builder().redis(redis)
     }
@@ -147,7 +148,7 @@ impl HubBuilder {
     ///
     /// # Errors
     ///
-    /// When the URL is not one of Redis. [`Error::is_topic`] tells.
+    /// When the URL is not one of Redis. [`Error::is_config`] is true.
     ///
     /// # Examples
     ///
@@ -155,7 +156,7 @@ impl HubBuilder {
     /// use bocadillo::topic::Hub;
     ///
     /// let error = Hub::builder().redis("http://127.0.0.1").unwrap_err();
-    /// assert!(error.is_topic());
+    /// assert!(error.is_config());
     /// ```
     pub fn redis(self, redis: impl Into<Redis>) -> Result<Hub> {
         let server = Server::try_from(redis.into())?;
@@ -219,7 +220,7 @@ struct Link {
 }
 
 enum Change {
-    Follow(Feed),
+    Follow(TopicFeed),
     Unfollow(Arc<str>, u64),
 }
 
@@ -228,7 +229,7 @@ impl Broker for Engine {
         self.shared.start();
     }
 
-    fn follow(&self, feed: Feed) {
+    fn follow(&self, feed: TopicFeed) {
         self.shared.changes().push_back(Change::Follow(feed));
         self.shared.has_changed.notify_one();
         self.shared.start();
@@ -241,27 +242,21 @@ impl Broker for Engine {
             .push_back(Change::Unfollow(Arc::clone(topic), following));
     }
 
-    fn publish(
-        &self,
-        topic: &Arc<str>,
-        options: &Arc<TopicOptions>,
-        drafts: Vec<Draft>,
-    ) -> BoxFuture<Result<Published>> {
-        let (shared, topic, history) =
-            (Arc::clone(&self.shared), Arc::clone(topic), options.history);
-        Box::pin(async move { shared.publish(&topic, &history, &drafts).await })
+    fn publish(&self, topic: &Arc<Channel>, drafts: Vec<Draft>) -> BoxFuture<Result<Published>> {
+        let (shared, topic) = (Arc::clone(&self.shared), Arc::clone(topic));
+        let history = topic.options().history;
+        Box::pin(async move { shared.publish(topic.name(), &history, &drafts).await })
     }
 
     fn replay(
         &self,
-        topic: &Arc<str>,
-        options: &Arc<TopicOptions>,
+        topic: &Arc<Channel>,
         after: Option<Position>,
         limit: usize,
     ) -> BoxFuture<Replay> {
-        let (shared, topic, history) =
-            (Arc::clone(&self.shared), Arc::clone(topic), options.history);
-        Box::pin(async move { shared.replay(&topic, &history, after, limit).await })
+        let (shared, topic) = (Arc::clone(&self.shared), Arc::clone(topic));
+        let history = topic.options().history;
+        Box::pin(async move { shared.replay(topic.name(), &history, after, limit).await })
     }
 }
 
@@ -436,7 +431,7 @@ impl Link {
                 self.is_broken.notify_one();
                 Error::new(Kind::Unavailable, error)
             }
-            _ if session::is_refusal(&error) => Error::new(Kind::Topic, error),
+            _ if session::is_refusal(&error) => Error::new(Kind::Refused, error),
             _ => {
                 self.is_broken.notify_one();
                 Error::new(Kind::Unconfirmed, error)

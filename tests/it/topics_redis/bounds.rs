@@ -90,7 +90,7 @@ async fn one_question_is_about_256_topics() {
     let hub = hub(&redis);
     // The runtime has one thread, so the node asks when all are there.
     let mut clients: Vec<_> = (0..TOPICS)
-        .map(|number| topic(&hub, &number.to_string()).subscribe(Cursor::live()))
+        .map(|number| topic(&hub, &number.to_string()).subscribe_from(Cursor::live()))
         .collect();
     for client in &mut clients {
         known(client).await;
@@ -111,7 +111,7 @@ async fn an_idle_node_asks_three_things_every_two_seconds_and_notices_what_is_go
     let redis = Redis::start();
     let link = Link::new(&redis, FAST).await;
     let x = topic(&Hub::redis(&link.url).unwrap(), "x");
-    let mut events = x.subscribe(Cursor::live());
+    let mut events = x.subscribe_from(Cursor::live());
     known(&mut events).await;
     let monitor = redis.monitor();
     until("three pings", || {
@@ -130,8 +130,8 @@ async fn an_idle_node_asks_three_things_every_two_seconds_and_notices_what_is_go
 async fn a_busy_node_asks_about_its_topics_every_ten_seconds_and_pings_once_a_second() {
     let redis = Redis::start();
     let (near, far) = (hub(&redis), hub(&redis));
-    let mut busy = topic(&near, "busy").subscribe(Cursor::live());
-    let mut quiet = topic(&near, "quiet").subscribe(Cursor::live());
+    let mut busy = topic(&near, "busy").subscribe_from(Cursor::live());
+    let mut quiet = topic(&near, "quiet").subscribe_from(Cursor::live());
     known(&mut busy).await;
     known(&mut quiet).await;
     publish(&topic(&far, "busy"), "x").await;
@@ -145,7 +145,7 @@ async fn a_busy_node_asks_about_its_topics_every_ten_seconds_and_pings_once_a_se
             assert_eq!(next(&mut busy).await, number.to_string());
             number += 1;
             if let Some(event) = quiet.next().now_or_never() {
-                return event.unwrap().get_data().unwrap().to_owned();
+                return event.unwrap().data().unwrap().to_owned();
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -172,10 +172,10 @@ async fn refused_topics_are_asked_about_sixteen_at_a_time_once_a_second() {
         redis.command(&format!("SET bocadillo:topic:{number} text"));
     }
     let hub = hub(&redis);
-    let mut events = topic(&hub, "works").subscribe(Cursor::live());
+    let mut events = topic(&hub, "works").subscribe_from(Cursor::live());
     known(&mut events).await;
     let refused: Vec<_> = (0..REFUSED)
-        .map(|number| topic(&hub, &number.to_string()).subscribe(Cursor::live()))
+        .map(|number| topic(&hub, &number.to_string()).subscribe_from(Cursor::live()))
         .collect();
     // A publish comes behind them.
     let works = topic(&hub, "works");
@@ -208,7 +208,7 @@ async fn a_node_that_may_not_wait_for_events_says_so_and_tries_twice_a_second() 
     let log = Log::start();
     let redis = Redis::start();
     let hub = hub(&redis);
-    let mut events = topic(&hub, "x").subscribe(Cursor::live());
+    let mut events = topic(&hub, "x").subscribe_from(Cursor::live());
     known(&mut events).await;
     redis.command(
         "ACL SETUSER default resetkeys ~bocadillo:epoch ~bocadillo:places ~bocadillo:topic:x",
@@ -244,7 +244,7 @@ async fn what_wakes_a_node_is_one_entry_that_is_gone_after_a_minute() {
     let hub = hub(&redis);
     let mut clients = Vec::new();
     for number in 0..5 {
-        let mut client = topic(&hub, &number.to_string()).subscribe(Cursor::live());
+        let mut client = topic(&hub, &number.to_string()).subscribe_from(Cursor::live());
         known(&mut client).await;
         clients.push(client);
     }
@@ -267,17 +267,17 @@ async fn four_replays_are_read_at_a_time() {
     publish(&near, "end").await;
     let link = Link::new(&redis, FAST).await;
     let far = topic(&Hub::redis(&link.url).unwrap(), "x");
-    let mut live = topic(&hub(&redis), "x").subscribe(Cursor::live());
+    let mut live = topic(&hub(&redis), "x").subscribe_from(Cursor::live());
     known(&mut live).await;
-    let mut keeps = far.subscribe(Cursor::live());
+    let mut keeps = far.subscribe_from(Cursor::live());
     known(&mut keeps).await;
     // Makes the connection for replays.
-    assert_eq!(next(&mut far.subscribe(first.as_str())).await, "end");
+    assert_eq!(next(&mut far.subscribe_from(first.as_str())).await, "end");
     let monitor = redis.monitor();
     link.hold(true);
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
-            let mut client = far.subscribe(first.as_str());
+            let mut client = far.subscribe_from(first.as_str());
             tokio::spawn(async move { next(&mut client).await })
         })
         .collect();
@@ -299,17 +299,17 @@ async fn four_replays_are_read_at_a_time() {
 async fn a_refused_replay_is_tried_again_twice_a_second() {
     let redis = Redis::start();
     let hub = hub(&redis);
-    let mut events = topic(&hub, "works").subscribe(Cursor::live());
+    let mut events = topic(&hub, "works").subscribe_from(Cursor::live());
     known(&mut events).await;
     let x = topic(&hub, "refused");
     let first = publish(&x, "first").await;
     publish(&x, "second").await;
     // From here on the node has the events itself.
-    let mut keeps = x.subscribe(Cursor::live());
+    let mut keeps = x.subscribe_from(Cursor::live());
     known(&mut keeps).await;
     redis.command("RENAME bocadillo:topic:refused away");
     redis.command("SET bocadillo:topic:refused text");
-    let mut refused = x.subscribe(first.as_str());
+    let mut refused = x.subscribe_from(first.as_str());
     let waiting = tokio::spawn(async move { next(&mut refused).await });
     let monitor = redis.monitor();
     let pages = || count(&asked(&monitor), |asked| *asked == Asked::Page);
@@ -333,7 +333,7 @@ async fn a_node_without_a_connection_for_replays_tries_on_with_pauses() {
     let x = topic(&hub, "x");
     let first = publish(&x, "first").await;
     publish(&x, "second").await;
-    let mut events = topic(&hub, "works").subscribe(Cursor::live());
+    let mut events = topic(&hub, "works").subscribe_from(Cursor::live());
     known(&mut events).await;
     // The node has two, and this is the third.
     let mut admin = TcpStream::connect(redis.address()).await.unwrap();
@@ -344,7 +344,7 @@ async fn a_node_without_a_connection_for_replays_tries_on_with_pauses() {
     let mut answer = [0; 5];
     admin.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"+OK\r\n");
-    let mut client = x.subscribe(first.as_str());
+    let mut client = x.subscribe_from(first.as_str());
     let replayed = tokio::spawn(async move { next(&mut client).await });
     let works = topic(&hub, "works");
     for number in 0..200 {
@@ -366,9 +366,9 @@ async fn a_node_without_a_connection_for_replays_tries_on_with_pauses() {
 async fn answers(small_before: usize, events: usize, size: usize) -> (usize, usize) {
     let redis = Redis::start();
     let link = Link::new(&redis, FAST).await;
-    let history = History::new().events(10_000).bytes(64 << 20);
+    let history = History::new().max_events(10_000).max_bytes(64 << 20);
     let far = Hub::builder().history(history).redis(&link.url).unwrap();
-    let mut client = topic(&far, "x").subscribe(Cursor::live());
+    let mut client = topic(&far, "x").subscribe_from(Cursor::live());
     known(&mut client).await;
     let near = topic(&limited(&redis, history), "x");
     for _ in 0..small_before {
@@ -407,7 +407,7 @@ async fn many_small_events_come_in_few_answers() {
 #[tokio::test]
 async fn events_beyond_the_history_are_kept_for_nodes_that_are_a_little_behind() {
     let redis = Redis::start();
-    let x = topic(&limited(&redis, History::new().events(3)), "x");
+    let x = topic(&limited(&redis, History::new().max_events(3)), "x");
     let all = (0..50).map(|number| number.to_string());
     x.publish_all(all).await.unwrap();
     publish(&x, "end").await;
@@ -418,7 +418,7 @@ async fn events_beyond_the_history_are_kept_for_nodes_that_are_a_little_behind()
 async fn only_the_last_epoch_is_kept() {
     let redis = Redis::start();
     let x = topic(&hub(&redis), "x");
-    let mut events = x.subscribe(Cursor::live());
+    let mut events = x.subscribe_from(Cursor::live());
     for _ in 0..3 {
         publish(&x, "x").await;
         assert_eq!(next(&mut events).await, "x");

@@ -4,7 +4,7 @@ use super::link::Link;
 use super::*;
 
 fn large() -> History {
-    History::new().events(10_000).bytes(64 << 20)
+    History::new().max_events(10_000).max_bytes(64 << 20)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -20,7 +20,7 @@ async fn a_large_backlog_comes_over_a_slow_link_and_is_carried_once() {
     publish(&near, "end").await;
     let link = Link::new(&redis, 2_000_000).await;
     let far = Hub::builder().history(large()).redis(&link.url).unwrap();
-    let mut replayed = topic(&far, "x").subscribe(first.as_str());
+    let mut replayed = topic(&far, "x").subscribe_from(first.as_str());
     assert_eq!(up_to("end", &mut replayed).await.len(), EVENTS + 1);
     let (needed, carried) = (EVENTS * text.len(), link.bytes());
     println!(
@@ -44,8 +44,8 @@ async fn what_was_published_while_a_node_was_cut_off_comes_over_a_slow_link() {
     let link = Link::new(&redis, 2_000_000).await;
     let far = Hub::builder().history(large()).redis(&link.url).unwrap();
     let near = topic(&limited(&redis, large()), "x");
-    let mut client = topic(&far, "x").subscribe(Cursor::live());
-    let mut other = topic(&far, "other").subscribe(Cursor::live());
+    let mut client = topic(&far, "x").subscribe();
+    let mut other = topic(&far, "other").subscribe();
     known(&mut client).await;
     known(&mut other).await;
     let text = "x".repeat(64 * 1024);
@@ -82,11 +82,11 @@ async fn while_many_replay_publishing_and_live_events_go_on() {
     let link = Link::new(&redis, 5_000_000).await;
     let far = Hub::redis(&link.url).unwrap();
     let live = topic(&far, "live");
-    let mut heard = live.subscribe(Cursor::live());
+    let mut heard = live.subscribe();
     known(&mut heard).await;
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
-            let mut client = topic(&far, "x").subscribe(first.as_str());
+            let mut client = topic(&far, "x").subscribe_from(first.as_str());
             tokio::spawn(async move {
                 let mut events = 1;
                 while next(&mut client).await != "end" {
@@ -131,7 +131,7 @@ async fn an_event_that_is_larger_than_a_page_comes_whole() {
     let text = "x".repeat(24 << 20);
     publish(&near, &text).await;
     publish(&near, "end").await;
-    let mut client = topic(&limited(&redis, large()), "x").subscribe(first.as_str());
+    let mut client = topic(&limited(&redis, large()), "x").subscribe_from(first.as_str());
     assert_eq!(next(&mut client).await.len(), text.len());
     assert_eq!(next(&mut client).await, "end");
 }

@@ -6,7 +6,7 @@ use crate::support::Certificates;
 async fn works(redis: impl Into<bocadillo::topic::Redis>, url: &str) {
     let hub = Hub::redis(redis).unwrap_or_else(|error| panic!("{url}: {error:?}"));
     let x = topic(&hub, "x");
-    let mut events = x.subscribe(Cursor::live());
+    let mut events = x.subscribe();
     publish(&x, url).await;
     assert_eq!(next(&mut events).await, url);
 }
@@ -112,7 +112,7 @@ fn a_url_that_asks_not_to_check_certificates_is_refused() {
         Hub::redis("rediss://user:secret@127.0.0.1/#insecure").expect_err("it asks for that");
     let source = error.source().expect("with the reason").to_string();
     assert!(
-        error.is_topic() && source.contains("certificates"),
+        error.is_config() && source.contains("certificates"),
         "{source}"
     );
     assert!(!source.contains("secret"), "{source}");

@@ -7,8 +7,9 @@ use std::time::Duration;
 use redis::{RedisError, Value};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
-use super::super::engine::Replay;
+use super::super::broker::Replay;
 use super::super::history::History;
+use super::super::notice::Reason;
 use super::super::position::Position;
 use super::chain::{Verdict, judge, walk};
 use super::line::Line;
@@ -72,7 +73,7 @@ impl Replays {
 }
 
 impl Shared {
-    /// Reads events behind a position, as [`Broker::replay`](super::super::engine::Broker::replay) says.
+    /// Reads events behind a position, as [`Broker::replay`](super::super::broker::Broker::replay) says.
     pub(super) async fn replay(
         self: &std::sync::Arc<Self>,
         topic: &str,
@@ -82,7 +83,7 @@ impl Shared {
     ) -> Replay {
         if after == Some(keys::LAST) {
             // Nothing can come behind it, and Redis does not even take the question.
-            return Replay::Unknown;
+            return Err(Reason::Epoch);
         }
         let mut state = self.state.subscribe();
         let mut from = after;
@@ -121,7 +122,7 @@ impl Shared {
             let last = page.entries.last().map(|entry| entry.position);
             let walk = walk(after, page.entries);
             if !walk.events.is_empty() {
-                return Replay::Events(walk.events);
+                return Ok(walk.events);
             }
             let verdict = match (walk.hole, after) {
                 (Some((verdict, ..)), _) => verdict,
@@ -134,9 +135,9 @@ impl Shared {
                 (None, None) => Verdict::Whole,
             };
             return match verdict {
-                Verdict::Whole => Replay::Events(Vec::new()),
-                Verdict::Evicted => Replay::Evicted,
-                Verdict::Lost => Replay::Unknown,
+                Verdict::Whole => Ok(Vec::new()),
+                Verdict::Evicted => Err(Reason::Evicted),
+                Verdict::Lost => Err(Reason::Epoch),
             };
         }
     }

@@ -96,7 +96,7 @@ impl TryFrom<Redis> for Server {
         // The URL may hold a password, so no error repeats it.
         let refuse = |why: &dyn fmt::Display| {
             let text = format!("the URL of Redis has to be like `redis://127.0.0.1:6379/0`: {why}");
-            Error::new(Kind::Topic, text)
+            Error::new(Kind::Config, text)
         };
         // The client library only sees the decrypted connection.
         let plain = ["rediss://", "valkeys://"].iter().find_map(|scheme| {
