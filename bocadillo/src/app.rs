@@ -691,21 +691,23 @@ impl<S: Send + Sync + 'static> Direct<S> {
                     .header(header::ALLOW, allow);
                 problem.into_response().map(Body::from)
             }
-            Found::Nothing if let Some(fallback) = self.fallback => {
-                let request = Request::from_parts(parts, body);
-                let answer = async {
-                    let Ok(response) = fallback.oneshot(request).await;
-                    response.map(Body::from)
-                };
-                contained(streams.scope(answer), "the fallback").await
-            }
-            Found::Nothing => {
-                let detail = format!("nothing is served at {}", parts.uri.path());
-                Problem::new(StatusCode::NOT_FOUND)
-                    .detail(detail)
-                    .into_response()
-                    .map(Body::from)
-            }
+            Found::Nothing => match self.fallback {
+                Some(fallback) => {
+                    let request = Request::from_parts(parts, body);
+                    let answer = async {
+                        let Ok(response) = fallback.oneshot(request).await;
+                        response.map(Body::from)
+                    };
+                    contained(streams.scope(answer), "the fallback").await
+                }
+                None => {
+                    let detail = format!("nothing is served at {}", parts.uri.path());
+                    Problem::new(StatusCode::NOT_FOUND)
+                        .detail(detail)
+                        .into_response()
+                        .map(Body::from)
+                }
+            },
         };
         scope.finish(response)
     }

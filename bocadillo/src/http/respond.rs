@@ -54,7 +54,8 @@ impl IntoResponse for ByteStream {
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "server", doc = "```")]
+#[cfg_attr(not(feature = "server"), doc = "```text")]
 /// use bocadillo::{IntoResponse, Response, StopReconnecting, event_stream, generators, route};
 ///
 /// generators!(

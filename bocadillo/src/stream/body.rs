@@ -505,8 +505,8 @@ impl<T: Framing> Core<T> {
 
     /// The next piece of `bytes`, or of what is left of those before.
     ///
-    /// In HTTP/2 the next frame is asked for once the one before has found room in the client's window. While a client
-    /// reads a frame of a megabyte, it would look like a client that reads nothing.
+    /// In HTTP/2, h2 accepts a whole frame as soon as the client's window has room for one byte. The rest then waits in
+    /// h2, where the write time-out does not see it. Of small frames the next one waits in hyper, where it does.
     fn piece(self: Pin<&mut Self>, bytes: Bytes) -> Frame<Bytes> {
         let is_split = self.is_http2
             && self

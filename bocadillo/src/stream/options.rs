@@ -203,7 +203,7 @@ impl StreamOptions {
     ///
     /// const FAILED: EventName = EventName::from_static("failed");
     /// let options = StreamOptions::new()
-    ///     .on_error(|_| Some(ServerEvent::data("try again later").name(FAILED)));
+    ///     .on_error(|_| Some(ServerEvent::new("try again later").with_name(FAILED)));
     /// ```
     pub fn on_error(
         mut self,
@@ -448,7 +448,7 @@ impl KeepAlive {
     /// let keep_alive = KeepAlive::every(Duration::from_secs(5)).event_named(PING);
     /// ```
     pub fn event_named(self, name: EventName) -> Self {
-        self.event(ServerEvent::data("").name(name))
+        self.event(ServerEvent::new("").with_name(name))
     }
 
     /// Sends this event.
@@ -459,7 +459,7 @@ impl KeepAlive {
     /// use std::time::Duration;
     /// use bocadillo::{KeepAlive, ServerEvent};
     ///
-    /// let keep_alive = KeepAlive::every(Duration::from_secs(5)).event(ServerEvent::data("still here"));
+    /// let keep_alive = KeepAlive::every(Duration::from_secs(5)).event(ServerEvent::new("still here"));
     /// ```
     pub fn event(self, event: ServerEvent) -> Self {
         let mut bytes = BytesMut::new();
@@ -511,7 +511,7 @@ mod tests {
             .retry(7 * SECOND)
             .max_lifetime(100 * SECOND)
             .cleanup_timeout(4 * SECOND)
-            .on_error(|_| Some(ServerEvent::data("the default")))
+            .on_error(|_| Some(ServerEvent::new("the default")))
             .write_timeout(5 * SECOND)
             .byte_write_timeout(6 * SECOND)
             .charset(true);
@@ -558,7 +558,7 @@ mod tests {
         assert_eq!(every().bytes, ": keep-alive\n");
         assert_eq!(every().blank_line().bytes, ": keep-alive\n\n");
         assert_eq!(every().event_named(ping).bytes, "event: ping\ndata: \n\n");
-        let event = ServerEvent::data("here").comment("still");
+        let event = ServerEvent::new("here").with_comment("still");
         assert_eq!(every().event(event).bytes, ": still\ndata: here\n\n");
     }
 }

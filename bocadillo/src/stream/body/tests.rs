@@ -182,12 +182,10 @@ async fn an_error_ends_the_body_in_order_and_shows_what_was_asked_for() {
     assert_eq!(frame(&mut silent).await, None);
 
     const FAILED: EventName = EventName::from_static("failed");
-    let mut shown = body(
-        failing().with(
-            StreamOptions::new()
-                .on_error(|error| Some(ServerEvent::data(error.chain().to_string()).name(FAILED))),
-        ),
-    );
+    let mut shown =
+        body(failing().with(StreamOptions::new().on_error(|error| {
+            Some(ServerEvent::new(error.chain().to_string()).with_name(FAILED))
+        })));
     let expected =
         "data: one\n\nevent: failed\ndata: a stream ended with an error: the sensor is off\n\n";
     assert_eq!(frame(&mut shown).await.as_deref(), Some(expected));
@@ -395,7 +393,7 @@ async fn a_stream_that_was_polled_before_it_became_a_body_loses_nothing() {
             .await
             .expect("an event")
             .expect("no error")
-            .get_data(),
+            .data(),
         Some("0")
     );
     assert_eq!(all(stream).await, ["1", "2"]);
