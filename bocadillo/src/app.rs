@@ -25,11 +25,11 @@ use crate::app::endpoint::{Route, RouteRequest};
 use crate::app::route::RouteInfo;
 use crate::app::router::{Found, Router};
 use crate::error::{BoxError, Result};
+use crate::http::layer::RequestScope;
 use crate::http::problem::Problem;
-use crate::http::respond::Asked;
 use crate::server::timeouts::{Timeouts, WriteTimeouts};
 use crate::stream::body::Body;
-use crate::stream::streams::{Adoption, Outer};
+use crate::stream::streams::OuterStreams;
 use crate::stream::{StreamOptions, Streams};
 
 type Layered = BoxCloneSyncService<
@@ -628,7 +628,9 @@ where
             Kind::Layered(layered) => {
                 let layered = layered.clone();
                 let streams = self.streams.for_request(request.extensions());
-                request.extensions_mut().insert(Outer(streams.clone()));
+                request
+                    .extensions_mut()
+                    .insert(OuterStreams(streams.clone()));
                 Box::pin(async move {
                     Ok(streams
                         .scope(layered.oneshot(request))
@@ -662,9 +664,9 @@ impl<S> Clone for Direct<S> {
 impl<S: Send + Sync + 'static> Direct<S> {
     async fn answer(self, request: Request<axum_core::body::Body>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
-        let streams = self.streams.for_request(&parts.extensions);
-        let asked = Asked::of(&parts, streams.is_strict());
-        let mut response = match self.router.find(&parts.method, parts.uri.path()) {
+        let scope = RequestScope::begin(&self.streams, &mut parts);
+        let streams = scope.streams().clone();
+        let response = match self.router.find(&parts.method, parts.uri.path()) {
             Found::Route(route, path) => {
                 parts.extensions.insert(route.info);
                 let request = RouteRequest {
@@ -674,7 +676,7 @@ impl<S: Send + Sync + 'static> Direct<S> {
                     state: self.state,
                 };
                 let answer = (route.handler)(request);
-                contained(streams.clone().scope(answer), route.info).await
+                contained(streams.scope(answer), route.info).await
             }
             Found::OtherMethods(allow) => {
                 let detail = format!(
@@ -691,13 +693,12 @@ impl<S: Send + Sync + 'static> Direct<S> {
             }
             Found::Nothing => match self.fallback {
                 Some(fallback) => {
-                    parts.extensions.insert(Outer(streams.clone()));
                     let request = Request::from_parts(parts, body);
                     let answer = async {
                         let Ok(response) = fallback.oneshot(request).await;
                         response.map(Body::from)
                     };
-                    contained(streams.clone().scope(answer), "the fallback").await
+                    contained(streams.scope(answer), "the fallback").await
                 }
                 None => {
                     let detail = format!("nothing is served at {}", parts.uri.path());
@@ -708,10 +709,7 @@ impl<S: Send + Sync + 'static> Direct<S> {
                 }
             },
         };
-        if let Some(adoption) = response.extensions_mut().remove::<Adoption>() {
-            adoption.adopt(streams);
-        }
-        asked.complete(response)
+        scope.finish(response)
     }
 }
 

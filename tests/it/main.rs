@@ -13,6 +13,7 @@ mod nested;
 mod parity;
 mod readme;
 mod shutdown;
+mod streams;
 mod support;
 mod topics;
 mod topics_nats;
