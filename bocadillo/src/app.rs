@@ -255,7 +255,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// # Examples
     ///
     /// ```
-    ///     /// use bocadillo::{App, StreamOptions};
+    /// use std::time::Duration;
+    /// use bocadillo::{App, StreamOptions};
     ///
     /// let app = App::new().stream_options(StreamOptions::new().keep_alive(Duration::from_secs(5)));
     /// ```
@@ -474,22 +475,24 @@ impl<S: Send + Sync + 'static> Direct<S> {
                     .header(header::ALLOW, allow);
                 problem.into_response().map(Body::from)
             }
-            Found::Nothing if let Some(fallback) = self.fallback => {
-                parts.extensions.insert(Outer(streams.clone()));
-                let request = Request::from_parts(parts, body);
-                let answer = async {
-                    let Ok(response) = fallback.oneshot(request).await;
-                    response.map(Body::from)
-                };
-                contained(streams.clone().scope(answer), "the fallback").await
-            }
-            Found::Nothing => {
-                let detail = format!("nothing is served at {}", parts.uri.path());
-                Problem::new(StatusCode::NOT_FOUND)
-                    .detail(detail)
-                    .into_response()
-                    .map(Body::from)
-            }
+            Found::Nothing => match self.fallback {
+                Some(fallback) => {
+                    parts.extensions.insert(Outer(streams.clone()));
+                    let request = Request::from_parts(parts, body);
+                    let answer = async {
+                        let Ok(response) = fallback.oneshot(request).await;
+                        response.map(Body::from)
+                    };
+                    contained(streams.clone().scope(answer), "the fallback").await
+                }
+                None => {
+                    let detail = format!("nothing is served at {}", parts.uri.path());
+                    Problem::new(StatusCode::NOT_FOUND)
+                        .detail(detail)
+                        .into_response()
+                        .map(Body::from)
+                }
+            },
         };
         if let Some(adoption) = response.extensions_mut().remove::<Adoption>() {
             adoption.adopt(streams);

@@ -1,16 +1,20 @@
-//! The one error type of the crate.
+//! The error type of the crate.
 //!
-//! A part of the crate that can fail in a new way adds a [`Kind`] with its text, a predicate, and
-//! where it has an error of its own a `From`.
+//! A part of the crate that can fail in a new way adds a [`Kind`] with its text, and a predicate.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::fmt;
 
-/// A boxed error of any kind, as generators and extractors hand them over.
+mod kind;
+mod topics;
+
+pub(crate) use kind::Kind;
+
+/// A boxed error of any type, as generators and extractors return it.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// What the fallible functions of this crate return.
+/// The result of the functions of this crate that can fail.
 ///
 /// # Examples
 ///
@@ -18,7 +22,7 @@ pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 /// use bocadillo::{EventId, ServerEvent};
 ///
 /// fn note(id: &str, text: String) -> bocadillo::Result<ServerEvent> {
-///     Ok(ServerEvent::data(text).id(EventId::try_from(id)?))
+///     Ok(ServerEvent::new(text).with_id(EventId::try_from(id)?))
 /// }
 ///
 /// assert!(note("7", "hello".to_owned()).is_ok());
@@ -26,11 +30,13 @@ pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 /// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Anything that can go wrong in this crate.
+/// An error of this crate.
 ///
-/// It is opaque, so that a new way to fail breaks nobody: ask it with the `is_` predicates.
-/// `Display` prints one level; [`source`](StdError::source) is the next, with the particulars. `Debug`, which is what a
-/// `main` that returns an error prints, is the [`chain`](Self::chain); with `{:#?}` it is the structure.
+/// The `is_` predicates tell what went wrong. Later versions may add new kinds of errors.
+///
+/// - `Display` prints one level. [`source`](StdError::source) returns the next level, with the details.
+/// - `Debug` prints the [`chain`](Self::chain), because a `main` that returns an error prints it in this way. `{:#?}` prints
+///   the structure.
 ///
 /// # Examples
 ///
@@ -50,52 +56,6 @@ pub struct Error {
     source: Option<BoxError>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A name, id or other field that cannot stand on the wire.
-    Field,
-    /// A value that does not serialise to JSON.
-    Json,
-    /// What a generator or a stream ended with.
-    Stream,
-    /// A generator that panicked.
-    Panic,
-    /// A stream of bytes that a shutdown has cut.
-    Draining,
-    /// Routes that cannot be served together.
-    Route,
-    /// A server that cannot start.
-    Listen,
-    /// More bytes than the reader of a stream agreed to hold.
-    TooLong,
-    /// A topic, or an event for one, that cannot be.
-    Topic,
-    /// A broker that cannot be reached.
-    Unavailable,
-    /// A broker that was lost before it had confirmed something.
-    Unconfirmed,
-}
-
-impl Kind {
-    fn text(self) -> &'static str {
-        match self {
-            Self::Field => "an event's field cannot be written",
-            Self::Json => "a value cannot be written as JSON",
-            Self::Stream => "a stream ended with an error",
-            Self::Panic => "a generator panicked",
-            Self::Draining => "the server is shutting down",
-            Self::Route => "the routes cannot be served",
-            Self::Listen => "the server cannot listen",
-            Self::TooLong => "an event stream exceeds a limit",
-            Self::Topic => "a topic cannot be used in this way",
-            Self::Unavailable => "the broker of the topics cannot be reached",
-            Self::Unconfirmed => {
-                "the broker of the topics was lost before it confirmed: what was published may be there or not"
-            }
-        }
-    }
-}
-
 impl Error {
     pub(crate) fn new(kind: Kind, source: impl Into<BoxError>) -> Self {
         Self {
@@ -104,7 +64,7 @@ impl Error {
         }
     }
 
-    /// What user code ended a stream with. An error of ours comes through as it is: wrapping it
+    /// The error with which user code ended a stream. An error of this type stays as it is, because a wrapper
     /// would hide its kind.
     pub(crate) fn stream(source: impl Into<BoxError>) -> Self {
         match source.into().downcast::<Self>() {
@@ -132,7 +92,7 @@ impl Error {
         Self::new(Kind::Listen, source)
     }
 
-    /// The error with its sources, on one line: for a log.
+    /// The error and its sources on one line, for a log.
     ///
     /// # Examples
     ///
@@ -147,7 +107,8 @@ impl Error {
 
     /// Whether a generator panicked.
     ///
-    /// Its stream breaks off, so that the client reconnects. The source is the panic's message, where it is text.
+    /// Its stream ends without a proper end, so that the client reconnects. The source is the panic's message, if the
+    /// message is text.
     ///
     /// # Examples
     ///
@@ -174,11 +135,13 @@ impl Error {
         self.kind == Kind::Panic
     }
 
-    /// Whether the routes of an app conflict, or one of them cannot be served. The source names them and their places.
+    /// Whether routes of an app conflict, or a route cannot be served. The source names the routes and their places in
+    /// the code.
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     /// use bocadillo::{App, route, routes};
     ///
     /// #[route("/")]
@@ -196,11 +159,12 @@ impl Error {
 
     /// Whether a server could not start to listen.
     ///
-    /// The address may be taken, or not one of this machine; `HOST` or `PORT` may be unreadable.
+    /// The address may be in use, or it may not belong to this machine. `HOST` or `PORT` may be invalid.
     ///
     /// # Examples
     ///
-    /// ```no_run
+    #[cfg_attr(feature = "server", doc = "```no_run")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     /// use bocadillo::App;
     ///
     /// match App::new().run() {
@@ -214,8 +178,8 @@ impl Error {
         self.kind == Kind::Listen
     }
 
-    /// Whether an event's name, id or another field held what cannot stand on the wire. The source
-    /// is a [`FieldError`](crate::FieldError).
+    /// Whether an event's name, id or another field cannot be written to an event stream. The source is a
+    /// [`FieldError`](crate::FieldError).
     ///
     /// # Examples
     ///
@@ -230,7 +194,7 @@ impl Error {
         self.kind == Kind::Field
     }
 
-    /// Whether a value did not serialise to JSON.
+    /// Whether a value could not be serialised as JSON.
     ///
     /// # Examples
     ///
@@ -244,7 +208,7 @@ impl Error {
         self.kind == Kind::Json
     }
 
-    /// Whether this is what a generator or a stream of yours ended with. The source is your error.
+    /// Whether a generator or a stream of yours ended with an error. The source is your error.
     ///
     /// # Examples
     ///
@@ -264,68 +228,7 @@ impl Error {
         self.kind == Kind::Stream
     }
 
-    /// Whether a topic was used in a way that cannot be: a bad name, or an event that it does not take.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use bocadillo::topic::Hub;
-    ///
-    /// assert!(Hub::memory().topic("").unwrap_err().is_topic());
-    /// ```
-    #[must_use]
-    pub fn is_topic(&self) -> bool {
-        self.kind == Kind::Topic
-    }
-
-    /// Whether the broker behind the topics could not be reached. What was to be published is not, unless
-    /// [`is_unconfirmed`](Self::is_unconfirmed) says that nobody knows.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use bocadillo::{IntoResponse, Response, StatusCode};
-    /// use bocadillo::topic::Topic;
-    ///
-    /// async fn post(room: &Topic, text: String) -> Response {
-    ///     match room.publish(text).await {
-    ///         Ok(id) => (StatusCode::CREATED, id.to_string()).into_response(),
-    ///         Err(error) if error.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-    ///         Err(_) => StatusCode::BAD_REQUEST.into_response(),
-    ///     }
-    /// }
-    /// ```
-    #[must_use]
-    pub fn is_unavailable(&self) -> bool {
-        matches!(self.kind, Kind::Unavailable | Kind::Unconfirmed)
-    }
-
-    /// Whether the connection to the broker was lost after something was sent and before it was confirmed. It may have been
-    /// published or not; to publish it again may make two of it. [`is_unavailable`](Self::is_unavailable) is true as well.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use bocadillo::EventId;
-    /// use bocadillo::topic::Topic;
-    ///
-    /// /// For events of which two do no harm.
-    /// async fn at_least_once(topic: &Topic, text: &str) -> bocadillo::Result<EventId> {
-    ///     loop {
-    ///         match topic.publish(text.to_owned()).await {
-    ///             Err(error) if error.is_unconfirmed() => {}
-    ///             outcome => return outcome,
-    ///         }
-    ///     }
-    /// }
-    /// ```
-    #[must_use]
-    pub fn is_unconfirmed(&self) -> bool {
-        self.kind == Kind::Unconfirmed
-    }
-
-    /// Whether a [`Decoder`](crate::wire::Decoder) was given a longer line or event than its limits
-    /// allow.
+    /// Whether a [`Decoder`](crate::wire::Decoder) got a line or an event that is longer than its limit.
     ///
     /// # Examples
     ///
@@ -366,22 +269,27 @@ impl StdError for Error {
     }
 }
 
-/// An error and what it came from, level by level.
+/// An error and its sources, with colons between them. A source that only repeats the text before it is left out.
 pub(crate) fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl fmt::Display + use<'a> {
     struct Chain<'a>(&'a (dyn StdError + 'static));
 
     impl fmt::Display for Chain<'_> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            fmt::Display::fmt(self.0, f)?;
-            let mut sources = std::iter::successors(self.0.source(), |&error| error.source());
-            sources.try_for_each(|source| write!(f, ": {source}"))
+            let mut text = self.0.to_string();
+            for source in std::iter::successors(self.0.source(), |&error| error.source()) {
+                let source = source.to_string();
+                if !text.ends_with(&source) {
+                    text = format!("{text}: {source}");
+                }
+            }
+            f.write_str(&text)
         }
     }
 
     Chain(error)
 }
 
-/// So that what cannot fail can stand where a conversion may: a number as an id, say.
+/// For conversions that cannot fail, where a conversion may fail: a number as an id.
 impl From<Infallible> for Error {
     fn from(never: Infallible) -> Self {
         match never {}
@@ -393,7 +301,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_of_ours_is_not_wrapped() {
+    fn an_error_of_this_type_is_not_wrapped() {
         let error = Error::stream(Error::new(Kind::Json, "inner"));
         assert!(error.is_json() && !error.is_stream());
     }
@@ -406,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_prints_what_a_main_should_print() {
+    fn debug_prints_the_chain() {
         let error = Error::stream("the sensor is off");
         assert_eq!(
             format!("{error:?}"),
@@ -416,7 +324,29 @@ mod tests {
     }
 
     #[test]
-    fn an_error_travels_between_threads() {
+    fn a_source_that_repeats_the_text_is_left_out() {
+        let inner = Error::new(Kind::Refused, "out of memory");
+        let repeats = format!("the outer says: {inner}");
+        #[derive(Debug)]
+        struct Outer(String, Error);
+        impl fmt::Display for Outer {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl StdError for Outer {
+            fn source(&self) -> Option<&(dyn StdError + 'static)> {
+                Some(&self.1)
+            }
+        }
+        assert_eq!(
+            chain(&Outer(repeats, inner)).to_string(),
+            "the outer says: the broker refuses: out of memory"
+        );
+    }
+
+    #[test]
+    fn an_error_can_be_sent_to_another_thread() {
         fn check<T: Send + Sync + 'static>() {}
         check::<Error>();
     }

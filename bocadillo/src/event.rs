@@ -29,11 +29,11 @@ pub use name::EventName;
 ///
 /// | field | on the wire | a browser |
 /// |---|---|---|
-/// | [`data`](Self::data) | a `data:` line for each line | `event.data`, its lines joined by LF |
-/// | [`name`](Self::name) | `event:` | `event.type`, `message` if there is none |
-/// | [`id`](Self::id) | `id:` | `event.lastEventId`, and `Last-Event-ID` when it reconnects |
-/// | [`retry`](Self::retry) | `retry:`, in milliseconds | how long it waits until it reconnects |
-/// | [`comment`](Self::comment) | a line that begins with `:` | nothing |
+/// | [`data`](Self::new) | a `data:` line for each line | `event.data`, its lines joined by LF |
+/// | [`name`](Self::with_name) | `event:` | `event.type`, `message` if there is none |
+/// | [`id`](Self::with_id) | `id:` | `event.lastEventId`, and `Last-Event-ID` when it reconnects |
+/// | [`retry`](Self::with_retry) | `retry:`, in milliseconds | how long it waits until it reconnects |
+/// | [`comment`](Self::with_comment) | a line that begins with `:` | nothing |
 ///
 /// An event with a name or an id and no data is written with empty data, for a client dispatches no
 /// event without data. An event with a comment or a retry alone is no event for the client, and is
@@ -46,10 +46,10 @@ pub use name::EventName;
 ///
 /// use bocadillo::{EventName, ServerEvent, wire};
 ///
-/// let event = ServerEvent::data("Hello,\nworld")
-///     .name(EventName::from_static("greeting"))
-///     .id(1)
-///     .retry(Duration::from_secs(2));
+/// let event = ServerEvent::new("Hello,\nworld")
+///     .with_name(EventName::from_static("greeting"))
+///     .with_id(1)
+///     .with_retry(Duration::from_secs(2));
 ///
 /// let mut bytes = bytes::BytesMut::new();
 /// wire::encode(&event, &mut bytes);
@@ -96,11 +96,11 @@ impl ServerEvent {
     /// ```
     /// use bocadillo::ServerEvent;
     ///
-    /// let event = ServerEvent::data("tick");
-    /// let event = ServerEvent::data(format!("{:.1} °C", 21.54));
-    /// assert_eq!(event.get_data(), Some("21.5 °C"));
+    /// let event = ServerEvent::new("tick");
+    /// let event = ServerEvent::new(format!("{:.1} °C", 21.54));
+    /// assert_eq!(event.data(), Some("21.5 °C"));
     /// ```
-    pub fn data(data: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(data: impl Into<Cow<'static, str>>) -> Self {
         Self {
             data: Some(data.into()),
             ..Self::EMPTY
@@ -115,10 +115,10 @@ impl ServerEvent {
     /// use bocadillo::ServerEvent;
     ///
     /// let event = ServerEvent::lines(["Hello,", "world"]);
-    /// assert_eq!(event.get_data(), Some("Hello,\nworld"));
+    /// assert_eq!(event.data(), Some("Hello,\nworld"));
     ///
     /// let event = ServerEvent::lines((1..=3).map(|n| n.to_string()));
-    /// assert_eq!(event.get_data(), Some("1\n2\n3"));
+    /// assert_eq!(event.data(), Some("1\n2\n3"));
     /// ```
     pub fn lines<I>(lines: I) -> Self
     where
@@ -132,7 +132,7 @@ impl ServerEvent {
             }
             data.push_str(line.as_ref());
         }
-        Self::data(data)
+        Self::new(data)
     }
 
     /// An event whose data is this value as compact JSON, by `serde_json`.
@@ -155,13 +155,13 @@ impl ServerEvent {
     /// }
     ///
     /// let event = ServerEvent::json(&Reading { temperature: 21.5, place: None })?;
-    /// assert_eq!(event.get_data(), Some(r#"{"temperature":21.5,"place":null}"#));
+    /// assert_eq!(event.data(), Some(r#"{"temperature":21.5,"place":null}"#));
     ///
     /// assert!(ServerEvent::json(&Reading { temperature: f64::NAN, place: None }).is_err());
     /// # Ok::<(), bocadillo::Error>(())
     /// ```
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
-        json::to_string(value).map(Self::data)
+        json::to_string(value).map(Self::new)
     }
 
     /// A comment alone, which no client hears: for keeping a connection busy, and for people who
@@ -177,10 +177,10 @@ impl ServerEvent {
     /// assert_eq!(bytes, ": still here\n");
     /// ```
     pub fn comment_only(comment: impl Into<Cow<'static, str>>) -> Self {
-        Self::EMPTY.comment(comment)
+        Self::EMPTY.with_comment(comment)
     }
 
-    /// The reconnection time alone, which no client hears as an event. See [`retry`](Self::retry).
+    /// The reconnection time alone, which no client hears as an event. See [`retry`](Self::with_retry).
     ///
     /// # Examples
     ///
@@ -194,7 +194,7 @@ impl ServerEvent {
     /// assert_eq!(bytes, "retry: 5000\n");
     /// ```
     pub fn retry_only(retry: Duration) -> Self {
-        Self::EMPTY.retry(retry)
+        Self::EMPTY.with_retry(retry)
     }
 
     /// Sets the name, the type under which a browser's `addEventListener` hears the event.
@@ -205,11 +205,11 @@ impl ServerEvent {
     /// use bocadillo::{EventName, ServerEvent};
     ///
     /// fn message(room: &str, text: String) -> Result<ServerEvent, bocadillo::FieldError> {
-    ///     Ok(ServerEvent::data(text).name(EventName::try_from(room)?))
+    ///     Ok(ServerEvent::new(text).with_name(EventName::try_from(room)?))
     /// }
-    /// # assert_eq!(message("hall", String::new()).unwrap().get_name().unwrap(), "hall");
+    /// # assert_eq!(message("hall", String::new()).unwrap().name().unwrap(), "hall");
     /// ```
-    pub fn name(mut self, name: impl Into<EventName>) -> Self {
+    pub fn with_name(mut self, name: impl Into<EventName>) -> Self {
         self.name = Some(name.into());
         self
     }
@@ -221,11 +221,11 @@ impl ServerEvent {
     /// ```
     /// use bocadillo::{EventId, ServerEvent};
     ///
-    /// let event = ServerEvent::data("Hello").id(42);
-    /// let event = ServerEvent::data("Hello").id(EventId::try_from("a-42")?);
+    /// let event = ServerEvent::new("Hello").with_id(42);
+    /// let event = ServerEvent::new("Hello").with_id(EventId::try_from("a-42")?);
     /// # Ok::<(), bocadillo::FieldError>(())
     /// ```
-    pub fn id(mut self, id: impl Into<EventId>) -> Self {
+    pub fn with_id(mut self, id: impl Into<EventId>) -> Self {
         self.id = Some(id.into());
         self
     }
@@ -243,10 +243,10 @@ impl ServerEvent {
     ///
     /// use bocadillo::ServerEvent;
     ///
-    /// let event = ServerEvent::data("Hello").retry(Duration::from_millis(500));
-    /// assert_eq!(event.get_retry(), Some(Duration::from_millis(500)));
+    /// let event = ServerEvent::new("Hello").with_retry(Duration::from_millis(500));
+    /// assert_eq!(event.retry(), Some(Duration::from_millis(500)));
     /// ```
-    pub fn retry(mut self, retry: Duration) -> Self {
+    pub fn with_retry(mut self, retry: Duration) -> Self {
         self.retry = Some(retry);
         self
     }
@@ -259,10 +259,10 @@ impl ServerEvent {
     /// use bocadillo::{ServerEvent, wire};
     ///
     /// let mut bytes = bytes::BytesMut::new();
-    /// wire::encode(&ServerEvent::data("Hello").comment("from the test"), &mut bytes);
+    /// wire::encode(&ServerEvent::new("Hello").with_comment("from the test"), &mut bytes);
     /// assert_eq!(bytes, ": from the test\ndata: Hello\n\n");
     /// ```
-    pub fn comment(mut self, comment: impl Into<Cow<'static, str>>) -> Self {
+    pub fn with_comment(mut self, comment: impl Into<Cow<'static, str>>) -> Self {
         self.comment = Some(comment.into());
         self
     }
@@ -274,11 +274,11 @@ impl ServerEvent {
     /// ```
     /// use bocadillo::ServerEvent;
     ///
-    /// assert_eq!(ServerEvent::data("Hello").get_data(), Some("Hello"));
-    /// assert_eq!(ServerEvent::comment_only("Hello").get_data(), None);
+    /// assert_eq!(ServerEvent::new("Hello").data(), Some("Hello"));
+    /// assert_eq!(ServerEvent::comment_only("Hello").data(), None);
     /// ```
     #[must_use]
-    pub fn get_data(&self) -> Option<&str> {
+    pub fn data(&self) -> Option<&str> {
         self.data.as_deref()
     }
 
@@ -289,11 +289,11 @@ impl ServerEvent {
     /// ```
     /// use bocadillo::{EventName, ServerEvent};
     ///
-    /// let event = ServerEvent::data("Hello").name(EventName::from_static("greeting"));
-    /// assert_eq!(event.get_name().unwrap(), "greeting");
+    /// let event = ServerEvent::new("Hello").with_name(EventName::from_static("greeting"));
+    /// assert_eq!(event.name().unwrap(), "greeting");
     /// ```
     #[must_use]
-    pub fn get_name(&self) -> Option<&EventName> {
+    pub fn name(&self) -> Option<&EventName> {
         self.name.as_ref()
     }
 
@@ -304,10 +304,10 @@ impl ServerEvent {
     /// ```
     /// use bocadillo::ServerEvent;
     ///
-    /// assert_eq!(ServerEvent::data("Hello").id(1).get_id().unwrap(), "1");
+    /// assert_eq!(ServerEvent::new("Hello").with_id(1).id().unwrap(), "1");
     /// ```
     #[must_use]
-    pub fn get_id(&self) -> Option<&EventId> {
+    pub fn id(&self) -> Option<&EventId> {
         self.id.as_ref()
     }
 
@@ -318,10 +318,10 @@ impl ServerEvent {
     /// ```
     /// use bocadillo::ServerEvent;
     ///
-    /// assert_eq!(ServerEvent::data("Hello").get_retry(), None);
+    /// assert_eq!(ServerEvent::new("Hello").retry(), None);
     /// ```
     #[must_use]
-    pub fn get_retry(&self) -> Option<Duration> {
+    pub fn retry(&self) -> Option<Duration> {
         self.retry
     }
 
@@ -332,10 +332,10 @@ impl ServerEvent {
     /// ```
     /// use bocadillo::ServerEvent;
     ///
-    /// assert_eq!(ServerEvent::data("Hello").comment("hi").get_comment(), Some("hi"));
+    /// assert_eq!(ServerEvent::new("Hello").with_comment("hi").comment(), Some("hi"));
     /// ```
     #[must_use]
-    pub fn get_comment(&self) -> Option<&str> {
+    pub fn comment(&self) -> Option<&str> {
         self.comment.as_deref()
     }
 }
@@ -346,26 +346,29 @@ mod tests {
 
     #[test]
     fn lines_are_joined_whatever_they_are() {
-        assert_eq!(ServerEvent::lines([""; 0]).get_data(), Some(""));
-        assert_eq!(ServerEvent::lines([""]).get_data(), Some(""));
-        assert_eq!(ServerEvent::lines(["", ""]).get_data(), Some("\n"));
+        assert_eq!(ServerEvent::lines([""; 0]).data(), Some(""));
+        assert_eq!(ServerEvent::lines([""]).data(), Some(""));
+        assert_eq!(ServerEvent::lines(["", ""]).data(), Some("\n"));
         assert_eq!(
-            ServerEvent::lines(vec![String::from("a"), String::from("b")]).get_data(),
+            ServerEvent::lines(vec![String::from("a"), String::from("b")]).data(),
             Some("a\nb")
         );
         assert_eq!(
-            ServerEvent::lines(["a\r\nb", "c"]).get_data(),
+            ServerEvent::lines(["a\r\nb", "c"]).data(),
             Some("a\r\nb\nc")
         );
     }
 
     #[test]
     fn what_is_set_twice_has_the_later_value() {
-        let event = ServerEvent::data("Hello")
-            .id(1)
-            .id(2)
-            .comment("a")
-            .comment("b");
-        assert_eq!(event, ServerEvent::data("Hello").id(2).comment("b"));
+        let event = ServerEvent::new("Hello")
+            .with_id(1)
+            .with_id(2)
+            .with_comment("a")
+            .with_comment("b");
+        assert_eq!(
+            event,
+            ServerEvent::new("Hello").with_id(2).with_comment("b")
+        );
     }
 }

@@ -1,10 +1,10 @@
-#![doc = include_str!("../README.md")]
+#![cfg_attr(feature = "server", doc = include_str!("../README.md"))]
 //!
 //! # Where to look
 //!
 //! | for | there is |
 //! |---|---|
-//! | a stream of events | [`#[event_stream]`](macro@event_stream) in [`generators!`]; [`yield_!`](yield_) without it; [`EventStream`] for any `Stream`; [`inline`] within a handler |
+//! | a stream of events | [`#[event_stream]`](macro@event_stream) in [`generators!`]; [`yield_!`](yield_) without it; [`EventStream::new`] for any `Stream`, and for `async_stream::stream!` in a handler |
 //! | a stream of bytes or text | [`#[stream]`](macro@stream), [`ByteStream`], [`IntoChunk`] |
 //! | an event | [`server_event!`], [`ServerEvent`] with [`EventName`] and [`EventId`]; [`IntoEvent`] for types of your own |
 //! | the client's leaving | `raise_on_disconnect` with [`ClientDisconnect`], [`Client`] |
@@ -21,16 +21,24 @@
 //!
 //! | feature | by default | what it adds |
 //! |---|---|---|
-//! | `log` | yes | [`App::run`] writes the log to standard error, where the program has no subscriber of its own |
+//! | `server` | yes | `App` with `route` and `routes`, and the server. Without it the library needs no socket and nothing of Unix |
+//! | `log` | yes | `App::run` writes the log to standard error, where the program has no subscriber of its own. It includes `server` |
 //! | `redis` | no | `Hub::redis`: topics of several nodes over Redis Streams |
 //! | `nats` | no | `Hub::nats`: topics of several nodes over NATS JetStream |
 //! | `testing` | no | `testing`, the in-memory client for tests of your own |
 
+#![cfg_attr(
+    not(feature = "server"),
+    allow(dead_code, reason = "some of it is called by the server alone")
+)]
+
+#[cfg(feature = "server")]
 mod app;
 mod error;
 mod event;
 pub mod http;
 mod macros;
+#[cfg(feature = "server")]
 mod server;
 mod stream;
 #[cfg(feature = "testing")]
@@ -47,8 +55,11 @@ pub use axum_core::extract::{FromRef, FromRequest, FromRequestParts};
 #[doc(no_inline)]
 pub use axum_core::response::{IntoResponse, Response};
 
+#[cfg(feature = "server")]
 pub use app::endpoint::Route;
+#[cfg(feature = "server")]
 pub use app::route::{RouteArgument, RouteInfo};
+#[cfg(feature = "server")]
 pub use app::{App, AppService};
 pub use error::{Error, Result};
 pub use event::{EventId, EventName, FieldError, IntoEvent, ServerEvent, wire};
@@ -56,41 +67,15 @@ pub use http::extract::{Json, LastEventId, Query, State};
 pub use http::html::Html;
 pub use http::problem::Problem;
 pub use http::respond::StopReconnecting;
-pub use server::Server;
-pub use server::listener::Listener;
-pub use server::peer::Peer;
-pub use server::service::ServeService;
-pub use server::signals::shutdown_signal;
+#[cfg(feature = "server")]
+pub use server::{
+    Server, listener::Listener, peer::Peer, service::ServeService, signals::shutdown_signal,
+};
 pub use stream::{
     Body, ByteStream, Client, ClientDisconnect, EventStream, IntoChunk, KeepAlive, StreamOptions,
     Streams,
 };
 
-pub use macros::{event_stream, generators, route, routes, server_event, stream, yield_};
-
-/// async-stream's macros, for a stream that is written inside a handler: `EventStream::new(stream!({ … yield … }))`.
-///
-/// They stand in a module of their own because `stream` is the name of the attribute [`macro@stream`] as well.
-///
-/// An `await` works in them, and so does `?` in `try_stream!`. `yield` has no value there, and nested `async` blocks and
-/// other macros cannot hold it: for these write an [`#[event_stream]`](macro@event_stream).
-///
-/// # Examples
-///
-/// ```
-/// use bocadillo::{EventStream, inline::stream, route};
-///
-/// #[route("/squares/{up_to}")]
-/// async fn squares(up_to: u64) -> EventStream {
-///     EventStream::new(stream!({
-///         for n in 1..=up_to {
-///             yield (n * n).to_string();
-///         }
-///     }))
-/// }
-/// # fn main() {}
-/// ```
-pub mod inline {
-    #[doc(no_inline)]
-    pub use async_stream::{stream, try_stream};
-}
+pub use macros::{event_stream, generators, server_event, stream, yield_};
+#[cfg(feature = "server")]
+pub use macros::{route, routes};

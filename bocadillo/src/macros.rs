@@ -59,6 +59,7 @@
 /// # Ok(()) }
 /// # #[cfg(not(feature = "testing"))] fn main() {}
 /// ```
+#[cfg(feature = "server")]
 pub use bocadillo_macros::route;
 
 /// Lists functions with [`#[route]`](macro@crate::route) for [`App::routes`](crate::App::routes).
@@ -89,6 +90,7 @@ pub use bocadillo_macros::route;
 /// let app: App = App::new().routes(routes![index, api::version]);
 /// # }
 /// ```
+#[cfg(feature = "server")]
 pub use bocadillo_macros::routes;
 
 /// Makes an event stream of an `async fn` that yields.
@@ -188,7 +190,8 @@ pub use bocadillo_macros::routes;
 ///
 /// A view that checks first, and then streams:
 ///
-/// ```
+#[cfg_attr(feature = "server", doc = "```")]
+#[cfg_attr(not(feature = "server"), doc = "```text")]
 /// use bocadillo::{EventStream, Problem, StatusCode, event_stream, generators, route};
 ///
 /// generators!(
@@ -230,7 +233,8 @@ pub use bocadillo_macros::event_stream;
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "server", doc = "```")]
+#[cfg_attr(not(feature = "server"), doc = "```text")]
 /// use bocadillo::{generators, route, stream};
 ///
 /// generators!(
@@ -349,7 +353,7 @@ pub use bocadillo_macros::yield_;
 /// let lines = server_event!(data = ["one", "two"], id = 7)?;
 /// let feed = server_event!(json = {"temperature": 10.5, "tags": ["indoor", null]})?;
 /// let all = server_event!("x", id = "7", retry = Duration::from_secs(3), comment = "why", data = "y")?;
-/// assert_eq!(feed.get_data(), Some(r#"{"temperature":10.5,"tags":["indoor",null]}"#));
+/// assert_eq!(feed.data(), Some(r#"{"temperature":10.5,"tags":["indoor",null]}"#));
 /// # let _ = (greeting, lines, all);
 /// # Ok(()) }
 /// ```

@@ -1,8 +1,10 @@
 //! What generated code calls, and nothing else may. It can change in any release.
 
+#[cfg(feature = "server")]
 pub use crate::app::endpoint::{
     Answer, Endpoint, Last, Part, PathParameter, RouteRequest, respond,
 };
+#[cfg(feature = "server")]
 pub use crate::app::route::{RouteArgument, RouteInfo};
 pub use crate::event::json::JsonWriter;
 pub use crate::event::{

@@ -5,7 +5,8 @@
 //!
 //! # Examples
 //!
-//! ```
+#![cfg_attr(feature = "server", doc = "```")]
+#![cfg_attr(not(feature = "server"), doc = "```text")]
 //! use bocadillo::{App, LastEventId, event_stream, generators, route, routes, server_event};
 //! use bocadillo::testing::TestClient;
 //!
@@ -33,20 +34,21 @@
 //! ```
 
 use std::fmt;
-use std::pin::Pin;
 use std::time::Duration;
 
+use axum_core::body::Body;
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt};
 
-use crate::app::{App, AppService};
-use crate::error::Result;
+#[cfg(feature = "server")]
+use crate::app::App;
+use crate::error::{BoxError, Result};
 use crate::event::wire::{Decoded, Decoder, Message};
-use crate::stream::body::Body;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -56,7 +58,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "server", doc = "```")]
+#[cfg_attr(not(feature = "server"), doc = "```text")]
 #[doc = include_str!("testing/example.in")]
 /// let (one, two) = (client.clone(), client);
 /// assert_eq!(one.get("/count").send().await.status(), 200);
@@ -65,7 +68,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// ```
 #[derive(Clone, Debug)]
 pub struct TestClient {
-    service: AppService,
+    service: BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>,
 }
 
 impl TestClient {
@@ -77,7 +80,8 @@ impl TestClient {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
     /// use bocadillo::{App, testing::TestClient};
     ///
@@ -85,26 +89,50 @@ impl TestClient {
     /// assert_eq!(client.get("/nowhere").send().await.status(), 404);
     /// # Ok(()) }
     /// ```
+    #[cfg(feature = "server")]
     pub fn new<S: Clone + Send + Sync + 'static>(app: App<S>) -> Result<Self> {
         app.into_service().map(Self::of)
     }
 
-    /// A client of a service that is there already.
+    /// A client of any tower service over HTTP, such as an `axum::Router`.
     ///
-    /// It shares with that service what a clone of the service does.
+    /// Each request goes to a clone of the service.
+    ///
+    /// # Panics
+    ///
+    /// `send` panics when the service answers with an error and not with a response. The services of `axum` and of
+    /// bocadillo never do.
     ///
     /// # Examples
     ///
     /// ```
-    #[doc = include_str!("testing/example.in")]
-    /// let service = App::new().routes(routes![shout]).into_service()?;
-    /// let client = TestClient::of(service.clone());
-    /// assert_eq!(client.post("/shout").body("hey").send().await.text().await, "HEY");
-    /// # Ok(()) }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use std::convert::Infallible;
+    /// use axum_core::{body::Body, extract::Request, response::{IntoResponse, Response}};
+    /// use bocadillo::{EventStream, ServerEvent, testing::TestClient};
+    ///
+    /// let service = tower::service_fn(async |_: Request| -> Result<Response, Infallible> {
+    ///     let events = futures_util::stream::iter([ServerEvent::data("hello")]);
+    ///     Ok(EventStream::new(events).into_response())
+    /// });
+    /// let mut stream = TestClient::of(service).get("/").send().await;
+    /// assert_eq!(stream.next_event().await.expect("one").data, "hello");
+    /// # }
     /// ```
     #[must_use]
-    pub fn of(service: AppService) -> Self {
-        Self { service }
+    pub fn of<S, B>(service: S) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send,
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let service = service
+            .map_err(Into::into)
+            .map_response(|response| response.map(Body::new));
+        Self {
+            service: BoxCloneSyncService::new(service),
+        }
     }
 
     /// Begins a `GET` request.
@@ -117,7 +145,8 @@ impl TestClient {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// assert_eq!(client.get("/count?from=3").send().await.status(), 200);
     /// # Ok(()) }
@@ -136,7 +165,8 @@ impl TestClient {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// assert_eq!(client.post("/shout").body("hey").send().await.text().await, "HEY");
     /// # Ok(()) }
@@ -153,7 +183,8 @@ impl TestClient {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// use bocadillo::http::Method;
     ///
@@ -181,13 +212,13 @@ impl TestClient {
     }
 
     async fn send(self, asked: Asked) -> TestResponse {
-        let mut request = Request::new(axum_core::body::Body::from(asked.body.clone()));
+        let mut request = Request::new(Body::from(asked.body.clone()));
         *request.method_mut() = asked.method.clone();
         *request.uri_mut() = asked.uri.clone();
         *request.headers_mut() = asked.headers.clone();
         let response = match self.service.clone().oneshot(request).await {
             Ok(response) => response,
-            Err(never) => match never {},
+            Err(error) => panic!("the service failed: {}", crate::error::chain(&*error)),
         };
         let (head, body) = response.into_parts();
         let last = asked
@@ -198,7 +229,7 @@ impl TestClient {
         TestResponse {
             status: head.status,
             headers: head.headers,
-            body: Box::pin(body),
+            body,
             chunk: Bytes::new(),
             decoder: Decoder::new().resume_from(last),
             retry: None,
@@ -221,7 +252,8 @@ struct Asked {
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "server", doc = "```")]
+#[cfg_attr(not(feature = "server"), doc = "```text")]
 #[doc = include_str!("testing/example.in")]
 /// let request = client.post("/double").header("accept", "application/json").json(&21);
 /// assert_eq!(request.send().await.json::<u32>().await, 42);
@@ -243,7 +275,8 @@ impl TestRequest {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     /// # use bocadillo::{App, testing::TestClient};
     /// # let client = TestClient::new(App::new()).expect("no routes, no conflict");
     /// let request = client.get("/feed").header("accept", "text/event-stream");
@@ -275,7 +308,8 @@ impl TestRequest {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// let mut stream = client.get("/count").last_event_id("1").send().await;
     /// assert_eq!(stream.next_event().await.expect("2 is missing yet").data, "2");
@@ -296,7 +330,8 @@ impl TestRequest {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// assert_eq!(client.post("/shout").body("hey").send().await.text().await, "HEY");
     /// # Ok(()) }
@@ -314,7 +349,8 @@ impl TestRequest {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// assert_eq!(client.post("/double").json(&21).send().await.json::<u32>().await, 42);
     /// # Ok(()) }
@@ -342,7 +378,8 @@ impl TestRequest {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// let answer = client.get("/count").send().await;
     /// assert_eq!(answer.header("content-type"), Some("text/event-stream"));
@@ -359,7 +396,8 @@ impl TestRequest {
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "server", doc = "```")]
+#[cfg_attr(not(feature = "server"), doc = "```text")]
 #[doc = include_str!("testing/example.in")]
 /// let mut stream = client.get("/count").send().await;
 /// assert_eq!(stream.next_event().await.expect("the first").data, "0");
@@ -369,7 +407,7 @@ impl TestRequest {
 pub struct TestResponse {
     status: StatusCode,
     headers: HeaderMap,
-    body: Pin<Box<Body>>,
+    body: Body,
     chunk: Bytes,
     decoder: Decoder,
     retry: Option<Duration>,
@@ -382,7 +420,8 @@ impl TestResponse {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// assert_eq!(client.get("/count").send().await.status(), 200);
     /// # Ok(()) }
@@ -396,7 +435,8 @@ impl TestResponse {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// let answer = client.get("/count").send().await;
     /// assert_eq!(answer.headers()["cache-control"], "no-cache, no-transform");
@@ -413,7 +453,8 @@ impl TestResponse {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// let answer = client.get("/count").send().await;
     /// assert_eq!(answer.header("X-Accel-Buffering"), Some("no"));
@@ -431,7 +472,8 @@ impl TestResponse {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// let mut stream = client.get("/count").send().await;
     /// assert_eq!(stream.retry(), None);
@@ -450,7 +492,8 @@ impl TestResponse {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// let mut stream = client.get("/count").send().await;
     /// assert_eq!(stream.last_event_id(), "");
@@ -475,7 +518,8 @@ impl TestResponse {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// let mut stream = client.get("/count").send().await;
     /// let mut all = Vec::new();
@@ -508,7 +552,8 @@ impl TestResponse {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// use bocadillo::wire::Decoded;
     ///
@@ -555,7 +600,8 @@ impl TestResponse {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// let mut stream = client.get("/count").last_event_id("1").send().await;
     /// assert_eq!(stream.chunk().await.expect("a frame")?, "retry: 3000\n");
@@ -589,7 +635,8 @@ impl TestResponse {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// let answer = client.post("/shout").body("hey").send().await;
     /// assert_eq!(answer.bytes().await?, "HEY");
@@ -615,7 +662,8 @@ impl TestResponse {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// assert_eq!(client.post("/shout").body("hey").send().await.text().await, "HEY");
     /// # Ok(()) }
@@ -641,7 +689,8 @@ impl TestResponse {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// assert_eq!(client.post("/double").json(&4).send().await.json::<u32>().await, 8);
     /// # Ok(()) }
@@ -658,7 +707,8 @@ impl TestResponse {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// let mut stream = client.get("/count").send().await;
     /// stream.next_event().await;
@@ -678,7 +728,8 @@ impl TestResponse {
     ///
     /// # Examples
     ///
-    /// ```
+    #[cfg_attr(feature = "server", doc = "```")]
+    #[cfg_attr(not(feature = "server"), doc = "```text")]
     #[doc = include_str!("testing/example.in")]
     /// let mut stream = client.get("/count").send().await;
     /// assert_eq!(stream.next_event().await.expect("the first").data, "0");

@@ -16,22 +16,23 @@
 //! let first = room.publish("hello").await?;
 //! room.publish("anybody here?").await?;
 //!
-//! // In a handler: `room.subscribe(last_event_id)`, whatever the client has sent.
-//! let mut events = room.subscribe(Cursor::after(first.as_str()));
-//! assert_eq!(events.next().await.unwrap().get_data(), Some("anybody here?"));
+//! // In a handler: `room.subscribe_from(last_event_id)`, whatever the client has sent.
+//! let mut events = room.subscribe_from(Cursor::after(first.as_str()));
+//! assert_eq!(events.next().await.unwrap().data(), Some("anybody here?"));
 //! # Ok(()) }
 //! ```
 //!
 //! A hub is cheap to clone, and stands in the app's state. A subscription turns into the
 //! [`EventStream`](crate::EventStream) that a handler answers with:
 //!
-//! ```
+#![cfg_attr(feature = "server", doc = "```")]
+#![cfg_attr(not(feature = "server"), doc = "```text")]
 //! use bocadillo::{App, EventStream, LastEventId, Problem, State, route, routes};
 //! use bocadillo::topic::Hub;
 //!
 //! #[route("/rooms/{room}")]
 //! async fn listen(room: String, State(hub): State<Hub>, last: LastEventId) -> Result<EventStream, Problem> {
-//!     Ok(hub.topic(&room)?.subscribe(last).into())
+//!     Ok(hub.topic(&room)?.subscribe_from(last).into())
 //! }
 //!
 //! #[route("/rooms/{room}", methods = [POST])]
@@ -100,22 +101,16 @@
 //! yet to be sent, up to the bound of the [`SlowPolicy`]. A subscriber itself holds no events, only its place in the
 //! ring. A subscriber to several topics holds up to one batch of them on its way out.
 
-use std::fmt;
-
-use crate::error::{Error, Kind, Result};
-use crate::event::{EventId, IntoEvent};
-
+mod broker;
+mod builder;
 mod channel;
 mod cursor;
 mod encoded;
-#[cfg_attr(
-    not(test),
-    allow(dead_code, reason = "used by the features that bring a broker")
-)]
-mod engine;
+mod handle;
 mod history;
 mod hub;
 mod memory;
+mod name;
 #[cfg(feature = "nats")]
 mod nats;
 mod notice;
@@ -123,6 +118,7 @@ mod options;
 mod policy;
 mod position;
 mod presence;
+mod random;
 mod reader;
 #[cfg(feature = "redis")]
 mod redis;
@@ -130,310 +126,23 @@ mod registry;
 mod ring;
 mod several;
 mod shape;
+mod single;
 mod subscription;
 mod waiting;
 
+pub use builder::HubBuilder;
 pub use cursor::Cursor;
+pub use handle::Topic;
 pub use history::History;
-pub use hub::{Hub, HubBuilder, Stats};
+pub use hub::{Hub, Stats};
 #[cfg(feature = "nats")]
 pub use nats::Nats;
 pub use options::TopicOptions;
 pub use policy::SlowPolicy;
 pub use presence::Presence;
+#[cfg(feature = "redis")]
+pub use redis::Redis;
 pub use subscription::Subscription;
-
-use encoded::Draft;
-use position::{Position, Tag, write_one};
-use registry::{Engine, Lease};
-
-/// The longest name of a topic, in bytes.
-const MAX_NAME: usize = 200;
-
-fn check_name(name: &str) -> Result<()> {
-    let problem = if name.is_empty() {
-        "the name of a topic is empty".to_owned()
-    } else if name.len() > MAX_NAME {
-        format!(
-            "the name of a topic has {} bytes: {MAX_NAME} are the most",
-            name.len()
-        )
-    } else if let Some((at, char)) = name.char_indices().find(|(_, char)| char.is_control()) {
-        format!("the name of a topic has the control character {char:?} at byte {at}")
-    } else {
-        return Ok(());
-    };
-    Err(Error::new(Kind::Topic, problem))
-}
-
-/// A handle of one topic: made by [`Hub::topic`], cheap to clone.
-///
-/// # Examples
-///
-/// ```
-/// use bocadillo::topic::Hub;
-///
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
-/// let prices = Hub::memory().topic("prices")?;
-/// let id = prices.publish("42").await?;
-/// # Ok(()) }
-/// ```
-#[derive(Clone)]
-pub struct Topic {
-    lease: Lease,
-}
-
-impl Topic {
-    fn new(lease: Lease) -> Self {
-        Self { lease }
-    }
-
-    /// The topic's name.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use bocadillo::topic::Hub;
-    /// assert_eq!(Hub::memory().topic("prices")?.name(), "prices");
-    /// # Ok::<(), bocadillo::Error>(())
-    /// ```
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.lease.name()
-    }
-
-    /// Publishes an event, and gives its id once the hub has it.
-    ///
-    /// Subscribers are never waited for, unless the topic's policy is [`SlowPolicy::block`]. Over a broker it waits, for at most 2
-    /// seconds, until the broker has answered the subscriptions that this hub made before: [`Subscription`] says why.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use bocadillo::{EventName, ServerEvent};
-    /// use bocadillo::topic::Hub;
-    ///
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
-    /// let topic = Hub::memory().topic("news")?;
-    /// topic.publish("Lunch is served").await?;
-    /// topic.publish(ServerEvent::json(&[1, 2, 3])?.name(EventName::from_static("numbers"))).await?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// When the value is an error; when the event has an id of its own, or neither data nor name
-    /// ([`Error::is_topic`]); when the broker cannot be reached ([`Error::is_unavailable`]), or refuses. After an
-    /// error of a broker that had been reached the event may be there nevertheless.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped before it is ready, the event is published or it is not.
-    pub async fn publish(&self, event: impl IntoEvent) -> Result<EventId> {
-        let draft = self.draft(event)?;
-        match &self.lease.hub().engine {
-            Engine::Memory(_) => {
-                yield_now_and_then().await;
-                let (tag, sequence) = memory::publish(&self.lease, [draft]).await;
-                self.lease.hub().keep_swept();
-                Ok(id(tag, Position::new(sequence, 0)))
-            }
-            Engine::Broker(_) => {
-                let id = self.publish_to_broker(vec![draft]).await?.pop();
-                id.ok_or_else(|| {
-                    Error::new(
-                        Kind::Unavailable,
-                        "the broker did not say where the event is",
-                    )
-                })
-            }
-        }
-    }
-
-    /// Publishes several events: all of them or none, one after the other with nothing in between, and no subscriber
-    /// sees some of them before the others are there.
-    ///
-    /// Subscribers are sent them after they have all been added. So they should come to fewer bytes than the topic's
-    /// [`History`] and the bound of its [`SlowPolicy`] together.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use bocadillo::topic::Hub;
-    ///
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
-    /// let topic = Hub::memory().topic("game/7")?;
-    /// let ids = topic.publish_all(["white moves", "clock stops"]).await?;
-    /// assert_eq!(ids.len(), 2);
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`publish`](Self::publish); when one event is wrong none is published.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped before it is ready, all events are published or none is.
-    pub async fn publish_all<E: IntoEvent>(
-        &self,
-        events: impl IntoIterator<Item = E>,
-    ) -> Result<Vec<EventId>> {
-        let drafts: Vec<Draft> = events
-            .into_iter()
-            .map(|event| self.draft(event))
-            .collect::<Result<_>>()?;
-        if drafts.is_empty() {
-            return Ok(Vec::new());
-        }
-        match &self.lease.hub().engine {
-            Engine::Memory(_) => {
-                yield_now_and_then().await;
-                let events = drafts.len() as u64;
-                let (tag, first) = memory::publish(&self.lease, drafts).await;
-                self.lease.hub().keep_swept();
-                Ok((first..first + events)
-                    .map(|sequence| id(tag, Position::new(sequence, 0)))
-                    .collect())
-            }
-            Engine::Broker(_) => self.publish_to_broker(drafts).await,
-        }
-    }
-
-    fn draft(&self, event: impl IntoEvent) -> Result<Draft> {
-        Draft::new(&event.into_event()?, &self.lease.options().slow)
-    }
-
-    async fn publish_to_broker(&self, drafts: Vec<Draft>) -> Result<Vec<EventId>> {
-        let Some(broker) = self.lease.broker() else {
-            return Ok(Vec::new());
-        };
-        self.lease.followed(&**broker).await;
-        memory::wait_for_room(&self.lease, &drafts).await;
-        let published = broker
-            .publish(
-                self.lease.name(),
-                self.lease.channel().shared_options(),
-                drafts,
-            )
-            .await?;
-        let tag = Tag::new(published.epoch, self.name());
-        Ok(published
-            .positions
-            .into_iter()
-            .map(|position| id(tag, position))
-            .collect())
-    }
-
-    /// Subscribes, from a cursor on: what a client has sent as its last id, as it is, or a [`Cursor`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use bocadillo::topic::{Cursor, Hub};
-    ///
-    /// let topic = Hub::memory().topic("news")?;
-    /// let live = topic.subscribe(None::<&str>);
-    /// let from_the_start = topic.subscribe(Cursor::start());
-    /// # Ok::<(), bocadillo::Error>(())
-    /// ```
-    pub fn subscribe(&self, cursor: impl Into<Cursor>) -> Subscription {
-        Subscription::new(vec![self.lease.clone()], cursor.into())
-    }
-
-    /// How many subscribers the topic has on this node.
-    ///
-    /// A client that vanished without closing its connection counts until the server finds the connection dead.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use bocadillo::topic::Hub;
-    /// let topic = Hub::memory().topic("news")?;
-    /// let subscription = topic.subscribe(None::<&str>);
-    /// assert_eq!(topic.subscribers(), 1);
-    /// # Ok::<(), bocadillo::Error>(())
-    /// ```
-    #[must_use]
-    pub fn subscribers(&self) -> usize {
-        self.lease.channel().subscribers()
-    }
-
-    /// Tells when the first subscriber comes and the last one goes.
-    ///
-    /// # Examples
-    ///
-    /// See [`Presence`], and [`while_subscribed`](Self::while_subscribed) for what it is mostly for.
-    #[must_use]
-    pub fn presence(&self) -> Presence {
-        Presence::new(self.clone(), self.lease.channel().watch())
-    }
-
-    /// Runs a source whenever somebody listens: `source` is called when the first subscriber comes, and what it
-    /// returns is dropped when the last one goes. A source that ends by itself is called again when a subscriber
-    /// comes after there was none.
-    ///
-    /// It never returns: spawn it. Dropping the future drops the source with it.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// use std::time::Duration;
-    /// use bocadillo::topic::Hub;
-    ///
-    /// # fn picture() -> String { String::new() }
-    /// # async fn run() -> bocadillo::Result<()> {
-    /// let camera = Hub::memory().topic("camera")?;
-    /// tokio::spawn(async move {
-    ///     camera
-    ///         .while_subscribed(async || {
-    ///             loop {
-    ///                 let _ = camera.publish(picture()).await;
-    ///                 tokio::time::sleep(Duration::from_millis(40)).await;
-    ///             }
-    ///         })
-    ///         .await
-    /// });
-    /// # Ok(()) }
-    /// ```
-    pub async fn while_subscribed<F>(
-        &self,
-        mut source: impl FnMut() -> F,
-    ) -> std::convert::Infallible
-    where
-        F: Future<Output = ()>,
-    {
-        let mut presence = self.presence();
-        loop {
-            presence.occupied().await;
-            tokio::select! {
-                () = source() => presence.vacant().await,
-                () = presence.vacant() => {}
-            }
-        }
-    }
-}
-
-fn id(tag: Tag, position: Position) -> EventId {
-    let mut text = Vec::with_capacity(32);
-    write_one(tag, position, &mut text);
-    let text = std::str::from_utf8(&text).expect("ids are letters, digits and hyphens");
-    EventId::try_from(text).expect("ids are letters, digits and hyphens")
-}
-
-/// So that a loop that only publishes lets subscribers run now and then, where they share its thread.
-async fn yield_now_and_then() {
-    tokio::task::coop::consume_budget().await;
-}
-
-impl fmt::Debug for Topic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Topic")
-            .field("name", &self.name())
-            .field("subscribers", &self.subscribers())
-            .finish()
-    }
-}
 
 #[cfg(test)]
 mod tests {

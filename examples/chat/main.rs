@@ -23,7 +23,7 @@ async fn listen(
     cursor: Cursor,
     State(hub): State<Hub>,
 ) -> Result<EventStream, Problem> {
-    Ok(room.topic(&hub)?.subscribe(cursor.or_start()).into())
+    Ok(room.topic(&hub)?.subscribe_from(cursor.or_start()).into())
 }
 
 #[route("/rooms/{room}", methods = [POST])]
@@ -90,7 +90,7 @@ impl FromStr for Room {
 
 /// The hub that the command line asks for.
 fn hub() -> Result<Hub, Box<dyn Error>> {
-    let builder = Hub::builder().history(History::new().age(Duration::from_hours(24)));
+    let builder = Hub::builder().history(History::new().max_age(Duration::from_hours(24)));
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let url = match &arguments[..] {
         [] => return Ok(builder.memory()),

@@ -33,7 +33,7 @@ async fn notifications(
     }
     let events = hub
         .topic(format!("users/{id}"))?
-        .subscribe(cursor.or_start());
+        .subscribe_from(cursor.or_start());
     Ok(EventStream::from(events).with(StreamOptions::new().max_lifetime(Duration::from_hours(1))))
 }
 
@@ -131,7 +131,7 @@ struct Login {
 }
 
 fn main() -> bocadillo::Result<()> {
-    let week = History::new().age(Duration::from_hours(7 * 24));
+    let week = History::new().max_age(Duration::from_hours(7 * 24));
     let hub = Hub::builder().history(week).memory();
     App::with_state(hub)
         .routes(routes![page, login, notifications, notify])

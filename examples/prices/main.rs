@@ -28,7 +28,7 @@ struct Price {
 /// The newest price of each symbol, then each change; to a reader that does not keep up, the newest ones.
 #[route("/prices")]
 async fn prices(cursor: Cursor, State(prices): State<Topic>) -> EventStream {
-    prices.subscribe(cursor.or_start()).into()
+    prices.subscribe_from(cursor.or_start()).into()
 }
 
 generators!(
@@ -40,7 +40,7 @@ generators!(
         cursor: Cursor,
         State(prices): State<Topic>,
     ) {
-        let prices = prices.subscribe(cursor.or_start());
+        let prices = prices.subscribe_from(cursor.or_start());
         let mut looks = prices.ready_chunks(SYMBOLS.len());
         while let Some(look) = looks.next().await {
             for price in look {
@@ -65,7 +65,7 @@ async fn page() -> Html<&'static str> {
 /// A price takes the place of an older one of its symbol that is not on its way yet.
 fn newest_by_symbol() -> SlowPolicy {
     SlowPolicy::conflate(|event| {
-        let price: Price = serde_json::from_str(event.get_data()?).ok()?;
+        let price: Price = serde_json::from_str(event.data()?).ok()?;
         Some(price.symbol)
     })
 }

@@ -251,7 +251,7 @@ async fn an_inner_app_keeps_its_own_options_and_takes_the_others_from_the_outer(
         EventStream::new(futures_util::stream::iter([Err::<String, _>(error)]))
     }
     let shows =
-        |text: &'static str| move |_: &bocadillo::Error| Some(bocadillo::ServerEvent::data(text));
+        |text: &'static str| move |_: &bocadillo::Error| Some(bocadillo::ServerEvent::new(text));
     let inner = App::new()
         .routes(routes![fails])
         .stream_options(StreamOptions::new().on_error(shows("the inner one's")));

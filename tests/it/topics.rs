@@ -1,5 +1,6 @@
 //! Topics over real sockets: resuming, slow clients, hostile ids. What needs no socket is tested beside the code.
 
+mod errors;
 mod hostile;
 mod memory;
 mod resume;
@@ -29,7 +30,7 @@ async fn fast(
     let topic = hub
         .topic(topic)
         .map_err(|error| Problem::new(StatusCode::NOT_FOUND).detail(error.to_string()))?;
-    Ok(topic.subscribe(Cursor::from(last).or_start()).into())
+    Ok(topic.subscribe_from(Cursor::from(last).or_start()).into())
 }
 
 /// Two topics in one stream.
@@ -40,7 +41,7 @@ async fn both(
     State(hub): State<Hub>,
     last: LastEventId,
 ) -> Result<EventStream, Problem> {
-    let subscription = hub.subscribe([one, other], Cursor::from(last).or_start());
+    let subscription = hub.subscribe_from([one, other], Cursor::from(last).or_start());
     let subscription = subscription.map_err(|_| Problem::new(StatusCode::NOT_FOUND))?;
     Ok(subscription.into())
 }
@@ -51,7 +52,7 @@ generators!(
     #[event_stream]
     async fn generated(topic: String, State(hub): State<Hub>, last: LastEventId) {
         let Ok(topic) = hub.topic(topic) else { return };
-        let mut events = topic.subscribe(Cursor::from(last).or_start());
+        let mut events = topic.subscribe_from(Cursor::from(last).or_start());
         while let Some(event) = events.next().await {
             yield event;
         }

@@ -25,12 +25,12 @@ async fn together(broker: impl Broker) {
     let publishing = futures_util::future::join_all(publishers);
     let reading = async {
         let topic = nodes[0].topic("game").expect("the name is one");
-        let mut events = topic.subscribe(Cursor::start());
+        let mut events = topic.subscribe_from(Cursor::start());
         for _ in 0..NODES * ROUNDS {
             let mut moves = Vec::new();
             for _ in 0..PARTS {
                 let event = events.next().await.expect("the stream goes on");
-                moves.push(event.get_data().expect("it has data").to_owned());
+                moves.push(event.data().expect("it has data").to_owned());
             }
             let (first, _) = moves[0].rsplit_once(' ').expect("three numbers");
             let whole: Vec<_> = (0..PARTS).map(|part| format!("{first} {part}")).collect();

@@ -36,7 +36,7 @@ struct Said(Watch);
 
 #[route("/topic")]
 async fn topic_route(State(topic): State<Topic>) -> EventStream {
-    topic.subscribe(None::<&str>).into()
+    topic.subscribe().into()
 }
 
 generators!(
@@ -516,7 +516,7 @@ async fn a_subscriber_that_does_not_read_ends_when_the_policy_says_so() {
             let (app, _reports) = app();
             let hub = Hub::builder()
                 .history(History::none())
-                .slow_clients(policy.clone().within(64 * 1024))
+                .slow_clients(policy.clone().max_buffered_bytes(64 * 1024))
                 .memory();
             let topic = hub.topic("x").expect("a name");
             let app = app.fallback_service(

@@ -1,7 +1,10 @@
 //! The workspace's own commands: `cargo xtask test` sets up what the tests need and runs every check.
 
 mod checks;
+mod features;
+mod msrv;
 mod run;
+mod structure;
 mod tidy;
 mod tools;
 
@@ -12,7 +15,7 @@ use run::{Failure, Outcome};
 
 const USAGE: &str = "\
 cargo xtask test                 every check, first failure ends it
-cargo xtask test --only STEP     one step: tools, tidy, fmt, clippy, doc or test
+cargo xtask test --only STEP     one step: tools, tidy, structure, fmt, clippy, features, msrv, doc or test
 
 With CI=true in the environment a warning is an error.";
 
@@ -23,7 +26,7 @@ struct Step {
     work: fn() -> Outcome,
 }
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 9] = [
     Step {
         name: "tools",
         does: "install what the tests need and is missing",
@@ -35,6 +38,11 @@ const STEPS: [Step; 6] = [
         work: tidy::check,
     },
     Step {
+        name: "structure",
+        does: "imports run downward, and what else ARCHITECTURE.md promises of the text",
+        work: structure::check,
+    },
+    Step {
         name: "fmt",
         does: "the code is formatted as rustfmt would",
         work: checks::fmt,
@@ -43,6 +51,16 @@ const STEPS: [Step; 6] = [
         name: "clippy",
         does: "lints of the compiler and of clippy, all targets",
         work: checks::clippy,
+    },
+    Step {
+        name: "features",
+        does: "each feature of the library builds alone, and it builds without the server on Windows",
+        work: features::check,
+    },
+    Step {
+        name: "msrv",
+        does: "the library builds with the oldest Rust that it supports",
+        work: msrv::check,
     },
     Step {
         name: "doc",

@@ -3,7 +3,7 @@
 use proc_macro2::Span;
 use syn::ext::IdentExt as _;
 use syn::visit::Visit;
-use syn::{Expr, FnArg, GenericParam, Ident, LitStr, Pat, Type};
+use syn::{Expr, ExprLit, FnArg, GenericParam, Ident, Lit, LitStr, Pat, Type};
 
 use crate::args::{Arguments, Setting, duplicate};
 use crate::errors::{Context, suggestion};
@@ -113,11 +113,16 @@ fn list(setting: &Setting, cx: &Context) -> Vec<String> {
 }
 
 fn method(element: &Expr, cx: &Context) -> Option<(Span, String)> {
+    if let Expr::Path(path) = element
+        && let Some(ident) = path.path.get_ident()
+    {
+        return Some((ident.span(), ident.to_string()));
+    }
     match element {
-        Expr::Path(path) if let Some(ident) = path.path.get_ident() => {
-            Some((ident.span(), ident.to_string()))
-        }
-        Expr::Lit(literal) if let syn::Lit::Str(text) = &literal.lit => {
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(text),
+            ..
+        }) => {
             cx.error(
                 text.span(),
                 format!(

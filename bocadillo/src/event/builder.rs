@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn data_is_text_of_any_kind() {
-        let expected = || ServerEvent::data("Hello");
+        let expected = || ServerEvent::new("Hello");
         let owned = String::from("Hello");
         let new = EventBuilder::new;
         check(new().data_literal("Hello"), expected());
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn data_is_any_iterable_of_text() {
-        let expected = || ServerEvent::data("hello\nworld");
+        let expected = || ServerEvent::new("hello\nworld");
         let owned = vec![String::from("hello"), String::from("world")];
         let new = EventBuilder::new;
         check(new().data(["hello", "world"]), expected());
@@ -257,15 +257,15 @@ mod tests {
         );
         check(new().data("hello world".split(' ')), expected());
         check(new().data(owned), expected());
-        check(new().data([""; 0]), ServerEvent::data(""));
+        check(new().data([""; 0]), ServerEvent::new(""));
     }
 
     #[test]
     fn names_and_ids_come_from_what_converts() {
         let expected = || {
-            ServerEvent::data("")
-                .name(EventName::from_static("n"))
-                .id(1)
+            ServerEvent::new("")
+                .with_name(EventName::from_static("n"))
+                .with_id(1)
         };
         let new = || EventBuilder::new().data_literal("");
         check(

@@ -23,11 +23,11 @@ const INLINE: usize = 30;
 /// ```
 /// use bocadillo::{EventId, ServerEvent};
 ///
-/// let event = ServerEvent::data("hello").id(7);
-/// assert_eq!(event.get_id().unwrap(), "7");
+/// let event = ServerEvent::new("hello").with_id(7);
+/// assert_eq!(event.id().unwrap(), "7");
 ///
-/// let event = ServerEvent::data("hello").id(EventId::try_from("1719830400000-0")?);
-/// assert_eq!(event.get_id().unwrap(), "1719830400000-0");
+/// let event = ServerEvent::new("hello").with_id(EventId::try_from("1719830400000-0")?);
+/// assert_eq!(event.id().unwrap(), "1719830400000-0");
 ///
 /// assert!(EventId::try_from("7\n8").is_err());
 /// # Ok::<(), bocadillo::FieldError>(())

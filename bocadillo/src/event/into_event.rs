@@ -32,15 +32,15 @@ use crate::event::wire;
 ///         const STORM: EventName = EventName::from_static("storm");
 ///
 ///         Ok(match self {
-///             Self::Temperature(value) => ServerEvent::json(&value)?.name(TEMPERATURE),
-///             Self::Storm => ServerEvent::data("").name(STORM),
+///             Self::Temperature(value) => ServerEvent::json(&value)?.with_name(TEMPERATURE),
+///             Self::Storm => ServerEvent::new("").with_name(STORM),
 ///         })
 ///     }
 /// }
 ///
-/// assert_eq!(Weather::Temperature(21.5).into_event()?.get_data(), Some("21.5"));
-/// assert_eq!(Weather::Storm.into_event()?.get_name().unwrap(), "storm");
-/// assert_eq!("Hello".into_event()?, ServerEvent::data("Hello"));
+/// assert_eq!(Weather::Temperature(21.5).into_event()?.data(), Some("21.5"));
+/// assert_eq!(Weather::Storm.into_event()?.name().unwrap(), "storm");
+/// assert_eq!("Hello".into_event()?, ServerEvent::new("Hello"));
 /// # Ok::<(), bocadillo::Error>(())
 /// ```
 #[diagnostic::on_unimplemented(
@@ -61,7 +61,7 @@ pub trait IntoEvent {
     /// ```
     /// use bocadillo::{IntoEvent, ServerEvent};
     ///
-    /// assert_eq!(String::from("Hello").into_event()?.get_data(), Some("Hello"));
+    /// assert_eq!(String::from("Hello").into_event()?.data(), Some("Hello"));
     ///
     /// let failed: Result<ServerEvent, std::fmt::Error> = Err(std::fmt::Error);
     /// assert!(failed.into_event().unwrap_err().is_stream());
@@ -91,7 +91,7 @@ macro_rules! text_into_event {
     ($($text:ty)*) => {$(
         impl IntoEvent for $text {
             fn into_event(self) -> Result<ServerEvent> {
-                Ok(ServerEvent::data(self.into_text()))
+                Ok(ServerEvent::new(self.into_text()))
             }
 
             fn write(self, out: &mut BytesMut) -> Result<()> {
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_text_is_the_data_of_an_event() {
-        let expected = ServerEvent::data("Hello");
+        let expected = ServerEvent::new("Hello");
         let owned = String::from("Hello");
         assert_eq!((&owned).into_event().unwrap(), expected);
         assert_eq!(owned.as_str().into_event().unwrap(), expected);
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn a_result_in_a_result_is_an_event_and_keeps_the_kind_of_its_error() {
         let nested: Result<Result<&str>, std::fmt::Error> = Ok(Ok("Hello"));
-        assert_eq!(nested.into_event().unwrap(), ServerEvent::data("Hello"));
+        assert_eq!(nested.into_event().unwrap(), ServerEvent::new("Hello"));
         assert!(
             ServerEvent::json(&f64::NAN)
                 .into_event()

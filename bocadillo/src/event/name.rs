@@ -26,8 +26,8 @@ use super::field::{Field, FieldError};
 ///
 /// const GREETING: EventName = EventName::from_static("greeting");
 ///
-/// let event = ServerEvent::data("hello").name(GREETING);
-/// assert_eq!(event.get_name().unwrap(), "greeting");
+/// let event = ServerEvent::new("hello").with_name(GREETING);
+/// assert_eq!(event.name().unwrap(), "greeting");
 ///
 /// // What comes from outside is checked when the program runs.
 /// assert!(EventName::try_from(String::from("two\nlines")).is_err());
@@ -48,7 +48,7 @@ impl EventName {
     /// ```
     /// use bocadillo::{EventName, ServerEvent};
     ///
-    /// let event = ServerEvent::data("21.5").name(const { EventName::from_static("temperature") });
+    /// let event = ServerEvent::new("21.5").with_name(const { EventName::from_static("temperature") });
     /// ```
     ///
     /// ```compile_fail,E0080

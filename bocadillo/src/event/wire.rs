@@ -31,7 +31,7 @@
 //! use bocadillo::wire::{self, Decoded, Decoder};
 //!
 //! let mut bytes = bytes::BytesMut::new();
-//! wire::encode(&ServerEvent::data("two\r\nlines").id(1), &mut bytes);
+//! wire::encode(&ServerEvent::new("two\r\nlines").with_id(1), &mut bytes);
 //!
 //! let Some(Decoded::Event(event)) = Decoder::new().decode(&mut &bytes[..])? else { panic!() };
 //! assert_eq!(event.data, "two\nlines");

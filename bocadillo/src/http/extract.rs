@@ -21,7 +21,8 @@ use crate::http::problem::Problem;
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "server", doc = "```")]
+#[cfg_attr(not(feature = "server"), doc = "```text")]
 /// use bocadillo::{App, State, event_stream, generators, route, routes};
 ///
 /// #[derive(Clone)]
@@ -60,7 +61,8 @@ where
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "server", doc = "```")]
+#[cfg_attr(not(feature = "server"), doc = "```text")]
 /// use bocadillo::{Query, event_stream, generators, route};
 ///
 /// #[derive(serde::Deserialize)]
@@ -107,7 +109,8 @@ where
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "server", doc = "```")]
+#[cfg_attr(not(feature = "server"), doc = "```text")]
 /// use bocadillo::{Json, route};
 ///
 /// #[derive(serde::Deserialize)]
@@ -201,7 +204,8 @@ impl<T: Serialize> IntoResponse for Json<T> {
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "server", doc = "```")]
+#[cfg_attr(not(feature = "server"), doc = "```text")]
 /// use bocadillo::{LastEventId, event_stream, generators, route, server_event};
 ///
 /// generators!(

@@ -9,7 +9,8 @@ use http::{HeaderValue, header};
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "server", doc = "```")]
+#[cfg_attr(not(feature = "server"), doc = "```text")]
 /// use bocadillo::{Html, route};
 ///
 /// #[route("/")]

@@ -156,7 +156,8 @@ impl IntoResponse for ByteStream {
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "server", doc = "```")]
+#[cfg_attr(not(feature = "server"), doc = "```text")]
 /// use bocadillo::{IntoResponse, Response, StopReconnecting, event_stream, generators, route};
 ///
 /// generators!(
@@ -212,20 +213,22 @@ pub(crate) struct Asked {
     version: Version,
     closes: bool,
     takes_event_stream: bool,
+    /// Whether `Accept` decides if an event stream is sent.
+    depends_on_accept: bool,
 }
 
 impl Asked {
     /// `strict_accept` is [`Streams::strict_accept`](crate::Streams::strict_accept).
     pub(crate) fn of(parts: &request::Parts, strict_accept: bool) -> Self {
+        // With other methods a body may ask for the stream: official clients of the OpenAI API say `stream: true`
+        // there, and `Accept: application/json`. A server may disregard the field (RFC 9110, section 12.5.1).
+        let depends_on_accept = strict_accept && matches!(parts.method, Method::GET | Method::HEAD);
         Self {
             method: parts.method.clone(),
             version: parts.version,
             closes: asks_to_close(&parts.headers),
-            // With other methods a body may ask for the stream: official clients of the OpenAI API say `stream: true`
-            // there, and `Accept: application/json`. A server may disregard the field (RFC 9110, section 12.5.1).
-            takes_event_stream: !strict_accept
-                || !matches!(parts.method, Method::GET | Method::HEAD)
-                || accepts_event_stream(&parts.headers),
+            takes_event_stream: !depends_on_accept || accepts_event_stream(&parts.headers),
+            depends_on_accept,
         }
     }
 
@@ -270,8 +273,14 @@ impl Asked {
         if stream.is_event_stream && !self.takes_event_stream {
             return Problem::new(StatusCode::NOT_ACCEPTABLE)
                 .detail("this is an event stream: send `Accept: text/event-stream`, or no `Accept` at all")
+                .header(header::VARY, HeaderValue::from_static("accept"))
                 .into_response()
                 .map(Body::from);
+        }
+        if stream.is_event_stream && self.depends_on_accept {
+            // For caches (RFC 9110, section 12.5.5). A second line adds to the author's.
+            let accept = HeaderValue::from_static("accept");
+            response.headers_mut().append(header::VARY, accept);
         }
         let has_body = has_body(response.status());
         let headers = response.headers_mut();

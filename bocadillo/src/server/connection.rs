@@ -1,10 +1,11 @@
 //! Futures around hyper's connections and HTTP/2 streams. They cut a connection or a stream in three cases: the server
 //! has ended it and the client does not read; the client takes nothing for too long; the client has left.
 
+use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
@@ -12,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
-use crate::server::link::{HungUp, Link};
+use crate::server::link::{HungUp, Link, Seen};
 use crate::server::timeouts::WriteTimeouts;
 use crate::server::unanswered;
 use crate::stream::drain::Drain;
@@ -76,6 +77,8 @@ pub(crate) struct Http1<C> {
     told: Option<Instant>,
     deadline: Deadline,
     hung_up: Option<HungUp>,
+    /// The time-out that the kernel has been told.
+    ack_timeout: Option<Duration>,
     asking: Option<Box<Asking>>,
 }
 
@@ -86,6 +89,8 @@ struct Asking {
     silent: Option<Instant>,
     next: Instant,
     deadline: Deadline,
+    /// The question that is under way.
+    question: Option<Pin<Box<dyn Future<Output = u32> + Send>>>,
 }
 
 impl Asking {
@@ -94,17 +99,24 @@ impl Asking {
             return Poll::Pending;
         };
         let pause = timeout / 8;
-        while self.deadline.has_come(Some(self.next), cx) {
-            let now = Instant::now();
-            self.next = now + pause.max(Duration::from_millis(10));
-            // One answer may be lost on its way.
-            if unanswered::count(inode, pause / 2) < 2 {
-                self.silent = None;
-            } else if *self.silent.get_or_insert(now) + timeout <= now {
-                return Poll::Ready(Cut::Silent);
+        loop {
+            if let Some(question) = &mut self.question {
+                let count = ready!(question.as_mut().poll(cx));
+                self.question = None;
+                let now = Instant::now();
+                self.next = now + pause.max(Duration::from_millis(10));
+                // One answer may be lost on its way.
+                if count < 2 {
+                    self.silent = None;
+                } else if *self.silent.get_or_insert(now) + timeout <= now {
+                    return Poll::Ready(Cut::Silent);
+                }
             }
+            if !self.deadline.has_come(Some(self.next), cx) {
+                return Poll::Pending;
+            }
+            self.question = Some(Box::pin(unanswered::count(inode, pause / 2)));
         }
-        Poll::Pending
     }
 }
 
@@ -117,6 +129,7 @@ impl<C> Http1<C> {
             told: None,
             deadline: Deadline::default(),
             hung_up: None,
+            ack_timeout: None,
             asking: None,
         }
     }
@@ -131,7 +144,6 @@ impl<C> Http1<C> {
         cx: &mut Context<'_>,
         serve: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<Result<T, Cut>> {
-        self.link.begin();
         if let Poll::Ready(served) = self.outgoing.scope(|| serve(cx)) {
             return Poll::Ready(Ok(served));
         }
@@ -139,7 +151,9 @@ impl<C> Http1<C> {
     }
 
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Cut> {
-        let blocked = self.link.blocked();
+        let Seen {
+            blocked, is_read, ..
+        } = self.link.look();
         let Look {
             stream,
             is_told,
@@ -173,8 +187,10 @@ impl<C> Http1<C> {
         // one may stay longer, the two have to be told apart.
         let timeout = self.limits.timeouts.ack;
         let is_kernels = write_timeout.is_some_and(|limit| limit <= timeout);
-        self.link
-            .set_ack_timeout(Some(timeout).filter(|_| is_kernels && stream.is_some()));
+        let ack_timeout = Some(timeout).filter(|_| is_kernels && stream.is_some());
+        if mem::replace(&mut self.ack_timeout, ack_timeout) != ack_timeout {
+            self.link.set_ack_timeout(ack_timeout);
+        }
         if is_kernels || (stream.is_none() && blocked.is_none()) {
             self.asking = None;
         } else {
@@ -185,6 +201,7 @@ impl<C> Http1<C> {
                     silent: None,
                     next: Instant::now() + timeout / 8,
                     deadline: Deadline::default(),
+                    question: None,
                 })
             });
             if let Poll::Ready(cut) = asking.poll(timeout, cx) {
@@ -192,8 +209,7 @@ impl<C> Http1<C> {
                 return Poll::Ready(cut);
             }
         }
-        let is_watched =
-            stream.is_some() && !self.link.is_read() && !self.outgoing.is_request_read();
+        let is_watched = stream.is_some() && !is_read && !self.outgoing.is_request_read();
         self.poll_left(is_watched, cx)
     }
 
@@ -270,7 +286,6 @@ impl<C> Http2<C> {
         cx: &mut Context<'_>,
         serve: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<Result<T, Cut>> {
-        self.link.begin();
         self.streams.connection.register(cx.waker());
         let polled = STREAMS.sync_scope(Arc::clone(&self.streams), || serve(cx));
         if let Poll::Ready(served) = polled {
@@ -280,7 +295,11 @@ impl<C> Http2<C> {
     }
 
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Cut> {
-        let blocked = self.link.blocked();
+        let Seen {
+            blocked,
+            written,
+            is_read,
+        } = self.link.look();
         let counts = {
             let mut counts = self.streams.lock();
             if blocked.is_none() {
@@ -294,8 +313,8 @@ impl<C> Http2<C> {
             .zip(counts.reset)
             .filter(|_| counts.unlimited == 0)
             .map(|(blocked, reset)| blocked.max(reset) + grace);
-        let drains =
-            (counts.open == 0 && self.limits.drain.is_draining()).then(|| self.quiet() + grace);
+        let drains = (counts.open == 0 && self.limits.drain.is_draining())
+            .then(|| self.quiet(written) + grace);
         if self
             .deadline
             .has_come(resets.into_iter().chain(drains).min(), cx)
@@ -304,7 +323,7 @@ impl<C> Http2<C> {
             return Poll::Ready(Cut::Stalled);
         }
         // With a full socket h2 stops reading once it has something to answer.
-        if blocked.is_none() || self.link.is_read() {
+        if blocked.is_none() || is_read {
             self.hung_up = None;
             return Poll::Pending;
         }
@@ -318,8 +337,7 @@ impl<C> Http2<C> {
     }
 
     /// Since when nothing has been written.
-    fn quiet(&mut self) -> Instant {
-        let written = self.link.written();
+    fn quiet(&mut self, written: u64) -> Instant {
         match self.written {
             Some((known, since)) if known == written => since,
             _ => {
@@ -498,3 +516,6 @@ impl<B: Body> Body for HeldBody<B> {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests;

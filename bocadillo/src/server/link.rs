@@ -1,19 +1,21 @@
-//! A connection that hyper reads and writes, and that the future around hyper's looks at: whether its writes stand
-//! still, whether anybody reads, whether the peer has left.
+//! The one wrapper of a connection's socket. hyper reads and writes through it. The future around hyper's asks it whether
+//! writes stand still, whether hyper reads, and whether the peer has left.
 
 use std::io;
+use std::mem;
 use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::{Buf, BytesMut};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
-use crate::server::protocol::Rewound;
+use crate::server::timeouts::Observer;
 use crate::server::unanswered;
 
 /// How many bytes the kernel takes that it cannot send yet.
@@ -28,82 +30,87 @@ pub(crate) struct Link<C> {
 }
 
 struct State<C> {
-    connection: Rewound<C>,
+    connection: C,
+    /// Bytes that were read before hyper was there. hyper reads them first.
+    head: BytesMut,
     blocked: Option<Instant>,
     written: u64,
     is_read: bool,
-    ack_timeout: Option<Duration>,
 }
 
-/// hyper's end of it.
-pub(crate) struct Io<C>(Arc<Link<C>>);
+/// What the future around hyper's sees of the connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    /// Since when the socket has taken nothing of what hyper wants to write.
+    pub(crate) blocked: Option<Instant>,
+    /// How many bytes the socket has taken.
+    pub(crate) written: u64,
+    /// Whether hyper waits for bytes of the peer, and so would see that it leaves.
+    pub(crate) is_read: bool,
+}
+
+/// hyper's end of the connection. `O` watches the bytes that come in.
+pub(crate) struct Io<C, O> {
+    link: Arc<Link<C>>,
+    observer: O,
+}
 
 impl<C> Link<C> {
+    /// A link over `connection`, of which `head` has been read already.
     pub(crate) fn new(
-        connection: Rewound<C>,
+        head: BytesMut,
+        connection: C,
         socket: fn(&C) -> Option<BorrowedFd<'_>>,
     ) -> Arc<Self> {
         #[cfg(any(target_os = "android", target_os = "linux"))]
-        if let Some(socket) = socket(connection.get_ref()) {
+        if let Some(socket) = socket(&connection) {
             // It fails for what is not TCP, and nothing is lost.
             let _ = SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT);
         }
         Arc::new(Self {
             state: Mutex::new(State {
                 connection,
+                head,
                 blocked: None,
                 written: 0,
                 is_read: false,
-                ack_timeout: None,
             }),
             socket,
         })
     }
 
-    pub(crate) fn io(self: &Arc<Self>) -> Io<C> {
-        Io(Arc::clone(self))
+    pub(crate) fn io<O>(self: &Arc<Self>, observer: O) -> Io<C, O> {
+        Io {
+            link: Arc::clone(self),
+            observer,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<C>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Call it before hyper is polled. [`is_read`](Self::is_read) then tells what happened since.
-    pub(crate) fn begin(&self) {
-        self.lock().is_read = false;
-    }
-
-    /// Whether hyper waits for bytes of the peer, and so would see its leaving.
-    pub(crate) fn is_read(&self) -> bool {
-        self.lock().is_read
-    }
-
-    /// Since when the socket has taken nothing of what hyper wants to write.
-    pub(crate) fn blocked(&self) -> Option<Instant> {
-        self.lock().blocked
-    }
-
-    /// How many bytes the socket has taken.
-    pub(crate) fn written(&self) -> u64 {
-        self.lock().written
+    /// What has happened since the last call. Call it after each poll of hyper.
+    pub(crate) fn look(&self) -> Seen {
+        let mut state = self.lock();
+        Seen {
+            blocked: state.blocked,
+            written: state.written,
+            is_read: mem::take(&mut state.is_read),
+        }
     }
 
     fn with_socket<R>(&self, f: impl FnOnce(BorrowedFd<'_>) -> R) -> Option<R> {
-        (self.socket)(self.lock().connection.get_ref()).map(f)
+        (self.socket)(&self.lock().connection).map(f)
     }
 
     /// Makes the kernel give up a peer that acknowledges nothing, or has no room, for this long.
     pub(crate) fn set_ack_timeout(&self, timeout: Option<Duration>) {
-        let mut state = self.lock();
-        if state.ack_timeout == timeout {
-            return;
-        }
-        state.ack_timeout = timeout;
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-        if let Some(socket) = (self.socket)(state.connection.get_ref()) {
+        self.with_socket(|socket| {
             // It fails for what is not TCP, and nothing is lost.
             let _ = SockRef::from(&socket).set_tcp_user_timeout(timeout);
-        }
+        });
     }
 
     /// The number by which the kernel lists the socket.
@@ -176,40 +183,63 @@ impl<C> State<C> {
     }
 }
 
-impl<C: AsyncRead + Unpin> AsyncRead for Io<C> {
+impl<C: AsyncRead + Unpin> State<C> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.head.is_empty() {
+            let read = Pin::new(&mut self.connection).poll_read(cx, buf);
+            self.is_read = read.is_pending();
+            return read;
+        }
+        let length = self.head.len().min(buf.remaining());
+        buf.put_slice(&self.head[..length]);
+        self.head.advance(length);
+        if self.head.is_empty() {
+            self.head = BytesMut::new();
+            // What stands behind it, into the same buffer: hyper would make a larger one for a second read. An error
+            // comes again with that one.
+            let _ = Pin::new(&mut self.connection).poll_read(cx, buf);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<C: AsyncRead + Unpin, O: Observer + Unpin> AsyncRead for Io<C, O> {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut state = self.0.lock();
-        let read = Pin::new(&mut state.connection).poll_read(cx, buf);
-        state.is_read = read.is_pending();
+        let before = buf.filled().len();
+        let read = self.link.lock().poll_read(cx, buf);
+        let bytes = buf.filled().get(before..).unwrap_or_default();
+        if !bytes.is_empty() {
+            self.observer.read(bytes);
+        }
         read
     }
 }
 
-impl<C: AsyncWrite + Unpin> AsyncWrite for Io<C> {
+impl<C: AsyncWrite + Unpin, O: Unpin> AsyncWrite for Io<C, O> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let mut state = self.0.lock();
+        let mut state = self.link.lock();
         let written = Pin::new(&mut state.connection).poll_write(cx, buf);
         state.wrote(&written);
         written
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut state = self.0.lock();
+        let mut state = self.link.lock();
         let flushed = Pin::new(&mut state.connection).poll_flush(cx);
         state.flushed(&flushed);
         flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut state = self.0.lock();
+        let mut state = self.link.lock();
         let closed = Pin::new(&mut state.connection).poll_shutdown(cx);
         state.flushed(&closed);
         closed
@@ -220,13 +250,16 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Io<C> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut state = self.0.lock();
+        let mut state = self.link.lock();
         let written = Pin::new(&mut state.connection).poll_write_vectored(cx, bufs);
         state.wrote(&written);
         written
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.lock().connection.is_write_vectored()
+        self.link.lock().connection.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,11 +1,9 @@
 //! Which protocol a connection speaks: its first bytes tell.
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// How a client that knows HTTP/2 to be spoken here begins (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -16,10 +14,10 @@ pub(crate) enum Protocol {
     Http2,
 }
 
-/// Reads as much as it takes to know the protocol, and gives it back to be read again.
+/// Reads as much as it takes to know the protocol. Returns those bytes, and the connection.
 pub(crate) async fn detect<C: AsyncRead + Unpin>(
     mut connection: C,
-) -> io::Result<(Protocol, Rewound<C>)> {
+) -> io::Result<(Protocol, BytesMut, C)> {
     let mut head = BytesMut::new();
     let protocol = loop {
         let common = head.len().min(PREFACE.len());
@@ -36,72 +34,7 @@ pub(crate) async fn detect<C: AsyncRead + Unpin>(
         }
         head.extend_from_slice(&missing[common..common + read]);
     };
-    Ok((protocol, Rewound { head, connection }))
-}
-
-/// A connection of which some bytes have been read before their time.
-#[derive(Debug)]
-pub(crate) struct Rewound<C> {
-    head: BytesMut,
-    connection: C,
-}
-
-impl<C> Rewound<C> {
-    pub(crate) fn get_ref(&self) -> &C {
-        &self.connection
-    }
-}
-
-impl<C: AsyncRead + Unpin> AsyncRead for Rewound<C> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.head.is_empty() {
-            return Pin::new(&mut self.connection).poll_read(cx, buf);
-        }
-        let length = self.head.len().min(buf.remaining());
-        buf.put_slice(&self.head[..length]);
-        self.head.advance(length);
-        if self.head.is_empty() {
-            self.head = BytesMut::new();
-            // What stands behind it, into the same buffer: hyper would make a larger one for a second read. An error
-            // comes again with that one.
-            let _ = Pin::new(&mut self.connection).poll_read(cx, buf);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<C: AsyncWrite + Unpin> AsyncWrite for Rewound<C> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.connection).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.connection).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.connection.is_write_vectored()
-    }
+    Ok((protocol, head, connection))
 }
 
 #[cfg(test)]
@@ -115,13 +48,12 @@ mod tests {
             .expect("a runtime");
         runtime.block_on(async {
             let mut connection = tokio_test_io(chunks);
-            let (protocol, mut rewound) = detect(&mut connection)
+            let (protocol, head, rest) = detect(&mut connection)
                 .await
                 .expect("no error is made here");
             assert_eq!(protocol, expected);
-            let mut all = Vec::new();
-            rewound
-                .read_to_end(&mut all)
+            let mut all = head.to_vec();
+            rest.read_to_end(&mut all)
                 .await
                 .expect("no error is made here");
             assert_eq!(all, chunks.concat());

@@ -26,7 +26,7 @@ use crate::server::service::{ConnectionService, Kind};
 use crate::server::timeouts::body::RequestBody;
 use crate::server::timeouts::http1::Http1;
 use crate::server::timeouts::http2::{Expired, Http2, Tracked};
-use crate::server::timeouts::{Observed, Timeouts, WriteTimeouts};
+use crate::server::timeouts::{Timeouts, WriteTimeouts};
 use crate::stream::Streams;
 use crate::stream::body::Body;
 use crate::stream::drain::Drain;
@@ -167,19 +167,19 @@ impl Shared {
             // Nothing has been asked yet.
             () = &mut drained => return,
         };
-        let (protocol, connection) = match detected {
+        let (protocol, head, connection) = match detected {
             Ok(Ok(detected)) => detected,
             Ok(Err(error)) => {
                 return tracing::debug!(%error, "a connection was lost before it asked for anything");
             }
             Err(_) => return tracing::debug!("a connection was cut: it asked for nothing in time"),
         };
-        let link = Link::new(connection, socket);
+        let link = Link::new(head, connection, socket);
         let limits = self.limits.clone();
         let served = match protocol {
             Protocol::Http1 => {
                 let http1 = Http1::new(self.timeouts, start);
-                let connection = TokioIo::new(Observed::new(link.io(), http1.clone()));
+                let connection = TokioIo::new(link.io(http1.clone()));
                 let mut guard = connection::Http1::new(link, limits);
                 let outgoing = Arc::clone(guard.outgoing());
                 let mut builder = self.http1.clone();
@@ -210,7 +210,7 @@ impl Shared {
             Protocol::Http2 => {
                 let http2 = Http2::new(self.timeouts, start);
                 let mut watch = http2.watch();
-                let connection = TokioIo::new(Observed::new(link.io(), http2.clone()));
+                let connection = TokioIo::new(link.io(http2.clone()));
                 let mut guard = connection::Http2::new(link, limits);
                 let answers = service_fn({
                     let shared = Arc::clone(&self);

@@ -5,12 +5,8 @@ pub(crate) mod body;
 pub(crate) mod http1;
 pub(crate) mod http2;
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 /// How long a client that still has to send something may be silent while the server shuts down.
@@ -67,66 +63,4 @@ fn after(start: Instant, wait: Duration) -> Instant {
 pub(crate) trait Observer {
     /// `bytes` came from the client.
     fn read(&mut self, bytes: &[u8]);
-}
-
-/// A connection whose incoming bytes are watched.
-#[derive(Debug)]
-pub(crate) struct Observed<C, O> {
-    connection: C,
-    observer: O,
-}
-
-impl<C, O> Observed<C, O> {
-    pub(crate) fn new(connection: C, observer: O) -> Self {
-        Self {
-            connection,
-            observer,
-        }
-    }
-}
-
-impl<C: AsyncRead + Unpin, O: Observer + Unpin> AsyncRead for Observed<C, O> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.connection).poll_read(cx, buf);
-        let bytes = buf.filled().get(before..).unwrap_or_default();
-        if !bytes.is_empty() {
-            self.observer.read(bytes);
-        }
-        polled
-    }
-}
-
-impl<C: AsyncWrite + Unpin, O: Unpin> AsyncWrite for Observed<C, O> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.connection).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.connection).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.connection.is_write_vectored()
-    }
 }

@@ -4,16 +4,17 @@
 //! what is sent again. `TCP_USER_TIMEOUT` gives up on both. Linux lists how often it has asked without an answer.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// What the kernel lists, of the connections with unanswered segments, and when it was read. Shared, because the list
-/// is long where there are many connections.
-static LISTED: Mutex<Option<(Instant, HashMap<u64, u32>)>> = Mutex::new(None);
+/// The connections with unanswered segments, and when the kernel's list was read. All connections share one reading,
+/// because the list has a line for each socket of the network namespace.
+static LISTED: Mutex<Option<(Instant, HashMap<u64, u32>)>> = Mutex::const_new(None);
 
 /// The number by which the kernel lists a socket. `None` where there is no such list.
 pub(crate) fn inode(socket: BorrowedFd<'_>) -> Option<u64> {
@@ -26,24 +27,35 @@ pub(crate) fn inode(socket: BorrowedFd<'_>) -> Option<u64> {
 }
 
 /// How many segments in a row the peer has not answered, from a list that is no older than `age`.
-pub(crate) fn count(inode: u64, age: Duration) -> u32 {
-    let mut listed = LISTED.lock().unwrap_or_else(PoisonError::into_inner);
+///
+/// A blocking thread reads the list. Connections that ask meanwhile wait for that one reading.
+pub(crate) async fn count(inode: u64, age: Duration) -> u32 {
+    let mut listed = LISTED.lock().await;
     let now = Instant::now();
-    if listed
-        .as_ref()
-        .is_none_or(|(at, _)| now.saturating_duration_since(*at) >= age)
-    {
-        let counts = ["/proc/self/net/tcp", "/proc/self/net/tcp6"]
-            .into_iter()
-            .filter_map(|path| fs::read_to_string(path).ok())
-            .flat_map(|list| list.lines().filter_map(read).collect::<Vec<_>>())
-            .collect();
-        *listed = Some((now, counts));
+    let is_old = |at| now.saturating_duration_since(at) >= age;
+    if listed.as_ref().is_none_or(|(at, _)| is_old(*at)) {
+        // It fails when the runtime shuts down.
+        let counts = tokio::task::spawn_blocking(list).await.unwrap_or_default();
+        *listed = Some((Instant::now(), counts));
     }
     listed
         .as_ref()
         .and_then(|(_, counts)| counts.get(&inode).copied())
         .unwrap_or(0)
+}
+
+/// Reads the kernel's list line by line, because it can be long.
+fn list() -> HashMap<u64, u32> {
+    let mut counts = HashMap::new();
+    for path in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
+        let Ok(file) = File::open(path) else {
+            continue;
+        };
+        // The kernel walks its table again for each read.
+        let lines = BufReader::with_capacity(64 * 1024, file).lines();
+        counts.extend(lines.map_while(Result::ok).filter_map(|line| read(&line)));
+    }
+    counts
 }
 
 /// The socket of a line, and its segments that were sent again, or its questions for room, without an answer.
@@ -59,6 +71,18 @@ fn read(line: &str) -> Option<(u64, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn one_reading_of_the_list_serves_all_until_it_is_too_old() {
+        let read_at = async || LISTED.lock().await.as_ref().map(|(at, _)| *at);
+        let hour = Duration::from_secs(3600);
+        count(1, hour).await;
+        let first = read_at().await;
+        futures_util::future::join_all((0..100).map(|inode| count(inode, hour))).await;
+        assert_eq!(read_at().await, first);
+        count(1, Duration::ZERO).await;
+        assert!(read_at().await > first);
+    }
 
     #[test]
     fn a_line_of_the_kernel_is_read() {

@@ -24,20 +24,18 @@ use crate::stream::streams::{Adoption, Owner};
 /// About how much goes into one frame: what hyper gathers before it writes.
 const FRAME: usize = 16 * 1024;
 
-/// So many bytes pass the window of any client that is not out of the ordinary: it begins with 64 KiB.
-const WINDOW: usize = 16 * 1024;
-
-/// The last line of an event stream that the server has ended, in HTTP/2: an empty comment.
+/// The last line of an event stream in HTTP/2 that its lifetime or the policy for slow clients has ended: an empty
+/// comment, which clients ignore.
 const LAST: &[u8] = b":\n";
 
-/// A buffer that was larger than this is released when the stream is idle, because most streams are idle most of the time.
+/// A buffer that was larger than this is released when the stream is idle, because most streams are idle most of the
+/// time.
 const KEPT: usize = 1024;
 
 /// The body of a response that this crate serves.
 ///
-/// An event stream keeps a type of its own here as far as no layer has wrapped it; everything else is axum's.
-///
-/// It is what [`AppService`](crate::AppService) answers with: an [`http_body::Body`] whose errors are those of a stream.
+/// [`AppService`](crate::AppService) answers with it. An event stream that no layer has wrapped keeps its own type in
+/// here. Everything else is axum's body.
 ///
 /// # Examples
 ///
@@ -75,7 +73,7 @@ impl Body {
         axum_core::body::Body::empty().into()
     }
 
-    /// As the type that axum and its layers know.
+    /// The body as axum's type, which axum's layers know.
     ///
     /// For an answer of the app that goes on to a service of axum's.
     ///
@@ -131,8 +129,8 @@ impl HttpBody for Body {
 
 /// What only one of the two kinds of streams does.
 pub(crate) trait Framing: Payload {
-    /// Whether the stream carries comments and a `retry` of ours, and may end early: a client of events comes back for
-    /// the rest, a client of bytes must not take a part for the whole.
+    /// Whether the stream carries comments and a `retry` of ours, and may end early. A client of events comes back for
+    /// the rest. A client of bytes must not take a part for the whole.
     const EVENTS: bool;
     /// How a drain ends the stream.
     fn drained() -> End;
@@ -181,8 +179,8 @@ pin_project_lite::pin_project! {
         batch: Batch,
         // What is left of a frame that was too large for one piece.
         rest: Bytes,
-        // The size of the largest buffer since the stream was idle. What is left of it after a frame was taken says
-        // nothing: a small rest keeps the whole.
+        // The size of the largest buffer since the stream was idle. The capacity after a frame was taken does not show
+        // it: a small rest keeps the whole buffer alive.
         largest: usize,
         end: Option<End>,
         // Whether the server has ended it, and not its source.
@@ -199,13 +197,12 @@ pin_project_lite::pin_project! {
         owner: Option<Owner>,
         // Whether hyper had the time to write all that came before a broken end.
         flushed: bool,
-        // Frames and bytes handed out, and whether another frame has been asked for since.
+        // Frames handed out, and whether another frame has been asked for since.
         frames: u64,
-        bytes: usize,
         is_waiting: bool,
         // Whether it goes out in a stream of HTTP/2, with a window of its own.
         is_http2: bool,
-        // Whether a comment has shown that the window of HTTP/2 lets all that came before it pass.
+        // Whether `LAST` has been handed out.
         has_passed: bool,
     }
 }
@@ -252,7 +249,6 @@ impl<T: Framing> StreamBody<T> {
             owner: Some(Owner::current()),
             flushed: false,
             frames: 0,
-            bytes: 0,
             is_waiting: false,
             is_http2: false,
             has_passed: false,
@@ -279,7 +275,7 @@ impl<T: Framing> StreamBody<T> {
 }
 
 impl<T: Framing> Shared<T> {
-    /// A panic of a source is not this lock's concern: it breaks the connection, as it does without one.
+    /// A poisoned lock is used on: the panic of a source has broken the connection already.
     fn lock(&self) -> MutexGuard<'_, Pin<Box<Core<T>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -287,7 +283,7 @@ impl<T: Framing> Shared<T> {
 
 impl<T: Framing> outgoing::Stream for Shared<T> {
     fn poll_state(&self, cx: &mut Poller<'_>) -> outgoing::State {
-        // A layer may poll the body in a task of its own: then it sees by itself that it is to end.
+        // A layer may poll the body in another task. That poll then sees that the stream has to end.
         let Ok(mut core) = self.0.try_lock() else {
             return outgoing::State::Waiting;
         };
@@ -304,7 +300,7 @@ impl<T: Framing> outgoing::Stream for Shared<T> {
 }
 
 impl<T: Framing> Core<T> {
-    /// Takes what the app says, once it is known who that is.
+    /// Takes the options of the app that the stream belongs to.
     fn start(self: Pin<&mut Self>) {
         let mut this = self.project();
         if let Some(streams) = this.owner.take().and_then(Owner::streams) {
@@ -329,13 +325,13 @@ impl<T: Framing> Core<T> {
         }
     }
 
-    /// What the connection sees of it, without asking its source.
+    /// Returns what the connection sees of the stream. Does not poll the source.
     fn poll_state(mut self: Pin<&mut Self>, cx: &mut Poller<'_>) -> outgoing::State {
         if self.is_told {
             return outgoing::State::Told;
         }
         if self.is_waiting {
-            // Its last `poll_frame` has registered all that there is to be told.
+            // Its last `poll_frame` has registered the waker everywhere.
             return outgoing::State::Waiting;
         }
         if self.end.is_none() && self.as_mut().poll_told(cx) {
@@ -344,7 +340,7 @@ impl<T: Framing> Core<T> {
         outgoing::State::HandedOut(self.frames)
     }
 
-    /// Ends the stream if it is to end although nobody asks for its next frame.
+    /// Ends the stream if it has to end although nobody asks for its next frame.
     fn poll_told(mut self: Pin<&mut Self>, cx: &mut Poller<'_>) -> bool {
         let drained = self.as_mut().project().drained.as_pin_mut();
         if drained.is_some_and(|drained| drained.poll(cx).is_ready()) {
@@ -360,7 +356,7 @@ impl<T: Framing> Core<T> {
         false
     }
 
-    /// What is ready to go out: the head of the stream, or a batch of its source.
+    /// Returns what is ready to go out: the head of the stream, or a batch of its source.
     fn poll_source(self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<Bytes> {
         let this = self.project();
         if this.batch.own.is_empty() && this.batch.shared.is_none() {
@@ -386,7 +382,7 @@ impl<T: Framing> Core<T> {
         Poll::Ready(this.batch.own.split().freeze())
     }
 
-    /// Ends the stream from this side; its source takes it for the client's leaving.
+    /// Ends the stream from this side. To its source it looks as if the client had left.
     fn leave(self: Pin<&mut Self>, end: End) {
         let this = self.project();
         this.feed.disconnect();
@@ -394,7 +390,7 @@ impl<T: Framing> Core<T> {
         *this.is_told = true;
     }
 
-    /// Ready when the timer has something to say.
+    /// Ready when the stream has been silent for `keep_alive`, or when its lifetime is over.
     fn poll_timer(
         self: Pin<&mut Self>,
         cx: &mut Poller<'_>,
@@ -488,8 +484,8 @@ impl<T: Framing> Core<T> {
 
     /// The next piece of `bytes`, or of what is left of those before.
     ///
-    /// In HTTP/2 the next frame is asked for once the one before has found room in the client's window. A frame of a
-    /// megabyte would look like a client that reads nothing.
+    /// In HTTP/2, h2 accepts a whole frame as soon as the client's window has room for one byte. The rest then waits in
+    /// h2, where the write time-out does not see it. Of small frames the next one waits in hyper, where it does.
     fn piece(self: Pin<&mut Self>, bytes: Bytes) -> Frame<Bytes> {
         let is_split = self.is_http2
             && self
@@ -506,7 +502,6 @@ impl<T: Framing> Core<T> {
         if is_split && piece.len() > 2 * FRAME {
             *this.rest = piece.split_off(FRAME);
         }
-        *this.bytes = this.bytes.saturating_add(piece.len());
         Frame::data(piece)
     }
 
@@ -516,18 +511,24 @@ impl<T: Framing> Core<T> {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.project();
         if matches!(this.end, Some(End::Broken(_))) && !mem::replace(this.flushed, true) {
-            // The error would overtake what hyper has not written yet; once it is told to wait, it writes.
+            // The error would overtake what hyper has not written yet. hyper writes when the body is pending.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         if T::EVENTS
             && *this.is_told
             && *this.is_http2
-            && *this.bytes > WINDOW
+            && *this.frames > 0
             && !mem::replace(this.has_passed, true)
+            // A shutdown cuts the whole connection if its client does not read.
+            && this
+                .drained
+                .as_pin_mut()
+                .is_none_or(|drained| drained.poll(cx).is_pending())
         {
-            // h2 takes the end of a stream at once, and keeps it behind bytes for which the client's window has no room.
-            // It takes this comment only once there is room.
+            // h2 accepts the end of a stream at once. The end then stands behind bytes for which the client's window
+            // has no room, hyper is done with the stream, and nothing can reset it any more. h2 accepts this comment
+            // when there is room. Until then the stream can be reset.
             return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(LAST)))));
         }
         Poll::Ready(this.end.replace(End::InOrder).and_then(End::into_frame))

@@ -130,7 +130,8 @@ impl<T: IntoChunk, E: Into<BoxError>> IntoChunk for Result<T, E> {
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "server", doc = "```")]
+#[cfg_attr(not(feature = "server"), doc = "```text")]
 /// use bocadillo::{generators, route, stream};
 ///
 /// generators!(

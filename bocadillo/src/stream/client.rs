@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "server", doc = "```")]
+#[cfg_attr(not(feature = "server"), doc = "```text")]
 /// use bocadillo::{Client, event_stream, generators, route};
 ///
 /// async fn next_price() -> String { "42".into() }

@@ -38,7 +38,7 @@ impl Payload for ServerEvent {
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
 /// let mut events = EventStream::new(stream::iter(["one", "two"]));
 /// let first = events.next().await.expect("there are two")?;
-/// assert_eq!(first, bocadillo::ServerEvent::data("one"));
+/// assert_eq!(first, bocadillo::ServerEvent::new("one"));
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
@@ -57,9 +57,10 @@ impl EventStream {
     /// # Examples
     ///
     /// ```
-    /// use bocadillo::{EventStream, inline::stream};
+    /// use bocadillo::EventStream;
     ///
-    /// let numbers = EventStream::new(stream!({
+    /// // With the crate `async-stream`, for a stream that is written where it is returned.
+    /// let numbers = EventStream::new(async_stream::stream!({
     ///     for n in 1..=3 {
     ///         yield n.to_string();
     ///     }

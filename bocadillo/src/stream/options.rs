@@ -203,7 +203,7 @@ impl StreamOptions {
     ///
     /// const FAILED: EventName = EventName::from_static("failed");
     /// let options = StreamOptions::new()
-    ///     .on_error(|_| Some(ServerEvent::data("try again later").name(FAILED)));
+    ///     .on_error(|_| Some(ServerEvent::new("try again later").with_name(FAILED)));
     /// ```
     pub fn on_error(
         mut self,
@@ -217,7 +217,8 @@ impl StreamOptions {
     ///
     /// After this time the connection is cut, or in HTTP/2 the stream is reset. A client that is paused takes nothing: its
     /// kernel still acknowledges, but its buffers are full. The policy of a [topic](crate::topic::SlowPolicy) may end the
-    /// stream earlier. A generator waits at its `yield`. The limit needs our [`Server`](crate::Server): other servers do
+    /// stream earlier. A generator waits at its `yield`, and is released after this time, also when it reads from
+    /// a subscription that has ended meanwhile. The limit needs our [`Server`](crate::Server): other servers do
     /// not let a stream cut its connection.
     ///
     /// # Examples
@@ -234,7 +235,8 @@ impl StreamOptions {
 
     /// Lets the client of an event stream take nothing for as long as it likes.
     ///
-    /// A client that no longer acknowledges is still found, within about 30 seconds.
+    /// A client that no longer acknowledges is still found, within about 30 seconds. In HTTP/2 a client has to answer
+    /// pings: one whose process is stopped is cut after 30 seconds.
     ///
     /// # Examples
     ///
@@ -251,6 +253,9 @@ impl StreamOptions {
     ///
     /// A download that is paused goes on where it was. A client that no longer acknowledges is found without this. In
     /// HTTP/2 a client has to answer pings: one whose process is stopped is cut after 30 seconds.
+    ///
+    /// It does not apply to ordinary responses, which have no write time-out. A client that reads nothing of one but
+    /// acknowledges keeps its connection open. Stream what is large, or put a proxy with a write time-out in front.
     ///
     /// # Examples
     ///
@@ -443,7 +448,7 @@ impl KeepAlive {
     /// let keep_alive = KeepAlive::every(Duration::from_secs(5)).event_named(PING);
     /// ```
     pub fn event_named(self, name: EventName) -> Self {
-        self.event(ServerEvent::data("").name(name))
+        self.event(ServerEvent::new("").with_name(name))
     }
 
     /// Sends this event.
@@ -454,7 +459,7 @@ impl KeepAlive {
     /// use std::time::Duration;
     /// use bocadillo::{KeepAlive, ServerEvent};
     ///
-    /// let keep_alive = KeepAlive::every(Duration::from_secs(5)).event(ServerEvent::data("still here"));
+    /// let keep_alive = KeepAlive::every(Duration::from_secs(5)).event(ServerEvent::new("still here"));
     /// ```
     pub fn event(self, event: ServerEvent) -> Self {
         let mut bytes = BytesMut::new();
@@ -506,7 +511,7 @@ mod tests {
             .retry(7 * SECOND)
             .max_lifetime(100 * SECOND)
             .cleanup_timeout(4 * SECOND)
-            .on_error(|_| Some(ServerEvent::data("the default")))
+            .on_error(|_| Some(ServerEvent::new("the default")))
             .write_timeout(5 * SECOND)
             .byte_write_timeout(6 * SECOND)
             .charset(true);
@@ -553,7 +558,7 @@ mod tests {
         assert_eq!(every().bytes, ": keep-alive\n");
         assert_eq!(every().blank_line().bytes, ": keep-alive\n\n");
         assert_eq!(every().event_named(ping).bytes, "event: ping\ndata: \n\n");
-        let event = ServerEvent::data("here").comment("still");
+        let event = ServerEvent::new("here").with_comment("still");
         assert_eq!(every().event(event).bytes, ": still\ndata: here\n\n");
     }
 }

@@ -1,8 +1,8 @@
 //! The link between a stream's body and the connection that it goes out on.
 //!
-//! hyper does not poll a body while an earlier chunk of it waits to be written. A stream that is to end (its lifetime,
-//! the drain, the policy for slow clients) would then wait for its client to read. So the future around hyper's looks at
-//! the stream itself. The two find each other by a task-local, so that layers and axum's types may stand between them.
+//! hyper does not poll a body while an earlier chunk of it waits to be written. A stream that has to end (by its lifetime,
+//! by a shutdown, or by the policy for slow clients) would then wait until its client reads. So the future around hyper's
+//! looks at the stream itself. A task-local connects the two, because layers and axum's types may stand between them.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ tokio::task_local! {
     static CURRENT: Arc<Outgoing>;
 }
 
-/// What the connection can see of a stream, and do to it.
+/// A stream as its connection sees it.
 pub(crate) trait Stream: Send + Sync {
     /// Whether the stream waits for its source, for its client, or has been told to end. Registers `cx` for the moment
     /// at which the stream is told to end.
@@ -31,9 +31,9 @@ pub(crate) trait Stream: Send + Sync {
 pub(crate) enum State {
     /// It waits for its source.
     Waiting,
-    /// So many frames have been handed out, and no other has been asked for.
+    /// The number of frames that were handed out. No other has been asked for.
     HandedOut(u64),
-    /// The server has ended it. What is left of it is to be written.
+    /// The server has ended it. The rest of it has to be written.
     Told,
 }
 
@@ -164,5 +164,62 @@ impl fmt::Debug for Outgoing {
         f.debug_struct("Outgoing")
             .field("is_http2", &self.is_http2)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Endless;
+
+    impl Stream for Endless {
+        fn poll_state(&self, _: &mut Context<'_>) -> State {
+            State::Waiting
+        }
+
+        fn end(&self) {}
+
+        fn write_timeout(&self) -> Option<Duration> {
+            None
+        }
+    }
+
+    fn known(outgoing: &Outgoing) -> Option<*const ()> {
+        outgoing.stream().map(|stream| Arc::as_ptr(&stream).cast())
+    }
+
+    #[test]
+    fn the_first_stream_stays_as_long_as_its_body() {
+        let outgoing = Outgoing::new(false);
+        let streams = [(); 2].map(|()| Arc::new(Endless));
+        let pointers = streams.each_ref().map(|stream| Arc::as_ptr(stream).cast());
+        let register = |stream: &Arc<Endless>| {
+            let weak: Weak<Endless> = Arc::downgrade(stream);
+            let weak: Weak<dyn Stream> = weak;
+            outgoing.scope(|| Outgoing::register(&weak));
+        };
+        let [first, second] = streams;
+        register(&first);
+        register(&second);
+        assert_eq!(known(&outgoing), Some(pointers[0]));
+        drop(first);
+        assert_eq!(known(&outgoing), None);
+        register(&second);
+        assert_eq!(known(&outgoing), Some(pointers[1]));
+    }
+
+    #[test]
+    fn what_was_said_of_another_stream_is_not_kept() {
+        let outgoing = Outgoing::new(false);
+        let stream: Arc<dyn Stream> = Arc::new(Endless);
+        outgoing.scope(|| Outgoing::register(&Arc::downgrade(&stream)));
+        let other = Arc::new(1_u8);
+        outgoing.scope(|| {
+            Outgoing::told(Arc::as_ptr(&other).cast());
+            Outgoing::started(Arc::as_ptr(&other).cast(), Some(Duration::ZERO));
+        });
+        let last = outgoing.lock();
+        assert!(!last.is_told && last.write_timeout.is_none());
     }
 }

@@ -99,7 +99,7 @@ impl Streams {
     ///
     /// A server may disregard `Accept` (RFC 9110, section 12.5.1), and many clients always send the same value: the
     /// `openai` client for Python sends `Accept: application/json` and expects a stream. Turn this on for an API whose
-    /// clients are known.
+    /// clients are known. The answers then have `Vary: accept`.
     ///
     /// # Examples
     ///

@@ -1,46 +1,39 @@
 //! One topic on this node: its ring behind a lock, who waits, who is counted.
 //!
-//! Lock order: `sequence`, then `state`. Neither is held while user code runs: no waker is woken or dropped under them.
+//! Lock order: `publishing`, then `state`. Neither is held while user code runs: no waker is woken or dropped under them.
 
 use std::fmt;
-use std::pin::pin;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::encoded::Encoded;
-use super::engine::Broker;
 use super::notice::Reason;
 use super::options::TopicOptions;
 use super::position::{Position, Tag};
 use super::ring::Ring;
 use super::waiting::{Waiting, Wakes};
 
-/// How long a publish waits for the broker's answer to an earlier follow of its topic: a round trip, where the broker works.
-pub(super) const FOLLOW: Duration = Duration::from_secs(2);
-
 pub(crate) struct Channel {
     name: Arc<str>,
     options: Arc<TopicOptions>,
-    /// How many `Lease`s there are. Grows from zero only under the lock of the hub's map.
-    pub(super) leases: AtomicUsize,
+    /// How many `TopicRef`s there are. Grows from zero only under the lock of the hub's map.
+    pub(super) refs: AtomicUsize,
     state: Mutex<State>,
-    /// The memory engine's last sequence. Its publishers hold it from taking a sequence to appending the event, so that
-    /// they encode their ids without keeping readers waiting.
-    pub(super) sequence: Mutex<u64>,
-    /// Publishers that wait: for slow readers, or for a feed to begin.
+    /// Held by the memory broker while it takes positions and writes ids, so that it does not have to lock `state` for so long.
+    pub(super) publishing: Mutex<()>,
+    /// Publishers that wait for slow readers, or for a feed to begin.
     pub(super) publishers: Notify,
 }
 
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) ring: Ring,
-    /// What ids begin with. `None` until the engine has said where the topic stands.
+    /// The first part of ids. `None` until the topic's feed has begun.
     pub(crate) tag: Option<Tag>,
-    /// What the tag is made of, where there is one.
+    /// The epoch of the tag, if there is one.
     pub(crate) epoch: u64,
     /// Whether events may have passed unseen between the first subscriber and the beginning of the feed.
     pub(crate) interrupted: bool,
@@ -53,37 +46,32 @@ pub(crate) struct State {
     pub(crate) restarted: Reason,
     /// Subscriptions on this node.
     pub(crate) subscribers: usize,
-    /// Which time of being followed this is. A feed of an earlier one has nothing to say any more.
-    pub(crate) following: u64,
+    /// Grows with each follow. A feed with a lower number has ended.
+    pub(crate) follow_number: u64,
     /// Made when somebody asks first: most topics are never asked about.
     presence: Option<watch::Sender<usize>>,
 }
 
 impl Channel {
-    pub(super) fn new(
-        name: Arc<str>,
-        options: Arc<TopicOptions>,
-        start: Option<(u64, Position)>,
-    ) -> Self {
-        let (epoch, floor) = start.unwrap_or_default();
+    pub(super) fn new(name: Arc<str>, options: Arc<TopicOptions>) -> Self {
         Self {
-            leases: AtomicUsize::new(0),
+            refs: AtomicUsize::new(0),
             state: Mutex::new(State {
-                ring: Ring::new(floor, &options.slow),
-                tag: start.map(|_| Tag::new(epoch, &name)),
-                epoch,
+                ring: Ring::new(Position::default(), &options.slow),
+                tag: None,
+                epoch: 0,
                 interrupted: false,
                 waiting: Waiting::default(),
                 unread: Waiting::default(),
                 generation: 0,
                 restarted: Reason::Epoch,
                 subscribers: 0,
-                following: 0,
+                follow_number: 0,
                 presence: None,
             }),
             name,
             options,
-            sequence: Mutex::new(floor.major),
+            publishing: Mutex::default(),
             publishers: Notify::new(),
         }
     }
@@ -93,10 +81,6 @@ impl Channel {
     }
 
     pub(crate) fn options(&self) -> &TopicOptions {
-        &self.options
-    }
-
-    pub(super) fn shared_options(&self) -> &Arc<TopicOptions> {
         &self.options
     }
 
@@ -131,42 +115,21 @@ impl Channel {
     /// Whether events of so many bytes can be added without a subscriber's losing one.
     pub(crate) fn has_room(&self, events: usize, bytes: usize) -> bool {
         let TopicOptions { history, slow } = &*self.options;
-        !self
-            .lock()
-            .ring
-            .would_lose(events, bytes, history, slow.bytes, Instant::now())
+        !self.lock().ring.would_lose(
+            events,
+            bytes,
+            history,
+            slow.max_buffered_bytes,
+            Instant::now(),
+        )
     }
 
     pub(crate) fn trim(&self, state: &mut State, now: Instant) {
-        state
-            .ring
-            .trim(&self.options.history, self.options.slow.bytes, now);
-    }
-
-    /// Waits until the broker has answered the follow that was made before this call, if there is one: what is published then
-    /// reaches the subscribers that were there before. After [`FOLLOW`] the follow counts as interrupted.
-    pub(super) async fn followed(&self, broker: &dyn Broker) {
-        let Some(following) = self.lock().unanswered() else {
-            return;
-        };
-        broker.start();
-        let deadline = Instant::now() + FOLLOW;
-        loop {
-            let mut answered = pin!(self.publishers.notified());
-            answered.as_mut().enable();
-            if self.lock().unanswered() != Some(following) {
-                return;
-            }
-            if timeout_at(deadline, answered).await.is_err() {
-                let mut state = self.lock();
-                if state.unanswered() == Some(following) {
-                    state.interrupted = true;
-                }
-                drop(state);
-                self.publishers.notify_waiters();
-                return;
-            }
-        }
+        state.ring.trim(
+            &self.options.history,
+            self.options.slow.max_buffered_bytes,
+            now,
+        );
     }
 
     pub(crate) fn subscribers(&self) -> usize {
@@ -207,17 +170,14 @@ impl State {
         self.tag = Some(Tag::new(epoch, topic));
     }
 
-    /// The follow that the broker has not answered yet, and that nothing has interrupted.
-    fn unanswered(&self) -> Option<u64> {
+    /// The follow that the broker has not answered yet, if it was not interrupted.
+    pub(super) fn unanswered(&self) -> Option<u64> {
         let is_unanswered = self.subscribers > 0 && self.tag.is_none() && !self.interrupted;
-        is_unanswered.then_some(self.following)
+        is_unanswered.then_some(self.follow_number)
     }
 
     /// Starts anew after `floor`, with other ids; every reader gets a `reset`.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "called by the features that bring a broker")
-    )]
+    #[cfg(any(test, feature = "nats", feature = "redis"))]
     pub(super) fn restart(&mut self, floor: Position, reason: Reason) -> Wakes {
         self.ring.restart(floor);
         self.generation += 1;

@@ -24,19 +24,19 @@ use crate::http::extract::{LastEventId, last_event_id};
 /// let last_event_id = Some("Kq03xZ1a-1042");        // what the client says
 ///
 /// // New events; after a reconnect those that were missed first.
-/// let subscription = rooms.subscribe(last_event_id);
+/// let subscription = rooms.subscribe_from(last_event_id);
 /// // The same, but who is new, or has been away for too long, gets the history.
-/// let subscription = rooms.subscribe(Cursor::from(last_event_id).or_start());
+/// let subscription = rooms.subscribe_from(Cursor::from(last_event_id).or_start());
 /// # Ok::<(), bocadillo::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     pub(crate) after: Option<String>,
-    pub(crate) otherwise: Otherwise,
+    pub(crate) fallback: Fallback,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Otherwise {
+pub(crate) enum Fallback {
     Live,
     Start,
 }
@@ -48,14 +48,14 @@ impl Cursor {
     ///
     /// ```
     /// # use bocadillo::topic::{Cursor, Hub};
-    /// let subscription = Hub::memory().topic("news")?.subscribe(Cursor::live());
+    /// let subscription = Hub::memory().topic("news")?.subscribe();
     /// # Ok::<(), bocadillo::Error>(())
     /// ```
     #[must_use]
     pub const fn live() -> Self {
         Self {
             after: None,
-            otherwise: Otherwise::Live,
+            fallback: Fallback::Live,
         }
     }
 
@@ -65,14 +65,14 @@ impl Cursor {
     ///
     /// ```
     /// # use bocadillo::topic::{Cursor, Hub};
-    /// let subscription = Hub::memory().topic("news")?.subscribe(Cursor::start());
+    /// let subscription = Hub::memory().topic("news")?.subscribe_from(Cursor::start());
     /// # Ok::<(), bocadillo::Error>(())
     /// ```
     #[must_use]
     pub const fn start() -> Self {
         Self {
             after: None,
-            otherwise: Otherwise::Start,
+            fallback: Fallback::Start,
         }
     }
 
@@ -87,15 +87,31 @@ impl Cursor {
     /// let id = topic.publish("one").await?;
     /// topic.publish("two").await?;
     ///
-    /// let subscription = topic.subscribe(Cursor::after(id.as_str()));      // begins with "two"
+    /// let subscription = topic.subscribe_from(Cursor::after(id.as_str()));      // begins with "two"
     /// # Ok(()) }
     /// ```
     #[must_use]
     pub fn after(id: impl Into<String>) -> Self {
         Self {
             after: Some(id.into()),
-            otherwise: Otherwise::Live,
+            fallback: Fallback::Live,
         }
+    }
+
+    /// The id of the event that the client received last. `None` for a client without one.
+    ///
+    /// It is the text that the client sent. It may be an id that no hub has given.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use bocadillo::topic::Cursor;
+    /// assert_eq!(Cursor::after("Kq03xZ1a-1042").id(), Some("Kq03xZ1a-1042"));
+    /// assert_eq!(Cursor::live().id(), None);
+    /// ```
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.after.as_deref()
     }
 
     /// The whole history where there is no id, and after a `reset`.
@@ -108,7 +124,7 @@ impl Cursor {
     /// ```
     #[must_use]
     pub fn or_start(mut self) -> Self {
-        self.otherwise = Otherwise::Start;
+        self.fallback = Fallback::Start;
         self
     }
 }
@@ -172,14 +188,15 @@ impl From<LastEventId> for Cursor {
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "server", doc = "```")]
+#[cfg_attr(not(feature = "server"), doc = "```text")]
 /// use bocadillo::topic::{Cursor, Hub};
 /// use bocadillo::{EventStream, Problem, State, route};
 ///
 /// #[route("/rooms/{room}")]
 /// async fn room(room: String, cursor: Cursor, State(hub): State<Hub>) -> Result<EventStream, Problem> {
 ///     let room = hub.topic(format!("rooms/{room}"))?;
-///     Ok(room.subscribe(cursor.or_start()).into())
+///     Ok(room.subscribe_from(cursor.or_start()).into())
 /// }
 /// # fn main() {}
 /// ```

@@ -27,7 +27,7 @@ impl Draft {
     pub(crate) fn new(event: &ServerEvent, policy: &SlowPolicy) -> Result<Self> {
         if let Some(id) = &event.id {
             return Err(Error::new(
-                Kind::Topic,
+                Kind::Event,
                 format!(
                     "the event has an id of its own (`{id}`), but a topic gives its events their ids: put yours into the data"
                 ),
@@ -35,7 +35,7 @@ impl Draft {
         }
         if event.data.is_none() && event.name.is_none() {
             return Err(Error::new(
-                Kind::Topic,
+                Kind::Event,
                 "a comment or a `retry` alone is no event: give it data or a name",
             ));
         }
@@ -56,14 +56,11 @@ impl Draft {
     ///
     /// When they are not exactly one event without an id as this crate writes it: they would be someone else's way into
     /// our clients' streams.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "called by the features that bring a broker")
-    )]
+    #[cfg(any(test, feature = "nats", feature = "redis"))]
     pub(crate) fn from_payload(payload: &[u8], key: Option<Arc<str>>) -> Result<Self> {
         if !read(payload).is_some_and(|event| event.id.is_none() && event.data.is_some()) {
             return Err(Error::new(
-                Kind::Topic,
+                Kind::Event,
                 "the broker holds bytes that are not one encoded event",
             ));
         }
@@ -208,7 +205,7 @@ mod tests {
             comment in prop::option::of("[^\r\n]*"),
             retry in prop::option::of(0..u64::MAX / 2),
         ) {
-            let mut event = ServerEvent::data(data.join("\n"));
+            let mut event = ServerEvent::new(data.join("\n"));
             event.name = name.map(|name| EventName::try_from(name).unwrap());
             event.comment = comment.map(Into::into);
             event.retry = retry.map(Duration::from_millis);
@@ -262,7 +259,7 @@ mod tests {
         let sizes = (0..60).flat_map(|width| (1..100).map(move |lines| (width, lines)));
         for (width, lines) in sizes.chain([(0, 10_000), (20, 10_000)]) {
             let text = format!("{}\n", "x".repeat(width)).repeat(lines);
-            let encoded = sealed(&ServerEvent::data(text));
+            let encoded = sealed(&ServerEvent::new(text));
             let size = encoded.wire.len();
             let room = encoded.wire.try_into_mut().unwrap().capacity();
             assert!(room <= size + 192 + size / 8, "{size} bytes take {room}");
@@ -273,19 +270,19 @@ mod tests {
     fn an_event_with_an_id_or_without_anything_to_dispatch_is_refused() {
         let policy = SlowPolicy::disconnect();
         assert!(
-            Draft::new(&ServerEvent::data("x").id(7), &policy)
+            Draft::new(&ServerEvent::new("x").with_id(7), &policy)
                 .unwrap_err()
-                .is_topic()
+                .is_event()
         );
         assert!(
             Draft::new(&ServerEvent::comment_only("x"), &policy)
                 .unwrap_err()
-                .is_topic()
+                .is_event()
         );
         assert!(
             Draft::new(&ServerEvent::retry_only(Duration::from_secs(1)), &policy)
                 .unwrap_err()
-                .is_topic()
+                .is_event()
         );
     }
 }

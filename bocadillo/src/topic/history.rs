@@ -16,16 +16,16 @@ use std::time::Duration;
 /// use bocadillo::topic::{History, Hub};
 ///
 /// let hub = Hub::builder()
-///     .history(History::new().events(200).age(Duration::from_secs(60)))
-///     .topics("audit/*", |topic| topic.history(History::new().events(100_000).bytes(64 << 20).any_age()))
+///     .history(History::new().max_events(200).max_age(Duration::from_secs(60)))
+///     .topics("audit/*", |topic| topic.history(History::new().max_events(100_000).max_bytes(64 << 20).unlimited_age()))
 ///     .topics("typing/*", |topic| topic.history(History::none()))
 ///     .memory();
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct History {
-    events: usize,
-    bytes: usize,
-    age: Option<Duration>,
+    pub(crate) max_events: usize,
+    pub(crate) max_bytes: usize,
+    pub(crate) max_age: Option<Duration>,
 }
 
 impl History {
@@ -41,9 +41,9 @@ impl History {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            events: 1_000,
-            bytes: 1 << 20,
-            age: Some(Duration::from_secs(300)),
+            max_events: 1_000,
+            max_bytes: 1 << 20,
+            max_age: Some(Duration::from_secs(300)),
         }
     }
 
@@ -54,11 +54,11 @@ impl History {
     /// ```
     /// use bocadillo::topic::History;
     ///
-    /// assert_eq!(History::none(), History::new().events(0));
+    /// assert_eq!(History::none(), History::new().max_events(0));
     /// ```
     #[must_use]
     pub const fn none() -> Self {
-        Self::new().events(0)
+        Self::new().max_events(0)
     }
 
     /// At most so many events.
@@ -68,11 +68,11 @@ impl History {
     /// ```
     /// use bocadillo::topic::History;
     ///
-    /// let last_fifty = History::new().events(50);
+    /// let last_fifty = History::new().max_events(50);
     /// ```
     #[must_use]
-    pub const fn events(mut self, events: usize) -> Self {
-        self.events = events;
+    pub const fn max_events(mut self, max_events: usize) -> Self {
+        self.max_events = max_events;
         self
     }
 
@@ -83,11 +83,11 @@ impl History {
     /// ```
     /// use bocadillo::topic::History;
     ///
-    /// let small = History::new().bytes(64 * 1024);
+    /// let small = History::new().max_bytes(64 * 1024);
     /// ```
     #[must_use]
-    pub const fn bytes(mut self, bytes: usize) -> Self {
-        self.bytes = bytes;
+    pub const fn max_bytes(mut self, max_bytes: usize) -> Self {
+        self.max_bytes = max_bytes;
         self
     }
 
@@ -99,11 +99,11 @@ impl History {
     /// use std::time::Duration;
     /// use bocadillo::topic::History;
     ///
-    /// let recent = History::new().age(Duration::from_secs(30));
+    /// let recent = History::new().max_age(Duration::from_secs(30));
     /// ```
     #[must_use]
-    pub const fn age(mut self, age: Duration) -> Self {
-        self.age = Some(age);
+    pub const fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = Some(max_age);
         self
     }
 
@@ -114,24 +114,12 @@ impl History {
     /// ```
     /// use bocadillo::topic::History;
     ///
-    /// let last_word = History::new().events(1).any_age();
+    /// let last_word = History::new().max_events(1).unlimited_age();
     /// ```
     #[must_use]
-    pub const fn any_age(mut self) -> Self {
-        self.age = None;
+    pub const fn unlimited_age(mut self) -> Self {
+        self.max_age = None;
         self
-    }
-
-    pub(crate) const fn max_events(&self) -> usize {
-        self.events
-    }
-
-    pub(crate) const fn max_bytes(&self) -> usize {
-        self.bytes
-    }
-
-    pub(crate) const fn max_age(&self) -> Option<Duration> {
-        self.age
     }
 }
 

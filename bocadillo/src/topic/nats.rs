@@ -3,6 +3,7 @@
 mod follow;
 mod life;
 mod link;
+mod pace;
 mod publish;
 mod read;
 mod record;
@@ -16,25 +17,22 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use super::broker::{BoxFuture, Broker, Published, Replay, TopicFeed};
+use super::builder::HubBuilder;
+use super::channel::Channel;
 use super::encoded::Draft;
-use super::engine::{BoxFuture, Broker, Feed, Published, Replay};
-use super::hub::{Hub, HubBuilder};
-use super::options::TopicOptions;
+use super::hub::Hub;
 use super::position::Position;
 use crate::error::Result;
 use link::{Link, State};
 use read::Wanted;
 use settings::{Settings, messages};
 use subjects::Subjects;
-
-/// Between attempts where nothing happens meanwhile.
-const AGAIN: Duration = Duration::from_millis(250);
 
 /// Where a NATS server is, and how its stream is to be: for [`Hub::nats`](super::Hub::nats).
 ///
@@ -181,6 +179,11 @@ impl Hub {
     ///
     /// NATS 2.9 or later, with JetStream on.
     ///
+    /// The link has to carry the largest message, a third longer, within about ten seconds: NATS does not send a part of a message, and
+    /// the server cuts off who takes longer (`write_deadline`).
+    ///
+    /// 64 publishes are under way at once on a node; more wait for these.
+    ///
     /// JetStream limits a stream, not a subject of it, but for the number of messages. So the [`History`](super::History) is kept in this way:
     ///
     /// | limit | of a topic | in JetStream |
@@ -241,7 +244,7 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// When a URL is not one of NATS. [`Error::is_topic`](crate::Error::is_topic) tells.
+    /// When a URL is not one of NATS. [`Error::is_config`](crate::Error::is_config) is true.
     pub fn nats(nats: impl Into<Nats>) -> Result<Self> {
         Self::builder().nats(nats)
     }
@@ -253,7 +256,7 @@ impl HubBuilder {
     /// # Errors
     ///
     /// When a URL is not one of NATS, or the [`prefix`](Self::prefix) cannot be the name of a stream.
-    /// [`Error::is_topic`](crate::Error::is_topic) tells.
+    /// [`Error::is_config`](crate::Error::is_config) is true.
     ///
     /// # Examples
     ///
@@ -261,7 +264,7 @@ impl HubBuilder {
     /// use bocadillo::topic::Hub;
     ///
     /// let error = Hub::builder().nats("http://127.0.0.1").unwrap_err();
-    /// assert!(error.is_topic());
+    /// assert!(error.is_config());
     /// ```
     pub fn nats(mut self, nats: impl Into<Nats>) -> Result<Hub> {
         let histories = self.histories();
@@ -286,7 +289,7 @@ struct JetStream {
 }
 
 struct Following {
-    feed: Feed,
+    feed: TopicFeed,
     /// `None` until there is a runtime for it.
     task: Option<AbortHandle>,
     /// The epoch in which the feed stands.
@@ -354,7 +357,7 @@ impl Broker for JetStream {
         self.run();
     }
 
-    fn follow(&self, feed: Feed) {
+    fn follow(&self, feed: TopicFeed) {
         self.run();
         let (told, epoch) = watch::channel(None);
         let topic = Arc::clone(feed.topic());
@@ -368,7 +371,7 @@ impl Broker for JetStream {
         let mut all = self.following();
         if all
             .get(&topic)
-            .is_none_or(|other| other.feed.following() < following.feed.following())
+            .is_none_or(|other| other.feed.follow_number() < following.feed.follow_number())
         {
             all.insert(topic, following);
         }
@@ -378,7 +381,7 @@ impl Broker for JetStream {
         let mut all = self.following();
         if all
             .get(topic)
-            .is_some_and(|current| current.feed.following() <= following)
+            .is_some_and(|current| current.feed.follow_number() <= following)
         {
             all.remove(topic);
         }
@@ -387,19 +390,14 @@ impl Broker for JetStream {
         }
     }
 
-    fn publish(
-        &self,
-        topic: &Arc<str>,
-        options: &Arc<TopicOptions>,
-        drafts: Vec<Draft>,
-    ) -> BoxFuture<Result<Published>> {
+    fn publish(&self, topic: &Arc<Channel>, drafts: Vec<Draft>) -> BoxFuture<Result<Published>> {
         self.run();
         let wait = self.link.settings.wait;
         let number = self.messages.fetch_add(1, Ordering::Relaxed);
         let id = (!wait.is_zero()).then(|| format!("{:016x}{number:x}", self.process));
         let nonce = self.process.wrapping_add(number);
-        let subjects = Subjects::new(&self.link.settings.stream, topic);
-        let kept = messages(options.history.max_events());
+        let subjects = Subjects::new(&self.link.settings.stream, topic.name());
+        let kept = messages(topic.options().history.max_events);
         Box::pin(publish::publish(
             Arc::clone(&self.link),
             subjects,
@@ -412,26 +410,25 @@ impl Broker for JetStream {
 
     fn replay(
         &self,
-        topic: &Arc<str>,
-        options: &Arc<TopicOptions>,
+        topic: &Arc<Channel>,
         after: Option<Position>,
         limit: usize,
     ) -> BoxFuture<Replay> {
         self.run();
-        let kept = messages(options.history.max_events());
+        let kept = messages(topic.options().history.max_events);
         let epoch = self
             .following()
-            .get(topic)
+            .get(topic.name())
             .map(|following| following.epoch.clone());
-        let subjects = Subjects::new(&self.link.settings.stream, topic);
+        let subjects = Subjects::new(&self.link.settings.stream, topic.name());
         let link = Arc::clone(&self.link);
         Box::pin(async move {
             // Nobody listens any more where there is none.
             match epoch {
                 Some(epoch) => replay(link, subjects, epoch, kept, after, limit)
                     .await
-                    .unwrap_or(Replay::Events(Vec::new())),
-                None => Replay::Events(Vec::new()),
+                    .unwrap_or(Ok(Vec::new())),
+                None => Ok(Vec::new()),
             }
         })
     }
@@ -446,6 +443,12 @@ async fn replay(
     after: Option<Position>,
     limit: usize,
 ) -> Option<Replay> {
+    let wanted = Wanted {
+        after,
+        limit,
+        kept,
+        is_long: false,
+    };
     let mut states = link.states();
     loop {
         let session = link::up(&mut states).await?;
@@ -457,7 +460,7 @@ async fn replay(
             }
             continue;
         }
-        match read::read(&link, &session, &subjects, Wanted { after, limit, kept }).await {
+        match read::read(&link, &session, &subjects, wanted).await {
             Ok(replay) if matches!(&*states.borrow(), State::Up(now) if now.epoch == session.epoch) =>
             {
                 return Some(replay);
@@ -465,7 +468,7 @@ async fn replay(
             Ok(_) => {}
             Err(error) => {
                 tracing::debug!(%error, "a history cannot be read yet");
-                let _ = tokio::time::timeout(AGAIN, link::over(&mut states, &session)).await;
+                let _ = tokio::time::timeout(link::AGAIN, link::over(&mut states, &session)).await;
             }
         }
     }
@@ -488,5 +491,27 @@ impl fmt::Debug for JetStream {
         f.debug_struct("JetStream")
             .field("stream", &self.link.settings.stream)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topic::Cursor;
+
+    #[test]
+    fn the_memory_of_many_topics_is_given_back() {
+        let settings = Settings::new(Nats::new("a"), None, &[], std::time::Duration::ZERO).unwrap();
+        let broker = Arc::new(JetStream::new(settings));
+        let hub = Hub::builder().broker(Arc::clone(&broker) as Arc<dyn Broker>);
+        let follow = |number: usize| {
+            let topic = hub.topic(number.to_string()).unwrap();
+            topic.subscribe_from(Cursor::live())
+        };
+        let all: Vec<_> = (0..2_000).map(follow).collect();
+        assert!(broker.following().capacity() >= 2_000);
+        drop(all);
+        assert_eq!(broker.following().len(), 0);
+        assert!(broker.following().capacity() < 100);
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::position::Tag;
 use crate::event::{EventName, ServerEvent};
 
 /// Why what a client has is not enough to go on from.
@@ -24,6 +25,19 @@ pub(crate) enum Reason {
 pub(crate) enum Notice {
     Reset(Reason),
     Gap { dropped: u64 },
+}
+
+/// The position of a cursor, if the cursor has this tag.
+///
+/// # Errors
+///
+/// Why the client cannot continue from the cursor. `None` is a cursor that could not be read.
+pub(super) fn check_tag<T>(cursor: Option<(Tag, T)>, tag: Tag) -> Result<T, Reason> {
+    match cursor {
+        None => Err(Reason::Unreadable),
+        Some((other, _)) if other != tag => Err(Reason::Epoch),
+        Some((_, position)) => Ok(position),
+    }
 }
 
 /// What they are called.
@@ -66,7 +80,7 @@ impl Notice {
             topics,
         })
         .expect("plain text and numbers are JSON");
-        ServerEvent::data(data).name(name.clone())
+        ServerEvent::new(data).with_name(name.clone())
     }
 }
 
@@ -78,10 +92,7 @@ mod tests {
     fn check(notice: Notice, topics: &[Arc<str>], name: &str, data: &str) {
         let event = notice.event(&Names::default(), topics);
         assert_eq!(
-            (
-                event.get_name().unwrap().as_str(),
-                event.get_data().unwrap()
-            ),
+            (event.name().unwrap().as_str(), event.data().unwrap()),
             (name, data)
         );
     }

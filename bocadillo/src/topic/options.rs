@@ -12,7 +12,7 @@ use super::policy::SlowPolicy;
 ///
 /// let hub = Hub::builder()
 ///     .topics("prices", |topic| {
-///         topic.history(History::new().events(100)).slow_clients(SlowPolicy::conflate_by_name())
+///         topic.history(History::new().max_events(100)).slow_clients(SlowPolicy::conflate_by_name())
 ///     })
 ///     .memory();
 /// ```

@@ -10,7 +10,7 @@ use crate::event::ServerEvent;
 ///
 /// No subscriber has a queue. All read from the topic's one ring of encoded events, each from its own place. The ring
 /// holds the [`History`](super::History). Beyond it the ring holds what a subscriber has yet to be sent, up to
-/// [`within`](Self::within) so many bytes. The default is 1 MiB. So:
+/// [`max_buffered_bytes`](Self::max_buffered_bytes). The default is 1 MiB. So:
 ///
 /// - a subscriber that reads in the history is never too slow, however large the history is: those events are kept anyway;
 /// - a subscriber that never reads makes the topic hold the bound more than the history, plus one event. A hundred such
@@ -23,18 +23,18 @@ use crate::event::ServerEvent;
 /// use bocadillo::topic::{Hub, SlowPolicy};
 ///
 /// let hub = Hub::builder()
-///     .slow_clients(SlowPolicy::disconnect().within(256 * 1024))
+///     .slow_clients(SlowPolicy::disconnect().max_buffered_bytes(256 * 1024))
 ///     .topics("prices", |topic| topic.slow_clients(SlowPolicy::conflate_by_name()))
 ///     .memory();
 /// ```
 #[derive(Clone, Debug)]
 pub struct SlowPolicy {
-    pub(crate) kind: Kind,
-    pub(crate) bytes: usize,
+    pub(crate) action: SlowAction,
+    pub(crate) max_buffered_bytes: usize,
 }
 
 #[derive(Clone)]
-pub(crate) enum Kind {
+pub(crate) enum SlowAction {
     Disconnect,
     DropOldest,
     Conflate(KeyOf),
@@ -47,6 +47,9 @@ impl SlowPolicy {
     /// The stream ends. The client comes back with the id of the last event it has read, and goes on from there as
     /// far as the history reaches; beyond that it gets a `reset`. This is the default.
     ///
+    /// In a generator the subscription ends, and not the stream. The generator notices it after its `yield`: when the
+    /// client reads again, or at the [`write_timeout`](crate::StreamOptions::write_timeout).
+    ///
     /// # Examples
     ///
     /// ```
@@ -56,7 +59,7 @@ impl SlowPolicy {
     /// ```
     #[must_use]
     pub const fn disconnect() -> Self {
-        Self::new(Kind::Disconnect)
+        Self::new(SlowAction::Disconnect)
     }
 
     /// The stream goes on with the oldest event that is left, after one `gap` event that says how many were dropped.
@@ -66,11 +69,11 @@ impl SlowPolicy {
     /// ```
     /// use bocadillo::topic::SlowPolicy;
     ///
-    /// let policy = SlowPolicy::drop_oldest().within(64 * 1024);
+    /// let policy = SlowPolicy::drop_oldest().max_buffered_bytes(64 * 1024);
     /// ```
     #[must_use]
     pub const fn drop_oldest() -> Self {
-        Self::new(Kind::DropOldest)
+        Self::new(SlowAction::DropOldest)
     }
 
     /// An event takes the place of an earlier one with the same key that a subscriber has not been sent yet. Who
@@ -91,13 +94,13 @@ impl SlowPolicy {
     /// struct Price { symbol: String }
     ///
     /// let policy = SlowPolicy::conflate(|event| {
-    ///     let price: Price = serde_json::from_str(event.get_data()?).ok()?;
+    ///     let price: Price = serde_json::from_str(event.data()?).ok()?;
     ///     Some(price.symbol)
     /// });
     /// ```
     #[must_use]
     pub fn conflate(key: impl Fn(&ServerEvent) -> Option<String> + Send + Sync + 'static) -> Self {
-        Self::new(Kind::Conflate(Arc::new(key)))
+        Self::new(SlowAction::Conflate(Arc::new(key)))
     }
 
     /// [`conflate`](Self::conflate) with an event's name as its key.
@@ -111,7 +114,7 @@ impl SlowPolicy {
     /// ```
     #[must_use]
     pub fn conflate_by_name() -> Self {
-        Self::conflate(|event| event.get_name().map(|name| name.as_str().to_owned()))
+        Self::conflate(|event| event.name().map(|name| name.as_str().to_owned()))
     }
 
     /// The publisher waits, up to this long, as long as its event would push out another that a subscriber has yet to
@@ -130,7 +133,7 @@ impl SlowPolicy {
     /// ```
     #[must_use]
     pub const fn block(up_to: Duration) -> Self {
-        Self::new(Kind::Block(up_to))
+        Self::new(SlowAction::Block(up_to))
     }
 
     /// How many bytes the topic holds for a subscriber beyond its history, as they go over the wire. The default is 1 MiB.
@@ -144,42 +147,45 @@ impl SlowPolicy {
     /// ```
     /// use bocadillo::topic::SlowPolicy;
     ///
-    /// let policy = SlowPolicy::disconnect().within(4 << 20);
+    /// let policy = SlowPolicy::disconnect().max_buffered_bytes(4 << 20);
     /// ```
     #[must_use]
-    pub fn within(mut self, bytes: usize) -> Self {
-        self.bytes = bytes;
+    pub fn max_buffered_bytes(mut self, bytes: usize) -> Self {
+        self.max_buffered_bytes = bytes;
         self
     }
 
-    const fn new(kind: Kind) -> Self {
+    const fn new(action: SlowAction) -> Self {
         Self {
-            kind,
-            bytes: 1 << 20,
+            action,
+            max_buffered_bytes: 1 << 20,
         }
     }
 
     pub(crate) fn key(&self, event: &ServerEvent) -> Option<Arc<str>> {
-        match &self.kind {
-            Kind::Conflate(key) => key(event).map(Arc::from),
+        match &self.action {
+            SlowAction::Conflate(key) => key(event).map(Arc::from),
             _ => None,
         }
     }
 
     pub(crate) fn conflates(&self) -> bool {
-        matches!(self.kind, Kind::Conflate(_))
+        matches!(self.action, SlowAction::Conflate(_))
     }
 
     pub(crate) fn blocks(&self) -> Option<Duration> {
-        match self.kind {
-            Kind::Block(up_to) => Some(up_to),
+        match self.action {
+            SlowAction::Block(up_to) => Some(up_to),
             _ => None,
         }
     }
 
     /// Whether a subscriber that has lost events goes on, with a `gap`.
     pub(crate) fn goes_on(&self) -> bool {
-        matches!(self.kind, Kind::DropOldest | Kind::Conflate(_))
+        matches!(
+            self.action,
+            SlowAction::DropOldest | SlowAction::Conflate(_)
+        )
     }
 }
 
@@ -189,7 +195,7 @@ impl Default for SlowPolicy {
     }
 }
 
-impl fmt::Debug for Kind {
+impl fmt::Debug for SlowAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Disconnect => "disconnect",

@@ -12,6 +12,8 @@
 //! base 62 where there are several. All of it are letters, digits, `-` and `.`: nothing that a browser would ask the
 //! server's leave for.
 
+use crate::event::EventId;
+
 /// How many topics one stream may have, so that its ids stay below 128 bytes.
 pub(crate) const MAX_TOPICS: usize = 8;
 
@@ -85,6 +87,19 @@ pub(crate) fn write_one(tag: Tag, position: Position, out: &mut Vec<u8>) {
         out.push(b'-');
         out.extend_from_slice(number.format(position.minor).as_bytes());
     }
+}
+
+/// The id of an event in a stream of one topic.
+pub(crate) fn one_id(tag: Tag, position: Position) -> EventId {
+    let mut id = Vec::with_capacity(32);
+    write_one(tag, position, &mut id);
+    event_id(id)
+}
+
+/// An id that this module wrote.
+pub(crate) fn event_id(id: Vec<u8>) -> EventId {
+    let id = String::from_utf8(id).expect("ids are letters, digits, dots and hyphens");
+    EventId::try_from(id).expect("ids have no line ends")
 }
 
 /// Reads what [`write_one`] wrote. `None` for anything else, whatever it is.

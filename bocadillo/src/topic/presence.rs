@@ -19,7 +19,7 @@ use super::Topic;
 /// let topic = Hub::memory().topic("camera")?;
 /// let mut presence = topic.presence();
 ///
-/// let subscription = topic.subscribe(None::<&str>);
+/// let subscription = topic.subscribe();
 /// presence.occupied().await;          // at once: somebody listens
 /// drop(subscription);
 /// presence.vacant().await;            // at once: nobody does
@@ -60,7 +60,7 @@ impl Presence {
     /// # use bocadillo::topic::Hub;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
     /// let topic = Hub::memory().topic("camera")?;
-    /// let subscription = topic.subscribe(None::<&str>);
+    /// let subscription = topic.subscribe();
     /// topic.presence().occupied().await;
     /// # Ok(()) }
     /// ```
@@ -102,8 +102,8 @@ impl Presence {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
     /// let topic = Hub::memory().topic("camera")?;
     /// let mut presence = topic.presence();
-    /// let one = topic.subscribe(None::<&str>);
-    /// let other = topic.subscribe(None::<&str>);
+    /// let one = topic.subscribe();
+    /// let other = topic.subscribe();
     /// assert_eq!(presence.changed().await, 2);
     /// # Ok(()) }
     /// ```

@@ -7,14 +7,14 @@ use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
 
+use super::broker::{BoxFuture, Replay, TopicFeed};
 use super::channel::State;
-use super::cursor::Otherwise;
+use super::cursor::Fallback;
 use super::encoded::Encoded;
-use super::engine::{BoxFuture, Feed, Replay};
 use super::notice::{Notice, Reason};
 use super::position::{Position, Tag};
-use super::registry::Lease;
-use super::ring::{Place, Read};
+use super::registry::TopicRef;
+use super::ring::{Lookup, Read};
 use super::shape::{Shape, fitting};
 use super::waiting::Ticket;
 
@@ -22,15 +22,15 @@ use super::waiting::Ticket;
 const REPLAY: usize = 64 * 1024;
 
 pub(super) struct Reader {
-    lease: Lease,
+    topic: TopicRef,
     standing: Standing,
 }
 
-/// Where a reader stands. Apart from the lease, so that both can be held at once.
+/// Where a reader stands. Apart from the topic, so that both can be held at once.
 struct Standing {
     stage: Stage,
     /// What follows a `reset`.
-    otherwise: Otherwise,
+    fallback: Fallback,
     /// The last event that it has passed.
     position: Position,
     /// Of the ring that it stands in.
@@ -81,20 +81,20 @@ pub(super) enum Next<T> {
 impl Reader {
     /// Subscribes. The reader stands at once where the next event will come, which is kept if it turns out to be what
     /// its cursor asks for.
-    pub(super) fn new(lease: Lease, otherwise: Otherwise) -> Self {
-        let mut state = lease.lock();
+    pub(super) fn new(topic: TopicRef, fallback: Fallback) -> Self {
+        let mut state = topic.lock();
         state.subscribers += 1;
         let is_first = state.subscribers == 1;
         if is_first {
-            state.following += 1;
+            state.follow_number += 1;
             state.interrupted = false;
         }
-        let following = state.following;
+        let follow_number = state.follow_number;
         let next = state.ring.head();
         state.ring.enter(next);
         let standing = Standing {
             stage: Stage::Ring { next },
-            otherwise,
+            fallback,
             position: Position::default(),
             generation: state.generation,
             epoch: state.epoch,
@@ -103,21 +103,23 @@ impl Reader {
             came_early: state.tag.is_none(),
         };
         drop(state);
-        if is_first && let Some(broker) = lease.broker() {
-            broker.follow(Feed::new(lease.channel(), following));
+        if is_first {
+            topic
+                .broker()
+                .follow(TopicFeed::new(topic.channel(), follow_number));
         }
-        lease.announce();
-        lease.hub().keep_swept();
-        Self { lease, standing }
+        topic.announce();
+        topic.hub().keep_swept();
+        Self { topic, standing }
     }
 
-    pub(super) fn lease(&self) -> &Lease {
-        &self.lease
+    pub(super) fn topic(&self) -> &TopicRef {
+        &self.topic
     }
 
     /// The epoch of the topic now. It has one once the reader is ready.
     pub(super) fn current_epoch(&self) -> u64 {
-        self.lease.lock().epoch
+        self.topic.lock().epoch
     }
 
     /// The last event that it has passed.
@@ -132,19 +134,17 @@ impl Reader {
 
     /// What ids of the topic begin with in that epoch.
     pub(super) fn tag(&self) -> Tag {
-        Tag::new(self.epoch(), self.lease.name())
+        Tag::new(self.epoch(), self.topic.name())
     }
 
     /// Waits for the engine to say where the topic stands. At once in memory.
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let state = self.lease.lock();
+        let state = self.topic.lock();
         if state.tag.is_some() {
             return Poll::Ready(());
         }
         let waits = self.standing.wait(state, cx);
-        if let Some(broker) = self.lease.broker() {
-            broker.start();
-        }
+        self.topic.broker().start();
         waits
     }
 
@@ -154,14 +154,14 @@ impl Reader {
     ///
     /// When events may have passed since it came. It begins nevertheless, and the client has to be told.
     pub(super) fn begin(&mut self) -> Result<(), Reason> {
-        let Self { lease, standing } = self;
-        let mut state = lease.lock();
+        let Self { topic, standing } = self;
+        let mut state = topic.lock();
         if standing.generation != state.generation {
-            standing.restarted(lease, &mut state);
+            standing.restarted(topic, &mut state);
             return Err(state.restarted);
         }
-        match (standing.otherwise, standing.next()) {
-            (Otherwise::Live, Some(next)) => {
+        match (standing.fallback, standing.next()) {
+            (Fallback::Live, Some(next)) => {
                 // It stands there since it came.
                 standing.position = state.ring.before(next);
                 standing.epoch = state.epoch;
@@ -169,7 +169,7 @@ impl Reader {
                     return Err(Reason::Missed);
                 }
             }
-            _ => standing.start_over(lease, &mut state),
+            _ => standing.start_over(topic, &mut state),
         }
         Ok(())
     }
@@ -180,23 +180,23 @@ impl Reader {
     ///
     /// When that cannot be done. Then it has begun as a client does that has no id.
     pub(super) fn begin_after(&mut self, position: Position, epoch: u64) -> Result<(), Reason> {
-        let mut state = self.lease.lock();
+        let mut state = self.topic.lock();
         if state.epoch != epoch {
             drop(state);
             let _ = self.begin();
             return Err(Reason::Epoch);
         }
-        self.lease.trim(&mut state, Instant::now());
+        self.topic.trim(&mut state, Instant::now());
         let place = state.ring.after(position);
-        if let Place::At(index) = place {
+        if let Lookup::Found(index) = place {
             self.standing.move_to(&mut state, index);
-        } else if self.lease.broker().is_some() {
+        } else if !self.topic.broker().ring_is_history() {
             self.standing.replay(&mut state, Some(position));
         } else {
             drop(state);
             // What it may have missed is part of what the client is told now.
             let _ = self.begin();
-            return Err(if place == Place::Below {
+            return Err(if place == Lookup::TooOld {
                 Reason::Evicted
             } else {
                 Reason::Epoch
@@ -208,14 +208,14 @@ impl Reader {
 
     /// What comes next, of about `limit` bytes.
     pub(super) fn poll<T: Shape>(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Next<T>> {
-        let Self { lease, standing } = self;
+        let Self { topic, standing } = self;
         loop {
             match standing.stage {
                 Stage::Ring { .. } | Stage::Ahead { .. } => {
-                    return standing.poll_ring(lease, cx, limit);
+                    return standing.poll_ring(topic, cx, limit);
                 }
                 Stage::Replay(_) => {
-                    if let Some(next) = ready!(standing.poll_replay(lease, cx, limit)) {
+                    if let Some(next) = ready!(standing.poll_replay(topic, cx, limit)) {
                         return Poll::Ready(next);
                     }
                 }
@@ -229,11 +229,11 @@ impl Reader {
     /// Ready when the policy for slow clients is going to end the subscription. For a reader that is not polled because
     /// its client does not read.
     pub(super) fn poll_lost(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { lease, standing } = self;
-        if lease.options().slow.goes_on() {
+        let Self { topic, standing } = self;
+        if topic.options().slow.goes_on() {
             return Poll::Pending;
         }
-        let mut state = lease.lock();
+        let mut state = topic.lock();
         if let Stage::Ring { next } = standing.stage
             && standing.generation == state.generation
             && next < state.ring.lost()
@@ -298,19 +298,19 @@ impl Standing {
     }
 
     /// Goes to where a client begins that has no id: behind the newest event, or to the start of the history.
-    fn start_over(&mut self, lease: &Lease, state: &mut State) {
-        match self.otherwise {
-            Otherwise::Live => {
+    fn start_over(&mut self, topic: &TopicRef, state: &mut State) {
+        match self.fallback {
+            Fallback::Live => {
                 let head = state.ring.head();
                 self.move_to(state, head);
                 self.position = state.ring.last();
             }
-            Otherwise::Start if lease.broker().is_some() => {
+            Fallback::Start if !topic.broker().ring_is_history() => {
                 self.replay(state, None);
                 self.position = Position::default();
             }
-            Otherwise::Start => {
-                let start = state.ring.start(&lease.options().history, Instant::now());
+            Fallback::Start => {
+                let start = state.ring.start(&topic.options().history, Instant::now());
                 self.move_to(state, start);
                 self.position = state.ring.before(start);
             }
@@ -318,33 +318,33 @@ impl Standing {
     }
 
     /// Goes over to a ring that began anew. What has come into it since is not lost.
-    fn restarted(&mut self, lease: &Lease, state: &mut State) -> Notice {
-        match self.otherwise {
-            Otherwise::Live => {
+    fn restarted(&mut self, topic: &TopicRef, state: &mut State) -> Notice {
+        match self.fallback {
+            Fallback::Live => {
                 let index = state.ring.lost();
                 self.move_to(state, index);
                 self.position = state.ring.floor();
             }
-            Otherwise::Start => self.start_over(lease, state),
+            Fallback::Start => self.start_over(topic, state),
         }
         Notice::Reset(state.restarted)
     }
 
     fn poll_ring<T: Shape>(
         &mut self,
-        lease: &Lease,
+        topic: &TopicRef,
         cx: &mut Context<'_>,
         limit: usize,
     ) -> Poll<Next<T>> {
-        let mut state = lease.lock();
+        let mut state = topic.lock();
         if self.generation != state.generation {
-            return Poll::Ready(Next::Notice(self.restarted(lease, &mut state)));
+            return Poll::Ready(Next::Notice(self.restarted(topic, &mut state)));
         }
         if let Stage::Ahead { next } = self.stage {
             match state.ring.after(self.position) {
-                Place::At(index) => self.move_to(&mut state, index),
-                Place::Below => self.stage = Stage::Ring { next },
-                Place::Above => {
+                Lookup::Found(index) => self.move_to(&mut state, index),
+                Lookup::TooOld => self.stage = Stage::Ring { next },
+                Lookup::TooNew => {
                     let head = state.ring.head();
                     self.move_to(&mut state, head);
                     self.stage = Stage::Ahead { next: head };
@@ -361,15 +361,15 @@ impl Standing {
                 self.move_to(&mut state, next);
                 self.position = last;
                 if state.ring.is_over() {
-                    lease.trim(&mut state, Instant::now());
+                    topic.trim(&mut state, Instant::now());
                 }
                 drop(state);
-                if lease.options().slow.blocks().is_some() {
-                    lease.publishers.notify_waiters();
+                if topic.options().slow.blocks().is_some() {
+                    topic.publishers.notify_waiters();
                 }
                 Poll::Ready(Next::Events(value))
             }
-            Read::Lost(dropped) if lease.options().slow.goes_on() => {
+            Read::Lost(dropped) if topic.options().slow.goes_on() => {
                 let index = state.ring.lost();
                 self.move_to(&mut state, index);
                 self.position = state.ring.floor();
@@ -379,7 +379,7 @@ impl Standing {
                 self.stage = Stage::Ended;
                 drop(state);
                 tracing::debug!(
-                    topic = &**lease.name(),
+                    topic = &**topic.name(),
                     dropped,
                     "a subscriber is too slow: its stream ends"
                 );
@@ -391,7 +391,7 @@ impl Standing {
     /// `None` when the ring has taken over.
     fn poll_replay<T: Shape>(
         &mut self,
-        lease: &Lease,
+        topic: &TopicRef,
         cx: &mut Context<'_>,
         limit: usize,
     ) -> Poll<Option<Next<T>>> {
@@ -406,50 +406,45 @@ impl Standing {
                 ))));
             }
             let Some(answer) = &mut replaying.answer else {
-                let mut state = lease.lock();
+                let mut state = topic.lock();
                 if self.generation != state.generation {
-                    return Poll::Ready(Some(Next::Notice(self.restarted(lease, &mut state))));
+                    return Poll::Ready(Some(Next::Notice(self.restarted(topic, &mut state))));
                 }
                 if let Some(after) = replaying.after {
                     let is_known = replaying.is_known;
                     match state.ring.after(after) {
-                        Place::At(index) => {
+                        Lookup::Found(index) => {
                             self.move_to(&mut state, index);
                             self.position = after;
                             return Poll::Ready(None);
                         }
-                        Place::Above if is_known => {
+                        Lookup::TooNew if is_known => {
                             let next = state.ring.head();
                             self.move_to(&mut state, next);
                             self.position = after;
                             self.stage = Stage::Ahead { next };
                             return Poll::Ready(None);
                         }
-                        Place::Above | Place::Below => {}
+                        Lookup::TooNew | Lookup::TooOld => {}
                     }
                 }
                 replaying.floor = state.ring.floor();
                 drop(state);
-                let Some(broker) = lease.broker() else {
-                    return Poll::Ready(None);
-                };
-                replaying.answer = Some(broker.replay(
-                    lease.name(),
-                    lease.shared_options(),
-                    replaying.after,
-                    REPLAY,
-                ));
+                let answer = topic
+                    .broker()
+                    .replay(topic.channel(), replaying.after, REPLAY);
+                replaying.answer = Some(answer);
                 continue;
             };
             let answer = ready!(answer.as_mut().poll(cx));
             replaying.answer = None;
-            let mut state = lease.lock();
+            let mut state = topic.lock();
             // A ring that has been started anew meanwhile is what the next round sees first.
             let Some(tag) = state.tag.filter(|_| state.generation == self.generation) else {
                 continue;
             };
             match answer {
-                Replay::Events(events) => {
+                Ok(events) => {
                     drop(state);
                     replaying.is_known = true;
                     replaying.after = match events.last() {
@@ -462,13 +457,9 @@ impl Standing {
                         .map(|(position, draft)| draft.seal(tag, position))
                         .collect();
                 }
-                Replay::Evicted => {
-                    self.start_over(lease, &mut state);
-                    return Poll::Ready(Some(Next::Notice(Notice::Reset(Reason::Evicted))));
-                }
-                Replay::Unknown => {
-                    self.start_over(lease, &mut state);
-                    return Poll::Ready(Some(Next::Notice(Notice::Reset(Reason::Epoch))));
+                Err(reason) => {
+                    self.start_over(topic, &mut state);
+                    return Poll::Ready(Some(Next::Notice(Notice::Reset(reason))));
                 }
             }
         }
@@ -477,36 +468,36 @@ impl Standing {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let Self { lease, standing } = self;
-        let mut state = lease.lock();
+        let Self { topic, standing } = self;
+        let mut state = topic.lock();
         standing.leave(&mut state);
         let waker = state.waiting.forget(standing.ticket.take());
         let other = state.unread.forget(standing.unread.take());
         state.subscribers -= 1;
-        let following = state.following;
-        let unfollowed = lease.broker().filter(|_| state.subscribers == 0);
-        if unfollowed.is_some() {
-            // From here on nobody feeds the ring: it would go stale.
-            state.following += 1;
+        let follow_number = state.follow_number;
+        let is_last = state.subscribers == 0;
+        if is_last && !topic.broker().ring_is_history() {
+            // Nobody fills the ring from now on.
+            state.follow_number += 1;
             state.tag = None;
             state.ring.restart(Position::default());
         } else if state.ring.is_over() {
-            lease.trim(&mut state, Instant::now());
+            topic.trim(&mut state, Instant::now());
         }
         drop(state);
         drop((waker, other));
-        lease.publishers.notify_waiters();
-        if let Some(broker) = unfollowed {
-            broker.unfollow(lease.name(), following);
+        topic.publishers.notify_waiters();
+        if is_last {
+            topic.broker().unfollow(topic.name(), follow_number);
         }
-        lease.announce();
+        topic.announce();
     }
 }
 
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader")
-            .field("topic", self.lease.name())
+            .field("topic", self.topic.name())
             .field("position", &self.standing.position)
             .finish_non_exhaustive()
     }

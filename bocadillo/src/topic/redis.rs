@@ -9,16 +9,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::{Client, RedisError};
+use redis::RedisError;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::broker::{BoxFuture, Broker, Published, Replay, TopicFeed};
+use super::builder::HubBuilder;
+use super::channel::Channel;
 use super::encoded::Draft;
-use super::engine::{BoxFuture, Broker, Feed, Published, Replay};
 use super::history::History;
-use super::hub::{Hub, HubBuilder};
-use super::options::TopicOptions;
+use super::hub::Hub;
 use super::position::Position;
 use crate::error::{Error, Kind, Result};
 
@@ -30,11 +31,17 @@ mod replays;
 mod reply;
 mod script;
 mod session;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod tls;
 
 use follow::Followed;
 use keys::Keys;
 use line::Line;
 use replays::Replays;
+pub use settings::Redis;
+use settings::Server;
 
 impl Hub {
     /// A hub over Redis Streams, shared by all nodes that are given the same server, database and prefix.
@@ -45,13 +52,11 @@ impl Hub {
     /// | `redis://host:port/database` | that port and database |
     /// | `redis://user:password@host` | as a user of the server's access control list |
     /// | `redis://:password@host` | with the password of `requirepass` |
+    /// | `rediss://…` | the same over TLS; [`Redis::root_certificates`] names a private authority |
     /// | `redis+unix:///path`, `unix:///path` | a Unix socket; `?db=3&user=…&pass=…` for the rest |
     ///
     /// Characters with a meaning in URLs are percent-encoded, in passwords too: `p%40ss` is `p@ss`. `?protocol=resp3` chooses the
     /// protocol. The default is RESP2. [`Hub::builder`] leads to all options, [`HubBuilder::redis`] to the hub from there.
-    ///
-    /// A URL of TLS (`rediss://`) is refused as this crate is built. The `redis` crate takes it when your program turns on one of its TLS
-    /// features. The tests of this crate do not cover that.
     ///
     /// Nothing is connected yet: a node may start before its Redis. The hub connects when it is used first, and again
     /// whenever it has to. It has to be used on a tokio runtime.
@@ -78,7 +83,6 @@ impl Hub {
     /// - Each node has two connections, one for commands and one on which it waits for events, however many topics and clients there are. The first
     ///   replay opens a third one, for replays alone. Four replays are read at a time, about 64 KiB each; the others wait for their turn.
     /// - A connection is given up when nothing arrives or leaves on it for five seconds while an answer is due, not when an answer takes long.
-    ///   Over TLS, where only whole answers count, it is 30 seconds.
     ///
     /// # Limits
     ///
@@ -133,9 +137,9 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// When the URL is not one of Redis. [`Error::is_topic`] tells.
-    pub fn redis(url: impl AsRef<str>) -> Result<Self> {
-        Self::builder().redis(url)
+    /// When the URL is not one of Redis. [`Error::is_config`] is true.
+    pub fn redis(redis: impl Into<Redis>) -> Result<Self> {
+        Self::builder().redis(redis)
     }
 }
 
@@ -144,7 +148,7 @@ impl HubBuilder {
     ///
     /// # Errors
     ///
-    /// When the URL is not one of Redis. [`Error::is_topic`] tells.
+    /// When the URL is not one of Redis. [`Error::is_config`] is true.
     ///
     /// # Examples
     ///
@@ -152,20 +156,14 @@ impl HubBuilder {
     /// use bocadillo::topic::Hub;
     ///
     /// let error = Hub::builder().redis("http://127.0.0.1").unwrap_err();
-    /// assert!(error.is_topic());
+    /// assert!(error.is_config());
     /// ```
-    pub fn redis(self, url: impl AsRef<str>) -> Result<Hub> {
-        // The URL may hold a password, so no error repeats it.
-        let client = Client::open(url.as_ref()).map_err(|error| {
-            Error::new(
-                Kind::Topic,
-                format!("the URL of Redis has to be like `redis://127.0.0.1:6379/0`: {error}"),
-            )
-        })?;
+    pub fn redis(self, redis: impl Into<Redis>) -> Result<Hub> {
+        let server = Server::try_from(redis.into())?;
         let random = RandomState::new().hash_one(std::process::id());
         let keys = Keys::new(self.prefix.as_deref().unwrap_or("bocadillo:"), random);
         let shared = Shared {
-            client,
+            server,
             keys,
             patience: self.wait_for_broker,
             state: watch::Sender::new(State::Connecting),
@@ -176,20 +174,20 @@ impl HubBuilder {
             replays: Replays::default(),
             ended: CancellationToken::new(),
         };
-        Ok(self.broker(Arc::new(Redis {
+        Ok(self.broker(Arc::new(Engine {
             shared: Arc::new(shared),
         })))
     }
 }
 
 #[derive(Debug)]
-struct Redis {
+struct Engine {
     shared: Arc<Shared>,
 }
 
 /// What the hub and the session share.
 struct Shared {
-    client: Client,
+    server: Server,
     keys: Keys,
     /// How long a publish waits for Redis to come back.
     patience: Duration,
@@ -222,16 +220,16 @@ struct Link {
 }
 
 enum Change {
-    Follow(Feed),
+    Follow(TopicFeed),
     Unfollow(Arc<str>, u64),
 }
 
-impl Broker for Redis {
+impl Broker for Engine {
     fn start(&self) {
         self.shared.start();
     }
 
-    fn follow(&self, feed: Feed) {
+    fn follow(&self, feed: TopicFeed) {
         self.shared.changes().push_back(Change::Follow(feed));
         self.shared.has_changed.notify_one();
         self.shared.start();
@@ -244,27 +242,21 @@ impl Broker for Redis {
             .push_back(Change::Unfollow(Arc::clone(topic), following));
     }
 
-    fn publish(
-        &self,
-        topic: &Arc<str>,
-        options: &Arc<TopicOptions>,
-        drafts: Vec<Draft>,
-    ) -> BoxFuture<Result<Published>> {
-        let (shared, topic, history) =
-            (Arc::clone(&self.shared), Arc::clone(topic), options.history);
-        Box::pin(async move { shared.publish(&topic, &history, &drafts).await })
+    fn publish(&self, topic: &Arc<Channel>, drafts: Vec<Draft>) -> BoxFuture<Result<Published>> {
+        let (shared, topic) = (Arc::clone(&self.shared), Arc::clone(topic));
+        let history = topic.options().history;
+        Box::pin(async move { shared.publish(topic.name(), &history, &drafts).await })
     }
 
     fn replay(
         &self,
-        topic: &Arc<str>,
-        options: &Arc<TopicOptions>,
+        topic: &Arc<Channel>,
         after: Option<Position>,
         limit: usize,
     ) -> BoxFuture<Replay> {
-        let (shared, topic, history) =
-            (Arc::clone(&self.shared), Arc::clone(topic), options.history);
-        Box::pin(async move { shared.replay(&topic, &history, after, limit).await })
+        let (shared, topic) = (Arc::clone(&self.shared), Arc::clone(topic));
+        let history = topic.options().history;
+        Box::pin(async move { shared.replay(topic.name(), &history, after, limit).await })
     }
 }
 
@@ -439,7 +431,7 @@ impl Link {
                 self.is_broken.notify_one();
                 Error::new(Kind::Unavailable, error)
             }
-            _ if session::is_refusal(&error) => Error::new(Kind::Topic, error),
+            _ if session::is_refusal(&error) => Error::new(Kind::Refused, error),
             _ => {
                 self.is_broken.notify_one();
                 Error::new(Kind::Unconfirmed, error)
@@ -470,7 +462,7 @@ impl Drop for Running {
     }
 }
 
-impl Drop for Redis {
+impl Drop for Engine {
     fn drop(&mut self) {
         self.shared.ended.cancel();
     }

@@ -10,14 +10,13 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use super::broker::{Broker, TopicFeed};
 use super::channel::Channel;
-use super::engine::Broker;
-use super::memory::Memory;
 use super::notice::Names;
 use super::options::{TopicOptions, fits};
 
 pub(super) struct Inner {
-    pub(super) engine: Engine,
+    pub(super) broker: Arc<dyn Broker>,
     pub(super) names: Names,
     pub(super) defaults: Arc<TopicOptions>,
     pub(super) overrides: Vec<(String, Arc<TopicOptions>)>,
@@ -25,16 +24,6 @@ pub(super) struct Inner {
     /// Whether the task runs that lets go of what is too old.
     pub(super) is_sweeping: AtomicBool,
     pub(super) sweep_every: Option<Duration>,
-}
-
-#[derive(Debug)]
-pub(super) enum Engine {
-    Memory(Memory),
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "made by the features that bring a broker")
-    )]
-    Broker(Arc<dyn Broker>),
 }
 
 impl Inner {
@@ -57,7 +46,7 @@ impl Inner {
 
     fn channel(&self, name: &str) -> Arc<Channel> {
         let take = |channel: &Arc<Channel>| {
-            channel.leases.fetch_add(1, Ordering::Relaxed);
+            channel.refs.fetch_add(1, Ordering::Relaxed);
             Arc::clone(channel)
         };
         if let Some(channel) = self
@@ -75,12 +64,9 @@ impl Inner {
         if let Some(channel) = channels.get(name) {
             return take(channel);
         }
-        let start = match &self.engine {
-            Engine::Memory(memory) => Some(memory.start()),
-            Engine::Broker(_) => None,
-        };
         let name: Arc<str> = name.into();
-        let channel = Arc::new(Channel::new(Arc::clone(&name), self.options(&name), start));
+        let channel = Arc::new(Channel::new(Arc::clone(&name), self.options(&name)));
+        self.broker.open(&TopicFeed::new(&channel, 0));
         channels.insert(name, Arc::clone(&channel));
         take(&channel)
     }
@@ -94,12 +80,11 @@ impl Inner {
         let Some(channel) = channels.get(name) else {
             return;
         };
-        if channel.leases.load(Ordering::Acquire) > 0 || !channel.is_idle() {
+        if channel.refs.load(Ordering::Acquire) > 0 || !channel.is_idle() {
             return;
         }
-        if let Engine::Memory(memory) = &self.engine {
-            memory.forget(channel);
-        }
+        let last = channel.lock().ring.last();
+        self.broker.close(last);
         channels.remove(name);
         if channels.len() < channels.capacity() / 8 {
             channels.shrink_to_fit();
@@ -144,7 +129,7 @@ impl Inner {
             let mut state = channel.lock();
             channel.trim(&mut state, now);
             drop(state);
-            if channel.leases.load(Ordering::Acquire) == 0 && channel.is_idle() {
+            if channel.refs.load(Ordering::Acquire) == 0 && channel.is_idle() {
                 self.reap(channel.name());
             }
         }
@@ -163,12 +148,12 @@ impl Drop for Sweeper {
 }
 
 /// A use of a topic: while there is one, the topic stays.
-pub(super) struct Lease {
+pub(super) struct TopicRef {
     hub: Arc<Inner>,
     channel: Arc<Channel>,
 }
 
-impl Lease {
+impl TopicRef {
     pub(super) fn new(hub: &Arc<Inner>, name: &str) -> Self {
         Self {
             hub: Arc::clone(hub),
@@ -184,17 +169,14 @@ impl Lease {
         &self.channel
     }
 
-    pub(super) fn broker(&self) -> Option<&Arc<dyn Broker>> {
-        match &self.hub.engine {
-            Engine::Memory(_) => None,
-            Engine::Broker(broker) => Some(broker),
-        }
+    pub(super) fn broker(&self) -> &Arc<dyn Broker> {
+        &self.hub.broker
     }
 }
 
-impl Clone for Lease {
+impl Clone for TopicRef {
     fn clone(&self) -> Self {
-        self.channel.leases.fetch_add(1, Ordering::Relaxed);
+        self.channel.refs.fetch_add(1, Ordering::Relaxed);
         Self {
             hub: Arc::clone(&self.hub),
             channel: Arc::clone(&self.channel),
@@ -202,7 +184,7 @@ impl Clone for Lease {
     }
 }
 
-impl Deref for Lease {
+impl Deref for TopicRef {
     type Target = Channel;
 
     fn deref(&self) -> &Channel {
@@ -210,15 +192,15 @@ impl Deref for Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for TopicRef {
     fn drop(&mut self) {
-        if self.channel.leases.fetch_sub(1, Ordering::AcqRel) == 1 && self.channel.is_idle() {
+        if self.channel.refs.fetch_sub(1, Ordering::AcqRel) == 1 && self.channel.is_idle() {
             self.hub.reap(self.channel.name());
         }
     }
 }
 
-impl fmt::Debug for Lease {
+impl fmt::Debug for TopicRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&*self.channel, f)
     }

@@ -19,7 +19,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use read::Batch;
+use read::CachedRead;
 pub(crate) use read::Read;
 
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(crate) struct Ring {
     carries: bool,
     /// The newest event of each key. `None` where the topic does not conflate.
     newest: Option<HashMap<Arc<str>, u64>>,
-    batch: Option<Batch>,
+    batch: Option<CachedRead>,
 }
 
 #[derive(Debug)]
@@ -74,12 +74,12 @@ impl Entry {
 
 /// Where a cursor points.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    At(u64),
+pub(crate) enum Lookup {
+    Found(u64),
     /// Before what the ring holds.
-    Below,
+    TooOld,
     /// After the newest event.
-    Above,
+    TooNew,
 }
 
 impl Ring {
@@ -302,7 +302,7 @@ impl Ring {
                 return true;
             }
         }
-        let fits = events <= history.max_events() && bytes <= history.max_bytes();
+        let fits = events <= history.max_events && bytes <= history.max_bytes;
         held.is_some_and(|held| !fits && held + bytes > bound)
     }
 
@@ -367,12 +367,12 @@ impl Ring {
     }
 
     /// The event after a position.
-    pub(crate) fn after(&self, position: Position) -> Place {
+    pub(crate) fn after(&self, position: Position) -> Lookup {
         if position < self.floor {
-            return Place::Below;
+            return Lookup::TooOld;
         }
         if position > self.last {
-            return Place::Above;
+            return Lookup::TooNew;
         }
         let slot = self
             .entries
@@ -381,7 +381,7 @@ impl Ring {
             .entries
             .range(slot..)
             .find(|entry| !entry.event.is_superseded());
-        Place::At(next.map_or(self.head, |entry| entry.index))
+        Lookup::Found(next.map_or(self.head, |entry| entry.index))
     }
 
     /// The position after which a reader at `index` goes on.
@@ -443,9 +443,9 @@ fn is_sparse(len: usize, capacity: usize) -> bool {
 
 /// Whether an entry is no longer history, when with it so many events of so many bytes are left.
 fn is_outside(entry: &Entry, live: usize, bytes: usize, history: &History, now: Instant) -> bool {
-    live > history.max_events()
-        || bytes > history.max_bytes()
+    live > history.max_events
+        || bytes > history.max_bytes
         || history
-            .max_age()
+            .max_age
             .is_some_and(|age| now.saturating_duration_since(entry.at) >= age)
 }

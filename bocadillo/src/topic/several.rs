@@ -9,10 +9,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
 use super::encoded::Encoded;
-use super::notice::{Notice, Reason};
-use super::position::{Position, Tag, read_several, write_several};
+use super::notice::{Notice, Reason, check_tag};
+use super::position::{Position, Tag, event_id, read_several, write_several};
 use super::reader::{Next, Reader};
-use super::subscription::{event_id, known};
 use crate::event::EventId;
 use crate::event::wire;
 
@@ -96,7 +95,7 @@ impl Several {
             return;
         };
         let tag = self.tag_in(std::iter::repeat(self.epoch));
-        let positions = known(read_several(after), tag).and_then(|positions| {
+        let positions = check_tag(read_several(after), tag).and_then(|positions| {
             let is_of_these = positions.len() == self.readers.len();
             is_of_these.then_some(positions).ok_or(Reason::Unreadable)
         });
@@ -143,7 +142,7 @@ impl Several {
     }
 
     fn tag_in(&self, epochs: impl Iterator<Item = u64>) -> Tag {
-        let names = self.readers.iter().map(|reader| reader.lease().name());
+        let names = self.readers.iter().map(|reader| reader.topic().name());
         Tag::of_all(names.zip(epochs).map(|(name, epoch)| Tag::new(epoch, name)))
     }
 
@@ -167,7 +166,7 @@ impl Several {
         self.sent.iter().find(|sent| sent.is_some())?;
         let mut id = Vec::new();
         self.write_id(&mut id);
-        event_id(id)
+        Some(event_id(id))
     }
 
     fn write_id(&self, out: &mut Vec<u8>) {
@@ -257,7 +256,7 @@ impl Several {
             }
             Item::Notice(notice) => {
                 self.set_sent(at);
-                let mut topics = vec![Arc::clone(self.readers[at].lease().name())];
+                let mut topics = vec![Arc::clone(self.readers[at].topic().name())];
                 // A broker that comes back empty does so for all of its topics: one `reset` speaks for those that are
                 // known by now.
                 while let Some((other, Item::Notice(next))) = self.queue.front()
@@ -266,13 +265,13 @@ impl Several {
                 {
                     let other = *other;
                     self.set_sent(other);
-                    topics.push(Arc::clone(self.readers[other].lease().name()));
+                    topics.push(Arc::clone(self.readers[other].topic().name()));
                     self.queue.pop_front();
                 }
                 self.set_tag();
                 self.write_id(id);
-                let mut event = notice.event(&self.readers[at].lease().hub().names, &topics);
-                event.id = event_id(std::mem::take(id));
+                let mut event = notice.event(&self.readers[at].topic().hub().names, &topics);
+                event.id = Some(event_id(std::mem::take(id)));
                 wire::encode(&event, out);
             }
         }
@@ -293,8 +292,8 @@ impl Item {
 mod tests {
     use std::task::Waker;
 
-    use super::super::cursor::Otherwise;
-    use super::super::registry::Lease;
+    use super::super::cursor::Fallback;
+    use super::super::registry::TopicRef;
     use super::super::{History, Hub};
     use super::*;
 
@@ -305,8 +304,8 @@ mod tests {
         let hub = Hub::builder().history(History::new()).memory();
         let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
         let readers = names.map(|name| {
-            let lease = Lease::new(&hub.inner, name);
-            Reader::new(lease, Otherwise::Live)
+            let topic = TopicRef::new(&hub.inner, name);
+            Reader::new(topic, Fallback::Live)
         });
         let mut several = Several::new(readers.into(), None);
         let mut context = Context::from_waker(Waker::noop());

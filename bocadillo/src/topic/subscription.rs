@@ -1,22 +1,20 @@
-//! A subscription: one or several readers, and what the client is told about its cursor.
+//! A subscription: what a generator loops over, and what a handler returns.
 
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_core::Stream;
 use tracing::Span;
 
 use super::cursor::Cursor;
 use super::encoded::read;
-use super::notice::{Notice, Reason};
-use super::position::{Tag, read_one, write_one};
-use super::reader::{Next, Reader};
-use super::registry::Lease;
+use super::reader::Reader;
+use super::registry::TopicRef;
 use super::several::Several;
+use super::single::Single;
 use crate::error::Result;
-use crate::event::wire;
 use crate::event::{EventId, ServerEvent};
 use crate::stream::EventStream;
 use crate::stream::feed::{Batch, Source};
@@ -52,11 +50,11 @@ use crate::stream::feed::{Batch, Source};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
 /// let topic = Hub::memory().topic("news")?;
-/// let mut subscription = topic.subscribe(None::<&str>);
+/// let mut subscription = topic.subscribe();
 /// topic.publish("Lunch is served").await?;
 ///
 /// let event = subscription.next().await.expect("the stream goes on");
-/// assert_eq!(event.get_data(), Some("Lunch is served"));
+/// assert_eq!(event.data(), Some("Lunch is served"));
 /// # Ok(()) }
 /// ```
 ///
@@ -70,85 +68,18 @@ pub struct Subscription {
 }
 
 enum Readers {
-    One(One),
+    Single(Single),
     Several(Several),
 }
 
-/// The reader of a stream of one topic.
-struct One {
-    reader: Reader,
-    /// Where it is to begin, until it has begun.
-    cursor: Option<Cursor>,
-    /// A `reset` that has to be sent first.
-    opening: Option<Notice>,
-}
-
-impl One {
-    /// Finds out what the cursor means, once the topic knows where it stands.
-    fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { reader, cursor, .. } = self;
-        let Some(cursor) = cursor else {
-            return Poll::Ready(());
-        };
-        ready!(reader.poll_ready(cx));
-        let outcome = match cursor.after.as_deref() {
-            None => reader.begin(),
-            Some(text) => {
-                let epoch = reader.current_epoch();
-                let tag = Tag::new(epoch, reader.lease().name());
-                match known(read_one(text), tag) {
-                    Ok(position) => reader.begin_after(position, epoch),
-                    Err(reason) => {
-                        let _ = reader.begin();
-                        Err(reason)
-                    }
-                }
-            }
-        };
-        self.opening = outcome.err().map(Notice::Reset);
-        self.cursor = None;
-        Poll::Ready(())
-    }
-
-    fn poll_wire(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Option<Bytes>> {
-        ready!(self.poll_begin(cx));
-        let notice = match self.opening.take() {
-            Some(notice) => notice,
-            None => match ready!(self.reader.poll::<Bytes>(cx, limit)) {
-                Next::Events(bytes) => return Poll::Ready(Some(bytes)),
-                Next::Notice(notice) => notice,
-                Next::End => return Poll::Ready(None),
-            },
-        };
-        let mut event = notice.event(&self.reader.lease().hub().names, &[]);
-        event.id = self.last_id();
-        let mut bytes = BytesMut::new();
-        wire::encode(&event, &mut bytes);
-        Poll::Ready(Some(bytes.freeze()))
-    }
-
-    fn last_id(&self) -> Option<EventId> {
-        if self.cursor.is_some() || self.opening.is_some() {
-            return None;
-        }
-        let mut id = Vec::new();
-        write_one(self.reader.tag(), self.reader.position(), &mut id);
-        event_id(id)
-    }
-}
-
 impl Subscription {
-    pub(super) fn new(leases: Vec<Lease>, cursor: Cursor) -> Self {
-        let mut readers: Vec<_> = leases
+    pub(super) fn new(refs: Vec<TopicRef>, cursor: Cursor) -> Self {
+        let mut readers: Vec<_> = refs
             .into_iter()
-            .map(|lease| Reader::new(lease, cursor.otherwise))
+            .map(|topic| Reader::new(topic, cursor.fallback))
             .collect();
         let readers = match readers.pop() {
-            Some(reader) if readers.is_empty() => Readers::One(One {
-                reader,
-                cursor: Some(cursor),
-                opening: None,
-            }),
+            Some(reader) if readers.is_empty() => Readers::Single(Single::new(reader, cursor)),
             last => {
                 readers.extend(last);
                 Readers::Several(Several::new(readers, cursor.after))
@@ -166,7 +97,7 @@ impl Subscription {
     /// Ready once all topics have begun.
     fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.readers {
-            Readers::One(one) => one.poll_begin(cx),
+            Readers::Single(single) => single.poll_begin(cx),
             Readers::Several(several) => several.poll_begin(cx),
         }
     }
@@ -185,12 +116,12 @@ impl Subscription {
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
     /// let hub = Hub::memory();
-    /// let mut answers = hub.subscribe(["answers", "errors"], None::<&str>)?;
+    /// let mut answers = hub.subscribe(["answers", "errors"])?;
     /// answers.ready().await;
     ///
     /// // Now another node may be asked for something that it answers on these topics.
     /// hub.topic("answers")?.publish("42").await?;
-    /// assert_eq!(answers.next().await.unwrap().get_data(), Some("42"));
+    /// assert_eq!(answers.next().await.unwrap().data(), Some("42"));
     /// # Ok(()) }
     /// ```
     ///
@@ -201,14 +132,14 @@ impl Subscription {
         std::future::poll_fn(|cx| self.poll_begin(cx)).await;
     }
 
-    /// The next events as they go over the wire: about `limit` bytes where there is more than one. `None` once it has
+    /// The next events as they go over the wire: about `limit` bytes where there is more than single. `None` once it has
     /// ended.
     pub(crate) fn poll_wire(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Option<Bytes>> {
         if self.has_ended {
             return Poll::Ready(None);
         }
         let bytes = ready!(match &mut self.readers {
-            Readers::One(one) => one.poll_wire(cx, limit),
+            Readers::Single(single) => single.poll_wire(cx, limit),
             Readers::Several(several) => several.poll_wire(cx, limit),
         });
         self.has_ended = bytes.is_none();
@@ -218,7 +149,7 @@ impl Subscription {
     /// Ready when the policy for slow clients is going to end it.
     fn poll_lost(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.readers {
-            Readers::One(one) => one.reader.poll_lost(cx),
+            Readers::Single(single) => single.reader.poll_lost(cx),
             Readers::Several(several) => {
                 let mut readers = several.readers.iter_mut();
                 if readers.any(|reader| reader.poll_lost(cx).is_ready()) {
@@ -251,38 +182,25 @@ impl Subscription {
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
     /// let topic = Hub::memory().topic("news")?;
-    /// let subscription = topic.subscribe(None::<&str>);
+    /// let subscription = topic.subscribe();
     ///
     /// // A first event with an id, so that who leaves before anything has happened misses nothing either.
-    /// let mut hello = ServerEvent::data("welcome");
+    /// let mut hello = ServerEvent::new("welcome");
     /// if let Some(id) = subscription.last_id() {
-    ///     hello = hello.id(id);
+    ///     hello = hello.with_id(id);
     /// }
     ///
     /// topic.publish("Lunch is served").await?;
-    /// let mut later = topic.subscribe(hello.get_id());
-    /// assert_eq!(later.next().await.unwrap().get_data(), Some("Lunch is served"));
+    /// let mut later = topic.subscribe_from(hello.id());
+    /// assert_eq!(later.next().await.unwrap().data(), Some("Lunch is served"));
     /// # Ok(()) }
     /// ```
     #[must_use]
     pub fn last_id(&self) -> Option<EventId> {
         match &self.readers {
-            Readers::One(one) => one.last_id(),
+            Readers::Single(single) => single.last_id(),
             Readers::Several(several) => several.last_id(),
         }
-    }
-}
-
-pub(super) fn event_id(text: Vec<u8>) -> Option<EventId> {
-    EventId::try_from(String::from_utf8(text).ok()?).ok()
-}
-
-/// What a cursor says, if it is one for what has this tag.
-pub(super) fn known<T>(cursor: Option<(Tag, T)>, tag: Tag) -> Result<T, Reason> {
-    match cursor {
-        None => Err(Reason::Unreadable),
-        Some((other, _)) if other != tag => Err(Reason::Epoch),
-        Some((_, position)) => Ok(position),
     }
 }
 
@@ -326,14 +244,15 @@ impl Source<ServerEvent> for Sending {
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "server", doc = "```")]
+#[cfg_attr(not(feature = "server"), doc = "```text")]
 /// use bocadillo::topic::{Cursor, Hub};
 /// use bocadillo::{EventStream, LastEventId, Problem, State, StatusCode, route};
 ///
 /// #[route("/rooms/{room}")]
 /// async fn room(room: String, State(hub): State<Hub>, last: LastEventId) -> Result<EventStream, Problem> {
 ///     let room = hub.topic(format!("rooms/{room}")).map_err(|_| Problem::new(StatusCode::NOT_FOUND))?;
-///     Ok(room.subscribe(Cursor::from(last).or_start()).into())
+///     Ok(room.subscribe_from(Cursor::from(last).or_start()).into())
 /// }
 /// # fn main() {}
 /// ```
@@ -364,7 +283,7 @@ impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut f = f.debug_struct("Subscription");
         match &self.readers {
-            Readers::One(one) => f.field("reader", &one.reader),
+            Readers::Single(single) => f.field("reader", &single.reader),
             Readers::Several(several) => f.field("readers", &several.readers),
         };
         f.field("has_ended", &self.has_ended).finish()

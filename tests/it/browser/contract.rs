@@ -44,7 +44,7 @@ async fn room(
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE));
     }
     let room = shop.hub.topic(format!("rooms/{room}"))?;
-    Ok(room.subscribe(cursor.or_start()).into())
+    Ok(room.subscribe_from(cursor.or_start()).into())
 }
 
 #[route("/")]

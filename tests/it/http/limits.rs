@@ -7,15 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bocadillo::{App, Listener, Response, State, StatusCode, generators, route, routes, stream};
+use bocadillo::{
+    App, Listener, Response, State, StatusCode, event_stream, generators, route, routes, stream,
+};
 use bytes::Bytes;
 use http::Method;
 use http_body_util::BodyExt;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt;
 
-use crate::support::http::{BOTH, Connection, PREFACE, Raw, empty};
+use crate::support::http::{BOTH, Connection, PREFACE, Protocol, Raw, empty};
 use crate::support::memory::Memory;
 use crate::support::{Lines, Server, wait};
 
@@ -32,6 +36,22 @@ generators!(
             yield chunk;
         }
     }
+
+    /// One event of a megabyte, and then silence.
+    #[route("/large")]
+    #[event_stream(keep_alive = off)]
+    async fn large() {
+        yield "x".repeat(1_000_000);
+        std::future::pending::<()>().await;
+    }
+
+    /// One small event, silence, and the end by the lifetime.
+    #[route("/ended")]
+    #[event_stream(keep_alive = off, max_lifetime = Duration::from_secs(5))]
+    async fn ended() {
+        yield "x".repeat(2000);
+        std::future::pending::<()>().await;
+    }
 );
 
 #[route("/waits")]
@@ -40,7 +60,7 @@ async fn waits() -> &'static str {
 }
 
 fn app(count: &Count) -> bocadillo::Server {
-    let app = App::with_state(Arc::clone(count)).routes(routes![endless, waits]);
+    let app = App::with_state(Arc::clone(count)).routes(routes![endless, large, ended, waits]);
     bocadillo::Server::new(app)
 }
 
@@ -50,6 +70,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
@@ -68,7 +89,7 @@ fn get(stream: u32, path: &[u8; 6]) -> Vec<u8> {
 }
 
 /// The next frame that the server sends: its kind, its stream and its payload.
-async fn next_frame(raw: &mut Raw) -> (u8, u32, Vec<u8>) {
+async fn next_frame<C: AsyncRead + AsyncWrite + Unpin>(raw: &mut Raw<C>) -> (u8, u32, Vec<u8>) {
     let mut header = [0; 9];
     let read = raw.connection.read_exact(&mut header);
     wait::within("a frame", read).await.expect("a frame");
@@ -162,6 +183,91 @@ async fn what_waits_for_a_client_that_does_not_read_is_bounded() {
     let taken = count.load(Ordering::Relaxed);
     let bound = 4 * 16 * 1024;
     assert!((8 * 1024..=bound).contains(&taken), "HTTP/1: {taken}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_a_large_event_slowly_is_not_cut() {
+    let memory = Memory::serve(app(&Count::default()));
+    let (mut sender, driver) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(16 * 1024)
+        .handshake(TokioIo::new(memory.connect(1 << 16)))
+        .await
+        .expect("nothing is sent yet");
+    tokio::spawn(driver);
+    let request = http::Request::get("http://here/large").body(empty());
+    let response = sender.send_request(request.expect("a request")).await;
+    let mut body = response.expect("it answers").into_body();
+    let (mut read, start) = (0, Instant::now());
+    while read < 1_000_000 {
+        let frame = body.frame().await.expect("it goes on");
+        read += frame
+            .expect("it is not cut")
+            .into_data()
+            .expect("data")
+            .len();
+        // The write time-out is 30 seconds.
+        sleep(Duration::from_secs(10)).await;
+    }
+    assert!(start.elapsed() > Duration::from_secs(300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_http2_is_reset_when_its_client_has_no_room_for_its_rest() {
+    // The windows of the stream in bytes: none, a part of the event, and all but one byte of it.
+    for window in [0_u32, 1, 1000, 2007] {
+        let memory = Memory::serve(app(&Count::default()));
+        let mut raw = Raw::over(memory.connect(1 << 16));
+        let settings = [&[0, 4][..], &window.to_be_bytes()].concat();
+        let opening = [
+            PREFACE,
+            &frame(SETTINGS, 0, 0, &settings),
+            &get(1, b"/ended"),
+        ];
+        raw.send(opening.concat()).await;
+        let mut data = 0;
+        loop {
+            match next_frame(&mut raw).await {
+                (DATA, 1, payload) => data += payload.len(),
+                (RST_STREAM, 1, payload) => {
+                    assert_eq!(number(&payload), CANCEL, "{window}");
+                    break;
+                }
+                (GO_AWAY, ..) => panic!("{window}: the connection ends"),
+                _ => {}
+            }
+        }
+        assert_eq!(data, window as usize);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_http2_that_its_lifetime_ends_has_an_empty_comment_at_its_end() {
+    let memory = Memory::serve(app(&Count::default()));
+    let event = format!("data: {}\n\n", "x".repeat(2000));
+    for protocol in BOTH {
+        let pipe = memory.connect(1 << 16);
+        let mut connection = Connection::over(protocol, pipe, "x").await;
+        let text = connection.get("/ended").await.text().await;
+        let comment = if protocol == Protocol::Http2 {
+            ":\n"
+        } else {
+            ""
+        };
+        assert_eq!(text, format!("{event}{comment}"), "{protocol:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_adds_nothing_to_a_stream() {
+    for protocol in BOTH {
+        let server = Server::start(app(&Count::default())).await;
+        let mut connection = Connection::open(protocol, server.address).await;
+        let mut reply = connection.get("/large").await;
+        let event = reply.until("\n\n").await;
+        assert_eq!(event.len(), 1_000_008);
+        server.stop().await;
+        assert_eq!(reply.text().await, "", "{protocol:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -129,6 +129,9 @@ async fn a_part_of_a_head_that_comes_with_another_request_is_cut() {
         format!("{GET_TEXT}GET /text HTTP/1.1\r\nho"),
         format!("{GET_TEXT}{GET_TEXT}GET /text HTTP/1.1\r\n"),
         chunked_part,
+        format!("{POST_ECHO}GET /te"),
+        format!("{POST_ECHO}\r\nG"),
+        format!("\r\n{POST_ECHO}G"),
     ];
     join_all(cases.map(|start| async move {
         let mut raw = Raw::connect(server.address).await;
@@ -386,7 +389,7 @@ async fn the_defaults_are_10_seconds_for_a_head_and_75_between_requests() {
     let get = GET_TEXT.as_bytes();
     let opening = opening();
     let part = frame(HEADERS, END_STREAM, 1, &REQUEST[..2]);
-    let cases: [(Parts<'_>, u64); 9] = [
+    let cases: [(Parts<'_>, u64); 11] = [
         // The first head, from the connection's start.
         (&[(0, b"")], 10),
         (&[(4, b"GET"), (5, b" ")], 1),
@@ -399,6 +402,8 @@ async fn the_defaults_are_10_seconds_for_a_head_and_75_between_requests() {
         (&[(0, get), (74, get)], 75),
         // HTTP/2: no SETTINGS, and a head without its end. This client does not answer pings, so it cannot wait for long.
         (&[(0, PREFACE)], 10),
+        (&[(9, PREFACE)], 1),
+        (&[(4, &PREFACE[..20]), (4, &PREFACE[20..])], 2),
         (&[(0, &opening), (15, &part)], 10),
     ];
     for (parts, expected) in cases {

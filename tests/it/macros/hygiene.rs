@@ -150,7 +150,7 @@ async fn without_a_prelude_it_runs() {
 async fn among_shadows_it_runs() {
     let mut stream = shadowed::names(1, bocadillo::Client::new());
     let event = stream.next().await.unwrap().unwrap();
-    assert_eq!(event.get_data(), Some(r#"{"outcome":1,"json":1}"#));
+    assert_eq!(event.data(), Some(r#"{"outcome":1,"json":1}"#));
 }
 
 #[tokio::test]
@@ -165,8 +165,8 @@ async fn under_another_name_it_runs() {
 
 #[tokio::test]
 async fn made_by_a_macro_it_runs() {
-    let events = made(7, bocadillo::Client::new())
-        .map(|event| event.unwrap().get_data().unwrap().to_owned());
+    let events =
+        made(7, bocadillo::Client::new()).map(|event| event.unwrap().data().unwrap().to_owned());
     assert_eq!(events.collect::<Vec<_>>().await, ["7", "event"]);
     let _ = bocadillo::App::new().routes(bocadillo::routes![made]);
 }

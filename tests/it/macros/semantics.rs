@@ -14,7 +14,7 @@ use futures_util::StreamExt as _;
 /// What a stream says, one text for each event.
 async fn data(stream: EventStream) -> Vec<String> {
     stream
-        .map(|event| event.unwrap().get_data().unwrap_or_default().to_owned())
+        .map(|event| event.unwrap().data().unwrap_or_default().to_owned())
         .collect()
         .await
 }
@@ -124,7 +124,7 @@ async fn yield_works_in_every_position() {
     let mut stream = every_position(vec![1, 2]);
     while let Some(event) = stream.next().await {
         match event {
-            Ok(event) => events.push(event.get_data().unwrap().to_owned()),
+            Ok(event) => events.push(event.data().unwrap().to_owned()),
             Err(_) => failed += 1,
         }
     }
@@ -216,9 +216,9 @@ fn server_event_sets_what_it_is_told() {
         data = [text.as_str(), "two"],
     )
     .unwrap();
-    assert_eq!(event.get_name().unwrap().as_str(), "greeting");
-    assert_eq!(event.get_id().unwrap().as_str(), "7");
-    assert_eq!(event.get_data(), Some("run time\ntwo"));
+    assert_eq!(event.name().unwrap().as_str(), "greeting");
+    assert_eq!(event.id().unwrap().as_str(), "7");
+    assert_eq!(event.data(), Some("run time\ntwo"));
     let name = String::from("a\nb");
     assert!(server_event!(name, data = "x").is_err());
     assert!(server_event!(id = "a\0".to_owned()).is_err());
@@ -226,10 +226,10 @@ fn server_event_sets_what_it_is_told() {
     let json =
         server_event!(json = {"a": [1, {"b": null}, [], {}], ("c"): text, "d": true, "e": [0; 2],});
     assert_eq!(
-        json.unwrap().get_data(),
+        json.unwrap().data(),
         Some(r#"{"a":[1,{"b":null},[],{}],"c":"run time","d":true,"e":[0,0]}"#)
     );
-    assert_eq!(server_event!(json = null).unwrap().get_data(), Some("null"));
+    assert_eq!(server_event!(json = null).unwrap().data(), Some("null"));
 }
 
 #[tokio::test]
@@ -241,7 +241,7 @@ async fn await_and_question_mark_work_in_json() {
         server_event!(json = {"number": number().await?, "block": { "x": 1 }})
     }
     assert_eq!(
-        inner().await.unwrap().get_data(),
+        inner().await.unwrap().data(),
         Some(r#"{"number":3,"block":{"x":1}}"#)
     );
 }

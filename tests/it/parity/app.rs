@@ -430,6 +430,7 @@ async fn a_strict_app_answers_an_accept_that_excludes_an_event_stream_with_406()
                 reply.header("content-type"),
                 Some("application/problem+json")
             );
+            assert_eq!(reply.header("vary"), Some("accept"));
             assert_eq!(!reply.text().await.is_empty(), has_body);
         }
         for accept in ["text/event-stream", "*/*", "text/html, text/*;q=0.5"] {
@@ -438,6 +439,7 @@ async fn a_strict_app_answers_an_accept_that_excludes_an_event_stream_with_406()
                 .send(Method::GET, "/once", &headers, empty())
                 .await;
             assert_eq!(reply.status, 200);
+            assert_eq!(reply.header("vary"), Some("accept"));
             assert_eq!(reply.text().await, "data: 0\n\n");
         }
         // What is no event stream is none of `Accept`'s business.
@@ -446,6 +448,7 @@ async fn a_strict_app_answers_an_accept_that_excludes_an_event_stream_with_406()
             .send(Method::GET, "/hello", &headers, empty())
             .await;
         assert_eq!(reply.status, 200);
+        assert_eq!(reply.header("vary"), None);
     }
 }
 

@@ -168,7 +168,7 @@ async fn guarded(who: String, watch: State<Watch>) -> Result<EventStream, Proble
 #[route("/errs")]
 async fn errs() -> Response {
     const FAILED: EventName = EventName::from_static("failed");
-    let last = |_: &_| Some(ServerEvent::data("try again later").name(FAILED));
+    let last = |_: &_| Some(ServerEvent::new("try again later").with_name(FAILED));
     fails_at_once()
         .with(StreamOptions::new().on_error(last))
         .into_response()

@@ -1,5 +1,6 @@
 //! What tests share.
 
+mod certificates;
 mod example;
 pub(crate) mod http;
 mod lines;
@@ -12,12 +13,13 @@ mod server;
 pub(crate) mod wait;
 mod watch;
 
+pub(crate) use certificates::Certificates;
 pub(crate) use example::Example;
 pub(crate) use lines::Lines;
 pub(crate) use log::Log;
 pub(crate) use nats::Nats;
 pub(crate) use nginx::Nginx;
-pub(crate) use redis::Redis;
+pub(crate) use redis::{Monitor, Redis};
 pub(crate) use server::{IntoServer, Server};
 pub(crate) use watch::{Reports, Watch, watch};
 

@@ -193,6 +193,48 @@ impl Nats {
         )
     }
 
+    /// Publishes the numbers from zero on as events, without waiting for each, and waits until the server has them.
+    pub(crate) fn flood(&self, subject: &str, count: usize) {
+        let before = self.messages();
+        let mut connection = TcpStream::connect(self.address()).expect("it listens");
+        let mut commands = b"CONNECT {\"verbose\":false}\r\n".to_vec();
+        for number in 0..count {
+            let payload = format!("data: {number}\n\n");
+            write!(commands, "PUB {subject} {}\r\n{payload}\r\n", payload.len()).expect("memory");
+        }
+        connection.write_all(&commands).expect("it reads");
+        wait::until("the stream to have them", || {
+            (self.messages() >= before + count as u64).then_some(())
+        });
+    }
+
+    /// The consumers of its streams.
+    pub(crate) fn consumers(&self) -> Vec<serde_json::Value> {
+        let all = self.ask("/jsz?accounts=1&streams=1&consumers=1&config=1");
+        let mut consumers = Vec::new();
+        for account in all["account_details"].as_array().into_iter().flatten() {
+            for stream in account["stream_detail"].as_array().into_iter().flatten() {
+                let of = stream["consumer_detail"].as_array();
+                consumers.extend(of.into_iter().flatten().cloned());
+            }
+        }
+        consumers
+    }
+
+    /// How many bytes wait in it for its clients to read.
+    pub(crate) fn pending(&self) -> u64 {
+        let body = self.ask("/connz");
+        let all = body["connections"].as_array().expect("a list");
+        all.iter()
+            .filter_map(|one| one["pending_bytes"].as_u64())
+            .sum()
+    }
+
+    /// How many requests JetStream has answered.
+    pub(crate) fn requests(&self) -> u64 {
+        self.ask("/jsz")["api"]["total"].as_u64().expect("a number")
+    }
+
     /// How many messages its streams hold.
     pub(crate) fn messages(&self) -> u64 {
         self.ask("/jsz")["messages"].as_u64().expect("a number")

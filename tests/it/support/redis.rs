@@ -1,16 +1,20 @@
 //! A `redis-server` of the test's own: on a free port, with its data in a folder of its own.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
+use super::certificates::Certificates;
 use super::{scratch, wait};
 
 #[derive(Debug)]
 pub(crate) struct Redis {
     port: u16,
     folder: PathBuf,
+    /// More settings, as on its command line.
+    arguments: Vec<String>,
     /// `None` while it is down.
     child: Option<Child>,
 }
@@ -18,16 +22,47 @@ pub(crate) struct Redis {
 impl Redis {
     /// Starts a server that keeps all it has confirmed, and waits until it answers.
     pub(crate) fn start() -> Self {
+        Self::start_with(|_| Vec::new())
+    }
+
+    /// Starts a server that takes TLS on a port of its own, and gives that port.
+    pub(crate) fn start_with_tls(certificates: &Certificates) -> (Self, u16) {
+        let mut tls_port = 0;
+        let redis = Self::start_with(|free| {
+            tls_port = free;
+            let file = |name| certificates.file(name).display().to_string();
+            [
+                ("--tls-port", free.to_string()),
+                ("--tls-cert-file", file("server.pem")),
+                ("--tls-key-file", file("server.key")),
+                ("--tls-ca-cert-file", file("ca.pem")),
+                ("--tls-auth-clients", "no".to_owned()),
+            ]
+            .into_iter()
+            .flat_map(|(name, value)| [name.to_owned(), value])
+            .collect()
+        });
+        (redis, tls_port)
+    }
+
+    /// `arguments` gets another free port.
+    fn start_with(mut arguments: impl FnMut(u16) -> Vec<String>) -> Self {
         let mut redis = Self {
             port: 0,
             folder: scratch("redis"),
+            arguments: Vec::new(),
             child: None,
         };
         // Another process may take a port that was free a moment ago.
         wait::until("a redis-server that answers", || {
-            let free = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-            redis.port = free.local_addr().expect("it is bound").port();
+            let free =
+                [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("there is a free port"));
+            let [port, other] = free
+                .each_ref()
+                .map(|free| free.local_addr().expect("it is bound").port());
             drop(free);
+            redis.port = port;
+            redis.arguments = arguments(other);
             redis.launch().then_some(())
         });
         redis
@@ -58,6 +93,46 @@ impl Redis {
             .strip_suffix("+OK\r\n")
             .expect("it says goodbye")
             .to_owned()
+    }
+
+    /// A number out of `INFO section`: the one behind `name`.
+    pub(crate) fn statistic(&self, section: &str, name: &str) -> usize {
+        let info = self.command(&format!("INFO {section}"));
+        let Some((_, rest)) = info.split_once(name) else {
+            return 0;
+        };
+        let digits = rest.find(|next: char| !next.is_ascii_digit());
+        rest[..digits.unwrap_or(rest.len())]
+            .parse()
+            .expect("it is a number")
+    }
+
+    /// Watches what it executes from now on.
+    pub(crate) fn monitor(&self) -> Monitor {
+        let mut connection = TcpStream::connect(self.address()).expect("redis-server listens");
+        connection.write_all(b"MONITOR\r\n").expect("it reads");
+        let mut answer = [0; 5];
+        connection.read_exact(&mut answer).expect("it answers");
+        assert_eq!(&answer, b"+OK\r\n");
+        let seen = Arc::<Mutex<Vec<Vec<String>>>>::default();
+        let adding = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            for line in BufReader::new(connection).lines() {
+                // The server ends, and with it the connection.
+                let Ok(line) = line else { return };
+                // What a script runs is part of the script.
+                let Some((_, command)) = line.split_once("] \"") else {
+                    continue;
+                };
+                if !line.contains(" lua] ") {
+                    let command = command.strip_suffix('"').unwrap_or(command);
+                    let command = command.split("\" \"");
+                    let command = command.map(str::to_owned).collect();
+                    adding.lock().expect("nobody panics").push(command);
+                }
+            }
+        });
+        Monitor(seen)
     }
 
     /// Ends it as a crash would: SIGKILL.
@@ -128,6 +203,7 @@ impl Redis {
             .arg(&self.folder)
             .arg("--unixsocket")
             .arg(self.socket())
+            .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -154,6 +230,17 @@ impl Redis {
         connection.write_all(b"PING\r\n").is_ok()
             && connection.read_exact(&mut answer).is_ok()
             && &answer == b"+PONG"
+    }
+}
+
+/// The commands that a server has executed.
+#[derive(Debug)]
+pub(crate) struct Monitor(Arc<Mutex<Vec<Vec<String>>>>);
+
+impl Monitor {
+    /// All so far, each as a list of words.
+    pub(crate) fn commands(&self) -> Vec<Vec<String>> {
+        self.0.lock().expect("nobody panics").clone()
     }
 }
 

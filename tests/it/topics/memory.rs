@@ -41,7 +41,7 @@ fn measure() {
         .unwrap();
     let before = resident();
     let hub = Hub::builder()
-        .history(History::new().age(Duration::from_secs(60)))
+        .history(History::new().max_age(Duration::from_secs(60)))
         .memory();
     let (mut full, mut after) = (0, Vec::new());
     for _ in 0..ROUNDS {
@@ -52,7 +52,7 @@ fn measure() {
                     .publish_all((0..10).map(|_| "x".repeat(200)))
                     .await
                     .unwrap();
-                let mut events = topic.subscribe(Cursor::start());
+                let mut events = topic.subscribe_from(Cursor::start());
                 assert!(events.next().await.is_some());
             }
             assert_eq!(hub.stats().topics, 10_000);

@@ -10,7 +10,7 @@ use crate::support::wait;
 
 fn hub() -> Hub {
     Hub::builder()
-        .history(History::new().events(1_000_000).bytes(1 << 30))
+        .history(History::new().max_events(1_000_000).max_bytes(1 << 30))
         .memory()
 }
 

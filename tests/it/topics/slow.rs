@@ -20,13 +20,13 @@ const EVENTS: usize = 6_000;
 fn hub(policy: SlowPolicy) -> Hub {
     Hub::builder()
         .history(History::none())
-        .slow_clients(policy.within(BOUND))
+        .slow_clients(policy.max_buffered_bytes(BOUND))
         .memory()
 }
 
 fn event(number: usize) -> ServerEvent {
     let name = EventName::try_from(format!("s{}", number % 5)).unwrap();
-    ServerEvent::data(format!("{number} {}", "x".repeat(SIZE))).name(name)
+    ServerEvent::new(format!("{number} {}", "x".repeat(SIZE))).with_name(name)
 }
 
 /// A client that has sent its request, and reads nothing.

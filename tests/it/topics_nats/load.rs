@@ -1,60 +1,24 @@
 //! Slow links, and more than a node can take.
 
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::Mutex;
-
+use super::tap::Tap;
 use super::*;
-use crate::support::Log;
-
-/// Carries connections to a server, whose answers share so many bytes a second.
-async fn slow(target: SocketAddr, rate: usize) -> (String, JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let url = format!("nats://{}", listener.local_addr().expect("it is bound"));
-    let link = Arc::new(Mutex::new(tokio::time::Instant::now()));
-    let task = tokio::spawn(async move {
-        let mut connections = JoinSet::new();
-        loop {
-            let (near, _) = listener.accept().await.expect("it listens");
-            let far = TcpStream::connect(target).await.expect("it listens");
-            let (mut near_read, mut near_write) = near.into_split();
-            let (mut far_read, mut far_write) = far.into_split();
-            connections.spawn(async move {
-                let _ = tokio::io::copy(&mut near_read, &mut far_write).await;
-            });
-            let link = Arc::clone(&link);
-            connections.spawn(async move {
-                let mut piece = vec![0; 16 * 1024];
-                while let Ok(read @ 1..) = far_read.read(&mut piece).await {
-                    let mut free = link.lock().await;
-                    let start = (*free).max(tokio::time::Instant::now());
-                    *free = start + Duration::from_secs_f64(read as f64 / rate as f64);
-                    tokio::time::sleep_until(*free).await;
-                    drop(free);
-                    if near_write.write_all(&piece[..read]).await.is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    (url, task)
-}
 
 #[tokio::test]
 async fn a_long_replay_over_a_slow_link_goes_on_on_nats() {
     let nats = Nats::start();
-    let (url, link) = slow(nats.address(), 2_000_000).await;
+    let tap = Tap::to(nats.address(), Some(2_000_000)).await;
     let near = hub(&nats);
     let text = "x".repeat(64 * 1024);
     let first = publish(&topic(&near), "first").await;
-    for number in 0..60 {
+    let count = 100;
+    for number in 0..count {
         publish(&topic(&near), &format!("{number} {text}")).await;
     }
-    let far = Hub::nats(url).expect("the URL is one");
-    let mut events = topic(&far).subscribe(Cursor::after(&*first));
-    for number in 0..60 {
+    let far = tap.hub();
+    let mut events = topic(&far).subscribe_from(Cursor::after(&*first));
+    for number in 0..count {
         let event = next(&mut events).await;
         assert!(
             event.starts_with(&format!("{number} ")),
@@ -62,92 +26,183 @@ async fn a_long_replay_over_a_slow_link_goes_on_on_nats() {
             &event[..40]
         );
     }
-    link.abort();
+    let needed = (count * text.len()) as u64;
+    println!("{} bytes for {needed}", tap.brought());
+    assert!(tap.brought() < 3 * needed, "{} for {needed}", tap.brought());
+    assert_eq!(tap.connections(), 1);
+}
+
+/// A message that takes longer than the server has for an answer: it is waited for while it comes, and asked for once.
+#[tokio::test]
+async fn a_message_that_takes_long_is_waited_for_on_nats() {
+    let nats = Nats::start();
+    let tap = Tap::to(nats.address(), None).await;
+    let near = hub(&nats);
+    let first = publish(&topic(&near), "first").await;
+    let text = "x".repeat(750_000);
+    publish(&topic(&near), &text).await;
+    let far = tap.hub();
+    let mut live = topic(&far).subscribe_from(Cursor::live());
+    is_known(&mut live).await;
+    tap.forget();
+    // The answer is a third longer than the message: it takes more than eleven seconds.
+    tap.slow_down(90_000);
+    let mut events = topic(&far).subscribe_from(Cursor::after(&*first));
+    assert_eq!(next(&mut events).await.len(), text.len());
+    assert_eq!(tap.connections(), 1);
+    assert!(tap.brought() < 1_100_000, "{}", tap.brought());
 }
 
 #[tokio::test]
 async fn publishing_goes_on_while_many_replay_over_a_slow_link_on_nats() {
+    replay_together(200, 100).await;
+}
+
+/// So many clients come back at once, each of which has missed so many events of a KiB.
+async fn replay_together(clients: usize, missed: usize) {
     let nats = Nats::start();
-    let (url, link) = slow(nats.address(), 5_000_000).await;
+    let tap = Tap::to(nats.address(), Some(5_000_000)).await;
     let near = hub(&nats);
     let text = "x".repeat(1024);
     let first = publish(&topic(&near), "first").await;
-    for number in 0..100 {
+    for number in 0..missed {
         publish(&topic(&near), &format!("{number} {text}")).await;
     }
-    let far = Hub::nats(url).expect("the URL is one");
+    let far = tap.hub();
     let other = far.topic("other").expect("a name");
     publish(&other, "warm").await;
-    let mut clients = JoinSet::new();
-    for _ in 0..100 {
-        let mut events = topic(&far).subscribe(Cursor::after(&*first));
-        clients.spawn(async move { several(&mut events, 100).await });
+    let start = Instant::now();
+    let mut readers = JoinSet::new();
+    for _ in 0..clients {
+        let mut events = topic(&far).subscribe_from(Cursor::after(&*first));
+        readers.spawn(async move {
+            for number in 0..missed {
+                let event = next(&mut events).await;
+                assert!(event.starts_with(&format!("{number} ")), "{number}");
+            }
+        });
     }
     let mut longest = Duration::ZERO;
-    while !clients.is_empty() {
+    while !readers.is_empty() {
         let start = Instant::now();
         other
             .publish("x")
             .await
             .expect("the link is busy, not broken");
         longest = longest.max(start.elapsed());
-        while let Some(client) = clients.try_join_next() {
-            let got = client.expect("it does not panic");
-            assert!(
-                got.iter()
-                    .enumerate()
-                    .all(|(at, data)| data.starts_with(&format!("{at} ")))
-            );
+        while let Some(reader) = readers.try_join_next() {
+            reader.expect("it gets all");
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    println!("100 clients replayed; a publish took {longest:.0?} at most");
-    link.abort();
+    let needed = (clients * missed * 1024) as u64;
+    println!(
+        "{clients} clients replayed in {:.1?}; a publish took {longest:.0?} at most; {} bytes for {needed}",
+        start.elapsed(),
+        tap.brought()
+    );
+    assert!(tap.brought() < 2 * needed, "{} for {needed}", tap.brought());
+    assert_eq!(tap.connections(), 1, "nobody is cut for load");
 }
 
-/// More than fits comes while the node is busy: one line tells it, and all of it is read once.
-#[tokio::test]
-async fn a_flood_past_a_busy_node_is_one_catch_up_on_nats() {
-    let log = Log::start();
-    let nats = Nats::start();
-    let options = || Hub::builder().history(History::new().events(40_000));
-    let busy = built(&nats, options());
-    let mut events = topic(&busy).subscribe(Cursor::live());
-    let mut other = busy
-        .topic("other")
-        .expect("a name")
-        .subscribe(Cursor::live());
-    is_known(&mut events).await;
-    is_known(&mut other).await;
-    let url = nats.url();
-    let flood = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        runtime.block_on(async {
-            let hub = Hub::builder()
-                .history(History::new().events(40_000))
-                .nats(url)
-                .expect("a URL");
-            let topic = topic(&hub);
-            for first in (0..20_000).step_by(500) {
-                let all = (first..first + 500).map(|number| {
-                    let topic = topic.clone();
-                    async move {
-                        topic
-                            .publish(number.to_string())
-                            .await
-                            .expect("it is there")
-                    }
-                });
-                futures_util::future::join_all(all).await;
-            }
-        });
+/// Keeps the lines of a log, and holds up whoever logs that a message is passed over until it is opened.
+#[derive(Clone, Default)]
+struct Gate(Arc<(Mutex<Gated>, Condvar)>);
+
+#[derive(Default)]
+struct Gated {
+    lines: Vec<String>,
+    is_open: bool,
+}
+
+impl Gate {
+    fn lines(&self, part: &str) -> Vec<String> {
+        let gated = self.0.0.lock().expect("nobody panics");
+        let lines = gated.lines.iter().filter(|line| line.contains(part));
+        lines.cloned().collect()
+    }
+
+    fn open(&self) {
+        self.0.0.lock().expect("nobody panics").is_open = true;
+        self.0.1.notify_all();
+    }
+}
+
+impl std::io::Write for Gate {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(line).into_owned();
+        let is_held = text.contains("passed over");
+        let mut gated = self.0.0.lock().expect("nobody panics");
+        gated.lines.push(text);
+        while is_held && !gated.is_open {
+            gated = self.0.1.wait(gated).expect("nobody panics");
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// More than fits comes while the node is busy: one line tells it, and what was dropped is read from the stream once.
+#[test]
+fn a_flood_past_a_busy_node_is_one_catch_up_on_nats() {
+    const FLOOD: usize = 100_000;
+    let gate = Gate::default();
+    let writer = gate.clone();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .on_thread_start(move || {
+            let writer = writer.clone();
+            let log = tracing_subscriber::fmt()
+                .with_max_level(tracing::Level::WARN)
+                .with_ansi(false)
+                .with_writer(move || writer.clone())
+                .finish();
+            // For as long as the thread is there.
+            std::mem::forget(tracing::subscriber::set_default(log));
+        })
+        .build()
+        .expect("a runtime");
+    // However busy the machine is, the server does not cut off the node.
+    let nats = Nats::configured("write_deadline: \"120s\"\nmax_pending: 536870912\n");
+    let options = Hub::builder()
+        .history(History::new().max_events(200_000).max_bytes(1 << 30))
+        .slow_clients(SlowPolicy::disconnect().max_buffered_bytes(1 << 30));
+    let a = built(&nats, options).topic("a").expect("a name");
+    let mut events = runtime.block_on(async { a.subscribe_from(Cursor::live()) });
+    runtime.block_on(is_known(&mut events));
+    // The one who follows the topic is held up where it logs this.
+    nats.publish("bocadillo.events.a", "", "not an event");
+    wait::until("the node to be busy", || {
+        (!gate.lines("passed over").is_empty()).then_some(())
     });
-    // The node does nothing else meanwhile.
-    flood.join().expect("it does not panic");
-    let mut got = several(&mut events, 20_000).await;
-    got.sort_by_key(|data| data.parse::<u64>().expect("a number"));
-    assert_eq!(got, numbers(0..20_000));
-    // Whether it was too much depends on how the system's buffers fill: none where nothing was dropped.
-    let lines = log.lines("faster than this node reads");
-    assert!(lines.len() <= 1, "{lines:?}");
+    let before = nats.requests();
+    nats.flood("bocadillo.events.a", FLOOD);
+    // Most has come to the node by then: what the sockets hold is far less.
+    wait::until("the server to have sent all", || {
+        // Wakes a worker of the runtime, which then looks at the sockets in place of the one that is held up.
+        runtime.spawn(async {});
+        (nats.pending() == 0).then_some(())
+    });
+    gate.open();
+    let got = runtime.block_on(several(&mut events, FLOOD));
+    assert_eq!(got, numbers(0..FLOOD));
+    let lines = gate.lines("faster than this node reads");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let read: usize = lines[0]
+        .split_once("events=")
+        .and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok())
+        .expect("the line has a number");
+    assert!((1..FLOOD).contains(&read), "{read}");
+    let requests = nats.requests() - before;
+    println!("{requests} requests for {read} events");
+    assert!(requests < 150, "{requests} requests for {read} events");
+    runtime.block_on(async {
+        publish(&a, "after").await;
+        assert_eq!(next(&mut events).await, "after");
+    });
+    assert_eq!(gate.lines("faster than this node reads").len(), 1);
 }

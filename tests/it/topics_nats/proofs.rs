@@ -21,7 +21,7 @@ async fn comes_back_after(happens: impl Fn(&Nats, &[String])) {
     happens(&nats, &ids);
     publish(&topic(&hubs[0]), "4").await;
     for hub in &hubs {
-        let mut events = topic(hub).subscribe(Cursor::after(&*ids[1]));
+        let mut events = topic(hub).subscribe_from(Cursor::after(&*ids[1]));
         let first = next(&mut events).await;
         assert!(first.starts_with(RESET), "{first}");
         publish(&topic(&hubs[1]), "marker").await;
@@ -83,7 +83,7 @@ async fn a_deleted_message_far_behind_the_clients_position_is_a_reset_on_nats() 
         ids.push(publish(&topic(&hub), &number.to_string()).await);
     }
     delete(&nats, &ids[60]);
-    let mut events = topic(&super::hub(&nats)).subscribe(Cursor::after(&*ids[1]));
+    let mut events = topic(&super::hub(&nats)).subscribe_from(Cursor::after(&*ids[1]));
     let first = next(&mut events).await;
     assert!(first.starts_with(RESET), "{first}");
 }
@@ -101,7 +101,7 @@ async fn an_id_of_a_lost_timeline_is_a_reset_on_nats() {
         let hub = super::hub(&nats);
         publish(&topic(&hub), "lost 1").await;
         let lost = publish(&topic(&hub), "lost 2").await;
-        let mut silence = quiet(&hub).subscribe(Cursor::live());
+        let mut silence = quiet(&hub).subscribe();
         is_known(&mut silence).await;
         let hello = silence.last_id().expect("it has begun").to_string();
         drop((silence, hub));
@@ -113,7 +113,7 @@ async fn an_id_of_a_lost_timeline_is_a_reset_on_nats() {
     publish(&topic(&hub), "unseen 2").await;
     publish(&topic(&hub), "unseen 3").await;
     for (topic, id) in [(topic(&hub), lost), (quiet(&hub), hello)] {
-        let mut events = topic.subscribe(Cursor::after(&*id));
+        let mut events = topic.subscribe_from(Cursor::after(&*id));
         let first = next(&mut events).await;
         assert!(first.starts_with(RESET), "{id}: {first}");
     }
@@ -129,7 +129,7 @@ async fn a_node_that_followed_a_lost_timeline_gives_a_reset_on_nats() {
     let mut wire = Wire::to(nats.address()).await;
     let far = Hub::builder().nats(wire.url()).expect("the URL is one");
     publish(&topic(&far), "lost").await;
-    let mut events = topic(&far).subscribe(Cursor::live());
+    let mut events = topic(&far).subscribe();
     is_known(&mut events).await;
     wire.cut();
     drop(other);
@@ -155,7 +155,7 @@ async fn clients_that_missed_nothing_get_no_reset_on_nats() {
     publish(&handle(&node, "busy"), "0").await;
     let mut ids = Vec::new();
     for name in names {
-        let mut events = handle(&node, name).subscribe(Cursor::live());
+        let mut events = handle(&node, name).subscribe();
         is_known(&mut events).await;
         ids.push(events.last_id().expect("it has begun").to_string());
     }
@@ -166,7 +166,7 @@ async fn clients_that_missed_nothing_get_no_reset_on_nats() {
     let other = hub(&nats);
     for node in [&node, &other] {
         for (name, id) in names.iter().zip(&ids) {
-            let mut events = handle(node, name).subscribe(Cursor::after(&**id));
+            let mut events = handle(node, name).subscribe_from(Cursor::after(&**id));
             if *name == "busy" {
                 assert_eq!(
                     several(&mut events, 19).await,
@@ -186,9 +186,9 @@ async fn what_a_hub_publishes_after_it_subscribed_comes_on_nats() {
     let hub = hub(&nats);
     for number in 0..50 {
         let topic = hub.topic(format!("new/{number}")).expect("the name is one");
-        let mut events = topic.subscribe(None::<&str>);
+        let mut events = topic.subscribe();
         let names = [format!("a/{number}"), format!("b/{number}")];
-        let mut both = hub.subscribe(&names, None::<&str>).expect("two names");
+        let mut both = hub.subscribe(&names).expect("two names");
         topic.publish("x").await.expect("it is there");
         let b = hub.topic(&names[1]).expect("the name is one");
         b.publish("y").await.expect("it is there");

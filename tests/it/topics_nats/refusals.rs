@@ -1,17 +1,21 @@
 //! What the server does not allow is said at once, with the subject, and works by itself once it is allowed.
 
+use super::tap::{Tap, Way};
 use super::*;
 use crate::support::Log;
 
 /// Settings of a server on which `limited` may do all but this. Whoever has no name may do all.
-fn settings(denied: &str) -> String {
+pub(super) fn settings(denied: &str) -> String {
     format!(
         "no_auth_user: admin\nauthorization {{ users: [ {{ user: admin, password: admin }}, {{ user: limited, password: \"pa:ss,word\", permissions: {{ {denied} }} }} ] }}\n"
     )
 }
 
 fn limited(nats: &Nats) -> Hub {
-    let address = nats.address();
+    limited_at(nats.address())
+}
+
+pub(super) fn limited_at(address: SocketAddr) -> Hub {
     Hub::nats(format!("nats://limited:pa%3Ass%2Cword@{address}")).expect("the URL is one")
 }
 
@@ -44,10 +48,7 @@ async fn a_refused_publish_fails_at_once_and_is_certain_on_nats() {
     let all = futures_util::future::join_all((0..20).map(|_| a.publish("x"))).await;
     for published in all {
         let error = published.expect_err("it is not allowed");
-        assert!(
-            !error.is_unconfirmed() && !error.is_unavailable(),
-            "{error:?}"
-        );
+        assert!(error.is_refused(), "{error:?}");
         assert!(
             format!("{error:?}").contains("bocadillo.events.a"),
             "{error:?}"
@@ -78,9 +79,9 @@ async fn a_refused_subscription_is_tried_again_on_nats() {
     let name = |hub: &Hub, name: &str| hub.topic(name).expect("a name");
     publish(&name(&near, "b"), "warm").await;
     publish(&name(&far, "b"), "warm").await;
-    let mut a = name(&far, "a").subscribe(Cursor::live());
-    let mut b = name(&far, "b").subscribe(Cursor::live());
-    let mut both = far.subscribe(["a", "b"], None::<&str>).expect("two names");
+    let mut a = name(&far, "a").subscribe();
+    let mut b = name(&far, "b").subscribe();
+    let mut both = far.subscribe(["a", "b"]).expect("two names");
     warned(&log, "bocadillo.live.a").await;
     is_known(&mut b).await;
     publish(&name(&near, "b"), "b").await;
@@ -100,7 +101,7 @@ async fn a_right_that_is_taken_away_and_given_back_loses_nothing_on_nats() {
     let nats = Nats::configured(&settings(""));
     let (near, far) = (hub(&nats), limited(&nats));
     publish(&topic(&near), "0").await;
-    let mut events = topic(&far).subscribe(Cursor::start());
+    let mut events = topic(&far).subscribe_from(Cursor::start());
     assert_eq!(next(&mut events).await, "0");
     nats.reload(&settings("subscribe: { deny: [\"bocadillo.live.>\"] }"));
     warned(&log, "bocadillo.live.").await;
@@ -124,7 +125,7 @@ async fn a_refused_request_to_jetstream_is_named_on_nats() {
         for number in 1..20 {
             publish(&topic(&near), &number.to_string()).await;
         }
-        let mut events = topic(&far).subscribe(Cursor::start());
+        let mut events = topic(&far).subscribe_from(Cursor::start());
         let _ = tokio::time::timeout(Duration::from_millis(300), events.next()).await;
         warned(&log, &format!("$JS.API.{subject}.")).await;
         nats.reload(&settings(""));
@@ -136,4 +137,130 @@ async fn a_refused_request_to_jetstream_is_named_on_nats() {
             "{subject}: {all:?}"
         );
     }
+}
+
+/// The client library drops news beyond 128 that come together.
+#[tokio::test]
+async fn many_publishes_that_are_refused_at_once_are_all_certain_on_nats() {
+    let nats = Nats::configured(&settings("publish: { deny: [\"bocadillo.events.a\"] }"));
+    let hub = limited(&nats);
+    let (a, b) = (
+        hub.topic("a").expect("a name"),
+        hub.topic("b").expect("a name"),
+    );
+    publish(&b, "warm").await;
+    let all = async { futures_util::future::join_all((0..6_000).map(|_| a.publish("x"))).await };
+    // The client library has room for 5,000 publishes, and must not keep the places of those that were refused.
+    let all = tokio::time::timeout(Duration::from_secs(20), all);
+    for published in all.await.expect("all are answered") {
+        let error = published.expect_err("it is not allowed");
+        assert!(
+            error.is_topic() && !error.is_unconfirmed() && !error.is_unavailable(),
+            "{error:?}"
+        );
+    }
+    publish(&b, "x").await;
+}
+
+/// A publish waits while many are under way, so no more than these can be refused at once.
+#[tokio::test]
+async fn few_requests_are_under_way_at_once_on_nats() {
+    let nats = Nats::start();
+    let tap = Tap::to(nats.address(), None).await;
+    let hub = tap.hub();
+    publish(&topic(&hub), "warm").await;
+    tap.settled().await;
+    tap.forget();
+    tap.set(Way::Held);
+    let topics: Vec<_> = (0..300)
+        .map(|number| hub.topic(format!("users/{number}")).expect("a name"))
+        .collect();
+    let subscriptions: Vec<_> = topics
+        .iter()
+        .map(|topic| topic.subscribe_from(Cursor::live()))
+        .collect();
+    let publishers: Vec<_> = (0..300)
+        .map(|number| {
+            let topic = hub.topic(format!("others/{number}")).expect("a name");
+            tokio::spawn(async move { topic.publish("x").await })
+        })
+        .collect();
+    tap.has_sent("SUB bocadillo.live.", 1).await;
+    tap.has_sent("PUB bocadillo.events.", 64).await;
+    tap.settled().await;
+    let subscribed = tap.sent("SUB bocadillo.live.");
+    assert!((1..=32).contains(&subscribed), "{subscribed}");
+    assert_eq!(tap.sent("PUB bocadillo.events."), 64);
+    tap.set(Way::Open);
+    for publisher in publishers {
+        let published = publisher.await.expect("it does not panic");
+        published.expect("it is there");
+    }
+    for mut events in subscriptions {
+        is_known(&mut events).await;
+    }
+}
+
+/// Each topic of a node finds out, whether its subscription is refused when it begins or loses its right later.
+#[tokio::test]
+async fn many_subscriptions_that_are_refused_at_once_all_come_back_on_nats() {
+    const TOPICS: usize = 400;
+    let denied = "subscribe: { deny: [\"bocadillo.live.>\"] }";
+    let nats = Nats::configured(&settings(denied));
+    let (near, far) = (hub(&nats), limited(&nats));
+    let topics = |hub: &Hub| -> Vec<Topic> {
+        let topic = |number: usize| hub.topic(format!("users/{number}")).expect("a name");
+        (0..TOPICS).map(topic).collect()
+    };
+    let (near, far) = (topics(&near), topics(&far));
+    publish(&near[0], "warm").await;
+    let mut all: Vec<_> = far
+        .iter()
+        .map(|topic| topic.subscribe_from(Cursor::live()))
+        .collect();
+    for events in &mut all {
+        is_known(events).await;
+    }
+    for round in ["first", "second"] {
+        nats.reload(&settings(""));
+        for topic in &near {
+            publish(topic, round).await;
+        }
+        for events in &mut all {
+            assert_eq!(next(events).await, round);
+        }
+        // All are allowed now; then all lose their right at once.
+        let live = format!("{round}, live");
+        for topic in &near {
+            publish(topic, &live).await;
+        }
+        for events in &mut all {
+            assert_eq!(next(events).await, live);
+        }
+        nats.reload(&settings(denied));
+    }
+}
+
+/// A subscription that is refused is tried again about once a second.
+#[tokio::test]
+async fn a_refused_subscription_is_not_tried_all_the_time_on_nats() {
+    let nats = Nats::configured(&settings("subscribe: { deny: [\"bocadillo.live.a\"] }"));
+    let tap = Tap::to(nats.address(), None).await;
+    let far = limited_at(tap.url()["nats://".len()..].parse().expect("an address"));
+    let mut events = far
+        .topic("a")
+        .expect("a name")
+        .subscribe_from(Cursor::live());
+    let start = Instant::now();
+    let tried = async {
+        while tap.sent("SUB bocadillo.live.a") < 2 {
+            let _ = tokio::time::timeout(Duration::from_millis(10), events.next()).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), tried)
+        .await
+        .expect("another attempt");
+    let most = start.elapsed().as_secs() as usize + 2;
+    assert!(tap.sent("SUB bocadillo.live.a") <= most);
+    assert!(start.elapsed() >= Duration::from_millis(900));
 }

@@ -32,7 +32,7 @@ async fn check(redis: &Redis, name: &str, has: usize, damage: &[&str], expected:
     ids.push(publish(&x, "e4").await);
     // Another node, which knows nothing.
     let other = topic(&hub(redis), name);
-    let mut client = other.subscribe(ids[has - 1].as_str());
+    let mut client = other.subscribe_from(ids[has - 1].as_str());
     let mut got = Vec::new();
     // What is new after a reset is what comes when the client has got that.
     for _ in 1..expected.len() {
@@ -100,15 +100,15 @@ async fn whatever_takes_events_away_is_a_reset_for_who_has_not_got_them() {
 async fn the_id_of_a_topic_without_events_is_a_place_to_come_back_to() {
     let redis = Redis::start();
     let x = topic(&hub(&redis), "x");
-    let mut first = x.subscribe(Cursor::live());
+    let mut first = x.subscribe();
     known(&mut first).await;
     let hello = first.last_id().expect("it is known").to_string();
     drop(first);
-    let mut again = topic(&hub(&redis), "x").subscribe(hello.as_str());
+    let mut again = topic(&hub(&redis), "x").subscribe_from(hello.as_str());
     publish(&x, "e1").await;
     assert_eq!(next(&mut again).await, "e1");
     redis.command("DEL bocadillo:topic:x");
-    let mut late = topic(&hub(&redis), "x").subscribe(hello.as_str());
+    let mut late = topic(&hub(&redis), "x").subscribe_from(hello.as_str());
     assert_eq!(next(&mut late).await, EVICTED, "e1 is gone");
 }
 
@@ -116,14 +116,14 @@ async fn the_id_of_a_topic_without_events_is_a_place_to_come_back_to() {
 async fn of_several_topics_the_one_that_lost_events_is_named() {
     let redis = Redis::start();
     let near = hub(&redis);
-    let mut both = near.subscribe(["a", "b"], Cursor::start()).unwrap();
+    let mut both = near.subscribe_from(["a", "b"], Cursor::start()).unwrap();
     publish(&topic(&near, "a"), "a1").await;
     publish(&topic(&near, "b"), "b1").await;
     let (mut got, mut id) = (0, String::new());
     while got < 2 {
         let event = wait::within("an event", both.next()).await.unwrap();
-        if event.get_name().is_none() {
-            id = event.get_id().expect("it has one").to_string();
+        if event.name().is_none() {
+            id = event.id().expect("it has one").to_string();
             got += 1;
         }
     }
@@ -131,7 +131,7 @@ async fn of_several_topics_the_one_that_lost_events_is_named() {
     publish(&topic(&near, "a"), "a2").await;
     publish(&topic(&near, "b"), "b2").await;
     redis.command("DEL bocadillo:topic:b");
-    let mut back = hub(&redis).subscribe(["a", "b"], id.as_str()).unwrap();
+    let mut back = hub(&redis).subscribe_from(["a", "b"], id.as_str()).unwrap();
     let mut got = [next(&mut back).await, next(&mut back).await];
     got.sort();
     assert_eq!(got, ["a2", r#"reset: {"reason":"evicted","topics":["b"]}"#]);
@@ -142,7 +142,7 @@ async fn cut(redis: &Redis, happens: impl AsyncFnOnce(&Topic)) -> (Subscription,
     let is_cut = Arc::new(AtomicBool::new(false));
     let far = Hub::redis(proxy(redis, Arc::clone(&is_cut)).await).unwrap();
     let (near, far) = (topic(&hub(redis), "x"), topic(&far, "x"));
-    let mut client = far.subscribe(Cursor::live());
+    let mut client = far.subscribe();
     known(&mut client).await;
     publish(&near, "e1").await;
     assert_eq!(next(&mut client).await, "e1");
@@ -191,7 +191,7 @@ async fn a_node_that_was_cut_off_tells_its_clients_what_a_deleted_key_took() {
 async fn a_hole_in_what_comes_live_is_a_reset_before_the_event_behind_it() {
     let redis = Redis::start();
     let x = topic(&hub(&redis), "x");
-    let mut client = x.subscribe(Cursor::live());
+    let mut client = x.subscribe();
     known(&mut client).await;
     // What a node reads when events were published and their key deleted between two of its reads.
     redis.command(
@@ -205,7 +205,7 @@ async fn a_quiet_topic_survives_a_restart_without_a_reset() {
     let mut redis = Redis::start();
     let hub = hub(&redis);
     let (x, quiet) = (topic(&hub, "x"), topic(&hub, "quiet"));
-    let (mut events, mut nothing) = (x.subscribe(Cursor::live()), quiet.subscribe(Cursor::live()));
+    let (mut events, mut nothing) = (x.subscribe(), quiet.subscribe());
     known(&mut events).await;
     known(&mut nothing).await;
     publish(&x, "e1").await;
@@ -221,7 +221,7 @@ async fn a_quiet_topic_survives_a_restart_without_a_reset() {
 async fn the_memory_of_where_topics_stand_is_bounded_and_forgetting_is_a_reset() {
     let redis = Redis::start();
     let x = topic(&hub(&redis), "x");
-    let mut none = topic(&hub(&redis), "none").subscribe(Cursor::live());
+    let mut none = topic(&hub(&redis), "none").subscribe();
     known(&mut none).await;
     let hello = none.last_id().expect("it is known").to_string();
     drop(none);
@@ -236,10 +236,10 @@ async fn the_memory_of_where_topics_stand_is_bounded_and_forgetting_is_a_reset()
     let length: usize = length.trim().trim_start_matches(':').parse().unwrap();
     assert!(length <= 100_001, "{length} topics are remembered");
     // The floor has risen: nobody can tell what happened in topics that are not remembered.
-    let mut client = topic(&hub(&redis), "none").subscribe(hello.as_str());
+    let mut client = topic(&hub(&redis), "none").subscribe_from(hello.as_str());
     assert_eq!(next(&mut client).await, EVICTED);
     // The most recent ones are remembered.
-    let mut kept = topic(&hub(&redis), "x").subscribe(old.as_str());
+    let mut kept = topic(&hub(&redis), "x").subscribe_from(old.as_str());
     publish(&x, "e2").await;
     assert_eq!(next(&mut kept).await, "e2");
 }
@@ -248,10 +248,10 @@ async fn the_memory_of_where_topics_stand_is_bounded_and_forgetting_is_a_reset()
 async fn ids_rise_where_a_key_is_made_again_within_a_millisecond() {
     let redis = Redis::start();
     let x = topic(
-        &limited(&redis, History::new().age(Duration::from_secs(60))),
+        &limited(&redis, History::new().max_age(Duration::from_secs(60))),
         "x",
     );
-    let mut events = x.subscribe(Cursor::live());
+    let mut events = x.subscribe();
     known(&mut events).await;
     for number in 0..200 {
         publish(&x, &number.to_string()).await;

@@ -1,11 +1,12 @@
 //! Each form of the URL that the documentation names.
 
 use super::*;
+use crate::support::Certificates;
 
-async fn works(url: &str) {
-    let hub = Hub::redis(url).unwrap_or_else(|error| panic!("{url}: {error:?}"));
+async fn works(redis: impl Into<bocadillo::topic::Redis>, url: &str) {
+    let hub = Hub::redis(redis).unwrap_or_else(|error| panic!("{url}: {error:?}"));
     let x = topic(&hub, "x");
-    let mut events = x.subscribe(Cursor::live());
+    let mut events = x.subscribe();
     publish(&x, url).await;
     assert_eq!(next(&mut events).await, url);
 }
@@ -29,7 +30,7 @@ async fn every_form_of_the_url_connects() {
         format!("unix://{socket}"),
         format!("redis+unix://{socket}?db=3&user=bob&pass=p%40ss"),
     ] {
-        works(&url).await;
+        works(&url, &url).await;
     }
     // A port that is not named is 6379. Few addresses have it in use.
     let (listener, host) = loop {
@@ -46,21 +47,73 @@ async fn every_form_of_the_url_connects() {
             );
         }
     });
-    works(&format!("redis://{host}")).await;
+    let url = format!("redis://{host}");
+    works(&url, &url).await;
     redis.command("CONFIG SET requirepass open-sesame");
-    works(&format!("redis://:open-sesame@{address}/")).await;
+    let url = format!("redis://:open-sesame@{address}/");
+    works(&url, &url).await;
+}
+
+#[tokio::test]
+async fn a_server_with_tls_is_reached_through_its_own_authority() {
+    let certificates = Certificates::new();
+    let (redis, port) = Redis::start_with_tls(&certificates);
+    redis.command("ACL SETUSER bob on >p@ss allkeys allcommands allchannels");
+    let authority = certificates.file("ca.pem");
+    for url in [
+        format!("rediss://127.0.0.1:{port}"),
+        format!("rediss://bob:p%40ss@127.0.0.1:{port}/2?protocol=resp3"),
+        format!("valkeys://127.0.0.1:{port}/3"),
+    ] {
+        let options = bocadillo::topic::Redis::new(&url).root_certificates(&authority);
+        works(options, &url).await;
+    }
+    // It is noticed here too that the server has closed the connection.
+    let url = format!("rediss://127.0.0.1:{port}");
+    let options = bocadillo::topic::Redis::new(&url).root_certificates(&authority);
+    let x = topic(&Hub::redis(options).unwrap(), "x");
+    for _ in 0..5 {
+        publish(&x, "before").await;
+        redis.command("CLIENT KILL TYPE normal SKIPME yes");
+        publish(&x, "after").await;
+    }
+
+    for (options, reason) in [
+        // The system's authorities did not sign it.
+        (bocadillo::topic::Redis::new(&url), "UnknownIssuer"),
+        // The certificate is for another name.
+        (
+            bocadillo::topic::Redis::new(format!("rediss://localhost:{port}"))
+                .root_certificates(&authority),
+            "not valid for name",
+        ),
+        (
+            bocadillo::topic::Redis::new(&url).root_certificates("/nowhere/ca.pem"),
+            "No such file",
+        ),
+        // This port speaks TLS alone, and the other one does not.
+        (
+            bocadillo::topic::Redis::new(format!("rediss://{}", redis.address()))
+                .root_certificates(&authority),
+            "",
+        ),
+    ] {
+        let hub = Hub::redis(options).unwrap();
+        let error = topic(&hub, "x").publish("x").await.expect_err(reason);
+        assert!(error.is_unavailable() && !error.is_unconfirmed());
+        let source = error.source().expect("with the reason").to_string();
+        assert!(source.contains(reason), "{source}");
+    }
 }
 
 #[test]
-fn a_url_of_tls_needs_a_feature_of_the_client() {
-    let error = Hub::redis("rediss://127.0.0.1/").expect_err("the feature is off");
-    assert!(error.is_topic());
+fn a_url_that_asks_not_to_check_certificates_is_refused() {
+    let error =
+        Hub::redis("rediss://user:secret@127.0.0.1/#insecure").expect_err("it asks for that");
+    let source = error.source().expect("with the reason").to_string();
     assert!(
-        error
-            .source()
-            .expect("with the reason")
-            .to_string()
-            .contains("TLS"),
-        "{error:?}"
+        error.is_config() && source.contains("certificates"),
+        "{source}"
     );
+    assert!(!source.contains("secret"), "{source}");
 }

@@ -125,7 +125,7 @@ fn option(setting: &Setting, cx: &Context) -> Option<StreamOption> {
     let example = match name.to_string().as_str() {
         "content_type" => "\"application/x-ndjson\"",
         "charset" => "true",
-        "on_error" => "|_| Some(ServerEvent::data(\"try again later\"))",
+        "on_error" => "|_| Some(ServerEvent::new(\"try again later\"))",
         _ => "Duration::from_secs(15)",
     };
     let Some(value) = &setting.value else {

@@ -42,8 +42,8 @@ pub const KEEP_ALIVE: &[u8] = b": keep-alive\n";
 /// use bocadillo::{EventName, ServerEvent, wire};
 ///
 /// let mut out = bytes::BytesMut::new();
-/// wire::encode(&ServerEvent::data("tick").id(1), &mut out);
-/// wire::encode(&ServerEvent::data("").name(EventName::from_static("bye")), &mut out);
+/// wire::encode(&ServerEvent::new("tick").with_id(1), &mut out);
+/// wire::encode(&ServerEvent::new("").with_name(EventName::from_static("bye")), &mut out);
 ///
 /// assert_eq!(out, "id: 1\ndata: tick\n\nevent: bye\ndata: \n\n");
 /// ```

@@ -109,7 +109,7 @@ fn whole_millis(retry: Duration) -> u64 {
 }
 
 fn has_block(event: &ServerEvent) -> bool {
-    event.get_data().is_some() || event.get_name().is_some() || event.get_id().is_some()
+    event.data().is_some() || event.name().is_some() || event.id().is_some()
 }
 
 /// What the standard has a client see of these events.
@@ -117,26 +117,26 @@ fn normalise(events: &[ServerEvent]) -> Vec<Decoded> {
     let mut seen = Vec::new();
     let mut last_event_id = String::new();
     for event in events {
-        if let Some(comment) = event.get_comment() {
+        if let Some(comment) = event.comment() {
             seen.extend(
                 with_lf(comment)
                     .split('\n')
                     .map(|line| Decoded::Comment(line.to_owned())),
             );
         }
-        if let Some(retry) = event.get_retry() {
+        if let Some(retry) = event.retry() {
             seen.push(Decoded::Retry(Duration::from_millis(whole_millis(retry))));
         }
-        if let Some(id) = event.get_id() {
+        if let Some(id) = event.id() {
             last_event_id = id.to_string();
         }
         if has_block(event) {
             let name = event
-                .get_name()
+                .name()
                 .map(EventName::as_str)
                 .filter(|name| !name.is_empty())
                 .unwrap_or("message");
-            let data = with_lf(event.get_data().unwrap_or_default());
+            let data = with_lf(event.data().unwrap_or_default());
             seen.push(Decoded::Event(Message {
                 name: name.to_owned(),
                 data,
@@ -268,12 +268,12 @@ proptest! {
         let mut retry = None;
         let mut expected = Vec::new();
         for event in &events {
-            retry = event.get_retry().map(whole_millis).or(retry);
+            retry = event.retry().map(whole_millis).or(retry);
             if has_block(event) {
                 expected.push(sse_stream::Sse {
-                    event: event.get_name().map(ToString::to_string),
-                    data: Some(with_lf(event.get_data().unwrap_or_default())),
-                    id: event.get_id().map(ToString::to_string),
+                    event: event.name().map(ToString::to_string),
+                    data: Some(with_lf(event.data().unwrap_or_default())),
+                    id: event.id().map(ToString::to_string),
                     retry: retry.take(),
                 });
             }

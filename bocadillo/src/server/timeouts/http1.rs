@@ -34,15 +34,62 @@ struct State {
     tail: [u8; 3],
     /// The last request had a body of a known length, so its last bytes can be any.
     has_length: bool,
+    head: Head,
+    /// How many bytes have come since the end of the head, less those of the body.
+    surplus: i64,
     /// When a head has to be complete because the server shuts down.
     shutdown: Option<Instant>,
 }
 
+/// How far a head has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Head {
+    /// No line has begun. Empty lines may stand before a head.
+    Before,
+    /// In a line that is not empty.
+    Line,
+    /// At the start of a line.
+    LineStart,
+    /// The head is complete.
+    Complete,
+    /// It came together with an earlier request, and was not followed.
+    Unknown,
+}
+
+impl Head {
+    /// Follows `bytes` up to the empty line that ends the head. Returns the bytes behind it.
+    fn read(self, bytes: &[u8]) -> (Self, &[u8]) {
+        let mut head = self;
+        for (at, byte) in bytes.iter().enumerate() {
+            head = match (head, byte) {
+                (Self::Complete | Self::Unknown, _) => return (head, &bytes[at..]),
+                (Self::LineStart, b'\n') => Self::Complete,
+                (Self::Line, b'\n') => Self::LineStart,
+                (Self::Before, b'\n' | b'\r') | (Self::LineStart, b'\r') => head,
+                _ => Self::Line,
+            };
+        }
+        (head, &[])
+    }
+}
+
 impl State {
-    /// Whether what came last ends a request, as far as the bytes tell. hyper may have read a part of the next head with
-    /// the last request; such a part never ends with an empty line.
+    /// Whether what came last ends a request, as far as the last bytes tell. hyper may have read a part of the next head
+    /// with the last request. Such a part never ends with an empty line.
     fn ends_request(&self) -> bool {
         self.has_length || self.tail.ends_with(b"\n\n") || self.tail.ends_with(b"\n\r\n")
+    }
+
+    /// hyper has read a request and begins to wait for the next head.
+    fn next(&mut self) {
+        let has_more = self.head == Head::Complete && self.has_length && self.surplus > 0;
+        self.begun = has_more || !self.ends_request();
+        self.head = if self.begun {
+            Head::Unknown
+        } else {
+            Head::Before
+        };
+        self.surplus = 0;
     }
 }
 
@@ -54,6 +101,8 @@ impl Http1 {
             begun: false,
             tail: *b"\n\r\n",
             has_length: false,
+            head: Head::Before,
+            surplus: 0,
             shutdown: None,
         };
         Self(Arc::new(Shared {
@@ -64,7 +113,10 @@ impl Http1 {
 
     /// A head is complete. `length` is that of its body, if it is known.
     pub(crate) fn request(&self, length: Option<u64>) {
-        self.state().has_length = length.is_some_and(|length| length > 0);
+        let mut state = self.state();
+        let length = length.unwrap_or(0);
+        state.has_length = length > 0;
+        state.surplus = state.surplus.saturating_sub_unsigned(length);
     }
 
     /// The server shuts down. The connection has to be polled after this.
@@ -84,7 +136,7 @@ impl Http1 {
             Some(start) => (Phase::Head, after(start, self.0.timeouts.header)),
             None => (Phase::Idle, after(now, self.0.timeouts.idle)),
         };
-        state.begun = !state.ends_request();
+        state.next();
         drop(state);
         HeadSleep {
             http1: self.clone(),
@@ -98,6 +150,9 @@ impl Observer for Http1 {
     fn read(&mut self, bytes: &[u8]) {
         let mut state = self.state();
         state.begun = true;
+        let (head, behind) = state.head.read(bytes);
+        state.head = head;
+        state.surplus = state.surplus.saturating_add_unsigned(behind.len() as u64);
         let last = bytes.len().min(state.tail.len());
         state.tail.rotate_left(last);
         let kept = state.tail.len() - last;
@@ -160,9 +215,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_head_ends_with_an_empty_line() {
+        for (bytes, behind) in [
+            (&b"GET / HTTP/1.1\r\nhost: x\r\n\r\nbody"[..], 4),
+            (b"\r\n\r\nGET / HTTP/1.1\r\n\r\n", 0),
+            (b"\n\nGET / HTTP/1.1\n\nbody\n\n", 6),
+            (b"GET / HTTP/1.1\nhost: x\r\n\n\r\n", 2),
+        ] {
+            let (head, rest) = Head::Before.read(bytes);
+            assert_eq!((head, rest.len()), (Head::Complete, behind), "{bytes:?}");
+            // Byte by byte.
+            let (mut head, mut count) = (Head::Before, 0);
+            for byte in bytes {
+                let byte = [*byte];
+                let (next, rest) = head.read(&byte);
+                head = next;
+                count += rest.len();
+            }
+            assert_eq!((head, count), (Head::Complete, behind), "{bytes:?}");
+        }
+        assert_eq!(Head::Before.read(b"GET / HTTP/1.1\r\nho").0, Head::Line);
+        assert_eq!(Head::Before.read(b"GET / HTTP/1.1\r\n").0, Head::LineStart);
+    }
+
+    #[test]
     fn a_connection_with_a_stream_under_way_holds_few_bytes_more() {
         // With the two counts of each `Arc`, and the timer that hyper holds.
         let bytes = size_of::<Shared>() + 16 + size_of::<Http1>() + 16;
-        assert!(bytes <= 144, "{bytes}");
+        assert!(bytes <= 152, "{bytes}");
     }
 }

@@ -368,6 +368,48 @@ mod tests {
         check_expiry(watch, (Expired::Silent, 2)).await;
     }
 
+    /// A client that sends `frame` every four seconds after `opening`, and never what it owes.
+    async fn check_trickle(opening: &[u8], frame: Vec<u8>) {
+        let mut http2 = Http2::new(Timeouts::default(), Instant::now());
+        http2.read(opening);
+        let watch = http2.watch();
+        let trickle = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(4)).await;
+                http2.read(&frame);
+            }
+        });
+        check_expiry(watch, (Expired::Silent, 10)).await;
+        trickle.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whole_frames_do_not_extend_the_time_of_a_head() {
+        let preface: &[u8] = &[b'x'; PREFACE];
+        let ping = frame(6, 0, b"12345678");
+        // Before the client's SETTINGS.
+        check_trickle(b"", preface[..2].to_vec()).await;
+        check_trickle(preface, ping.clone()).await;
+        let open = [
+            preface,
+            &frame(SETTINGS, 0, b""),
+            &frame(HEADERS, 0, b"some"),
+        ]
+        .concat();
+        check_trickle(&open, frame(CONTINUATION, 0, b"more")).await;
+        check_trickle(&open, frame(CONTINUATION, 0, b"")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_of_the_first_head_starts_with_the_connection() {
+        let start = Instant::now();
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        let mut http2 = Http2::new(Timeouts::default(), start);
+        let watch = http2.watch();
+        http2.read(&[b'x'; PREFACE]);
+        check_expiry(watch, (Expired::Silent, 1)).await;
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_client_that_is_silent_while_the_connection_closes_has_two_seconds() {
         let (mut http2, mut watch) = opened(b"");

@@ -182,12 +182,10 @@ async fn an_error_ends_the_body_in_order_and_shows_what_was_asked_for() {
     assert_eq!(frame(&mut silent).await, None);
 
     const FAILED: EventName = EventName::from_static("failed");
-    let mut shown = body(
-        failing().with(
-            StreamOptions::new()
-                .on_error(|error| Some(ServerEvent::data(error.chain().to_string()).name(FAILED))),
-        ),
-    );
+    let mut shown =
+        body(failing().with(StreamOptions::new().on_error(|error| {
+            Some(ServerEvent::new(error.chain().to_string()).with_name(FAILED))
+        })));
     let expected =
         "data: one\n\nevent: failed\ndata: a stream ended with an error: the sensor is off\n\n";
     assert_eq!(frame(&mut shown).await.as_deref(), Some(expected));
@@ -395,7 +393,7 @@ async fn a_stream_that_was_polled_before_it_became_a_body_loses_nothing() {
             .await
             .expect("an event")
             .expect("no error")
-            .get_data(),
+            .data(),
         Some("0")
     );
     assert_eq!(all(stream).await, ["1", "2"]);
@@ -464,4 +462,36 @@ async fn chunks_from_4_kib_on_are_passed_on() {
         let bytes = frame.into_data().expect("no trailers");
         assert_eq!(bytes.as_ptr() == address, is_passed_on, "{size}");
     }
+}
+
+/// The lengths of the frames of one event of `size` bytes.
+async fn frames(size: usize, is_http2: bool, options: StreamOptions) -> Vec<usize> {
+    let stream = event_stream(move |y| async move {
+        y.send("x".repeat(size - "data: \n\n".len())).await;
+    });
+    let mut stream = stream;
+    stream.feed.options = options;
+    let mut body = Outgoing::new(is_http2).scope(|| body(stream));
+    let mut lengths = Vec::new();
+    while let Some(text) = frame(&mut body).await {
+        lengths.push(text.len());
+    }
+    assert_eq!(lengths.iter().sum::<usize>(), size);
+    lengths
+}
+
+#[tokio::test]
+async fn a_large_event_is_split_in_http2_if_there_is_a_write_timeout() {
+    let unlimited = StreamOptions::new().no_write_timeout();
+    for size in [2 * FRAME + 1, 1_000_000] {
+        assert_eq!(frames(size, false, StreamOptions::new()).await, [size]);
+        assert_eq!(frames(size, true, unlimited.clone()).await, [size]);
+        let split = frames(size, true, StreamOptions::new()).await;
+        assert!(split.iter().all(|length| *length <= 2 * FRAME), "{split:?}");
+        assert!(split.len() > size / (2 * FRAME), "{split:?}");
+    }
+    assert_eq!(
+        frames(2 * FRAME, true, StreamOptions::new()).await,
+        [2 * FRAME]
+    );
 }

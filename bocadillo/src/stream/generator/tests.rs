@@ -16,7 +16,7 @@ use crate::stream::generator::{byte_stream, event_stream, event_stream_raising};
 
 async fn data(stream: &mut EventStream) -> Option<String> {
     let event = stream.next().await?.expect("no error was yielded");
-    event.get_data().map(str::to_owned)
+    event.data().map(str::to_owned)
 }
 
 /// A panic that returns nothing: `panic!` would make the generator's output the never type.
@@ -410,5 +410,5 @@ fn only_a_client_is_probed_as_one() {
     use crate::stream::bind::{Probe, ProbeAny as _};
     assert!(Probe(&Client::new()).client().is_some());
     assert!(Probe(&Cell::new(1)).client().is_none());
-    assert!(Probe(&ServerEvent::data("x")).client().is_none());
+    assert!(Probe(&ServerEvent::new("x")).client().is_none());
 }

@@ -9,26 +9,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
-use futures_util::stream::ReadyChunks;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 
-use super::link::{self, CAPACITY, Link, Session, State};
+use super::link::{self, AGAIN, CAPACITY, Link, Session, State};
 use super::read::{self, Wanted, read, stand};
 use super::record;
 use super::refusals::Asking;
 use super::settings::messages;
 use super::subjects::Subjects;
+use crate::topic::broker::{Replay, TopicFeed};
 use crate::topic::encoded::Draft;
-use crate::topic::engine::{Feed, Replay};
 use crate::topic::notice::Reason;
 use crate::topic::position::Position;
 
-/// How many messages that came together are fed together.
-const TOGETHER: usize = 256;
-/// What is read at once of what did not come.
-const PIECE: usize = 256 * 1024;
-const AGAIN: Duration = Duration::from_millis(200);
+/// How many bytes are read at once of what did not come, and how many that come meanwhile are kept.
+const PIECE: usize = 512 * 1024;
 /// Between attempts to subscribe to a subject that the server does not allow.
 const REFUSED: Duration = Duration::from_secs(1);
 
@@ -37,7 +33,7 @@ struct Done;
 
 struct Follower<'a> {
     link: &'a Link,
-    feed: &'a Feed,
+    feed: &'a TopicFeed,
     subjects: &'a Subjects,
     session: Arc<Session>,
     /// The epoch in which the feed stands, for those who replay.
@@ -51,14 +47,12 @@ struct Follower<'a> {
     /// Whether a new life of the stream is read from its start.
     is_fresh: bool,
     is_up: bool,
-    /// How many messages have come without a pause.
-    run: usize,
     /// Whether so many have come that some may have been dropped.
     is_flooded: bool,
 }
 
 /// Follows a topic for as long as it is polled and somebody listens. `epoch` is told in which epoch the feed stands.
-pub(super) async fn follow(link: Arc<Link>, feed: Feed, epoch: watch::Sender<Option<u64>>) {
+pub(super) async fn follow(link: Arc<Link>, feed: TopicFeed, epoch: watch::Sender<Option<u64>>) {
     let subjects = Subjects::new(&link.settings.stream, feed.topic());
     let mut states = link.states();
     let first = states.wait_for(|state| !matches!(state, State::Starting));
@@ -68,10 +62,12 @@ pub(super) async fn follow(link: Arc<Link>, feed: Feed, epoch: watch::Sender<Opt
     let Some(session) = link::up(&mut states).await else {
         return;
     };
+    // Held until the server has answered something: a refusal comes before that answer.
+    let mut place = link.subscribing.acquire().await.ok();
     // Before the subscription: a refusal may come at once.
     let mut asking = link.refusals.watch(&subjects.live);
     let live = match session.client.subscribe(subjects.live.clone()).await {
-        Ok(live) => live.ready_chunks(TOGETHER),
+        Ok(live) => live,
         Err(error) => {
             feed.interrupt();
             return tracing::error!(topic = &**feed.topic(), %error, "a topic cannot be followed");
@@ -82,7 +78,9 @@ pub(super) async fn follow(link: Arc<Link>, feed: Feed, epoch: watch::Sender<Opt
         let Some(session) = link::up(&mut states).await else {
             return;
         };
-        match stand(&link, &session, &subjects).await {
+        let stand = stand(&link, &session, &subjects).await;
+        drop(place.take());
+        match stand {
             Ok(stand) => break (session, stand),
             Err(error) => {
                 feed.interrupt();
@@ -104,11 +102,25 @@ pub(super) async fn follow(link: Arc<Link>, feed: Feed, epoch: watch::Sender<Opt
             is_whole: true,
             is_fresh: false,
             is_up: true,
-            run: 0,
             is_flooded: false,
         };
         let Done = follower.run(states, live, &mut asking).await;
     }
+}
+
+/// All messages that have come, or else the next one. Cancel safe.
+async fn ready(live: &mut Subscriber) -> Option<Vec<Message>> {
+    // Unconstrained: where the runtime only wants a pause, nothing is waited for.
+    tokio::task::unconstrained(async {
+        let mut all = vec![live.next().await?];
+        while all.len() < CAPACITY
+            && let Some(Some(message)) = live.next().now_or_never()
+        {
+            all.push(message);
+        }
+        Some(all)
+    })
+    .await
 }
 
 /// What comes live while earlier messages are read, up to a bound: reading ends where it joins them.
@@ -117,6 +129,8 @@ struct Waiting {
     messages: Vec<Message>,
     bytes: usize,
     newest: u64,
+    /// Whether more may have come, and have been dropped.
+    is_flooded: bool,
 }
 
 enum Join {
@@ -130,6 +144,7 @@ enum Join {
 
 impl Waiting {
     fn add(&mut self, messages: Vec<Message>) {
+        self.is_flooded |= messages.len() >= CAPACITY;
         for message in messages {
             if let Some(place) = record::place(&message) {
                 self.newest = self.newest.max(place.sequence);
@@ -149,6 +164,7 @@ impl Waiting {
         self.messages.retain(|message| sequence(message) > at);
         let first = self.messages.first().and_then(record::place);
         match first {
+            _ if std::mem::take(&mut self.is_flooded) => Join::Later,
             None if self.newest <= at => Join::Nothing,
             Some(first) if first.previous <= at => {
                 self.bytes = 0;
@@ -163,12 +179,14 @@ impl Follower<'_> {
     async fn run(
         mut self,
         mut states: watch::Receiver<State>,
-        mut live: ReadyChunks<Subscriber>,
+        mut live: Subscriber,
         asking: &mut Asking<'_>,
     ) -> Done {
         // The session may have ended before `states` was looked at last.
         states.mark_changed();
         let mut is_refused = false;
+        let mut lost = self.link.refusals.lost();
+        asking.settle();
         loop {
             let done = tokio::select! {
                 biased;
@@ -183,8 +201,11 @@ impl Follower<'_> {
                     is_refused = true;
                     Ok(())
                 }
-                // Unconstrained: where the runtime only wants a pause, nothing is waited for.
-                messages = tokio::task::unconstrained(live.next()), if !is_refused => {
+                Ok(()) = lost.changed(), if !is_refused => {
+                    is_refused = true;
+                    Ok(())
+                }
+                messages = ready(&mut live), if !is_refused => {
                     let Some(messages) = messages else { return Done };
                     tokio::task::consume_budget().await;
                     self.deliver(messages, &mut live).await
@@ -203,6 +224,7 @@ impl Follower<'_> {
                 }
                 () = tokio::time::sleep(AGAIN), if !self.is_whole && self.is_up && !is_refused => {
                     self.link.refusals.allowed(&self.subjects.live);
+                    asking.settle();
                     let state = states.borrow_and_update().clone();
                     self.turn(state, &mut live).await
                 }
@@ -216,17 +238,20 @@ impl Follower<'_> {
     async fn subscribe_again(
         &self,
         asking: &mut Asking<'_>,
-    ) -> Result<ReadyChunks<Subscriber>, async_nats::SubscribeError> {
+    ) -> Result<Subscriber, async_nats::SubscribeError> {
+        let _place = self.link.subscribing.acquire().await;
         asking.forget();
         let live = self
             .session
             .client
             .subscribe(self.subjects.live.clone())
             .await?;
-        Ok(live.ready_chunks(TOGETHER))
+        // A refusal comes before this answer, whatever it is.
+        let _ = self.link.last(&self.session).await;
+        Ok(live)
     }
 
-    async fn turn(&mut self, state: State, live: &mut ReadyChunks<Subscriber>) -> Result<(), Done> {
+    async fn turn(&mut self, state: State, live: &mut Subscriber) -> Result<(), Done> {
         self.is_up = matches!(state, State::Up(_));
         let State::Up(session) = state else {
             return self.lose(live);
@@ -256,14 +281,14 @@ impl Follower<'_> {
     }
 
     /// The connection is gone: what comes next is no longer known to come after `at`.
-    fn lose(&mut self, live: &mut ReadyChunks<Subscriber>) -> Result<(), Done> {
+    fn lose(&mut self, live: &mut Subscriber) -> Result<(), Done> {
         if !self.is_whole {
             return Ok(());
         }
         // Looked up before what has come is taken: that has all that is of the topic up to there.
         let (sequence, check) = self.link.delivered();
         while self.is_whole
-            && let Some(Some(messages)) = tokio::task::unconstrained(live.next()).now_or_never()
+            && let Some(Some(messages)) = ready(live).now_or_never()
         {
             self.is_whole = self.take(messages)?;
         }
@@ -280,7 +305,7 @@ impl Follower<'_> {
     }
 
     /// Reads what did not come. Where that fails it stays in doubt.
-    async fn catch_up(&mut self, live: &mut ReadyChunks<Subscriber>) -> Result<(), Done> {
+    async fn catch_up(&mut self, live: &mut Subscriber) -> Result<(), Done> {
         let mut events = 0;
         let mut waiting = Waiting::default();
         loop {
@@ -290,7 +315,8 @@ impl Follower<'_> {
             let wanted = Wanted {
                 after: (!self.is_fresh).then_some(self.at),
                 limit: PIECE,
-                kept: messages(history.max_events()),
+                kept: messages(history.max_events),
+                is_long: events > 0,
             };
             let replay = {
                 let mut read =
@@ -298,12 +324,12 @@ impl Follower<'_> {
                 loop {
                     tokio::select! {
                         replay = &mut read => break replay,
-                        Some(messages) = live.next() => waiting.add(messages),
+                        Some(messages) = ready(live) => waiting.add(messages),
                     }
                 }
             };
             match replay {
-                Ok(Replay::Events(read)) => {
+                Ok(Replay::Ok(read)) => {
                     let is_all = read.is_empty();
                     if let Some((last, _)) = read.last() {
                         events += read.len();
@@ -319,15 +345,11 @@ impl Follower<'_> {
                         break;
                     }
                 }
-                Ok(answer @ (Replay::Evicted | Replay::Unknown)) => {
+                Ok(Replay::Err(reason)) => {
                     match stand(self.link, &self.session, self.subjects).await {
                         Ok((at, is_own)) => {
                             (self.at, self.is_own, self.is_fresh) = (at, is_own, false);
-                            self.restart(if matches!(answer, Replay::Evicted) {
-                                Reason::Evicted
-                            } else {
-                                Reason::Epoch
-                            })?;
+                            self.restart(reason)?;
                         }
                         Err(error) => return self.fail(&*error),
                     }
@@ -363,20 +385,10 @@ impl Follower<'_> {
         if is_heard { Ok(()) } else { Err(Done) }
     }
 
-    async fn deliver(
-        &mut self,
-        batch: Vec<Message>,
-        live: &mut ReadyChunks<Subscriber>,
-    ) -> Result<(), Done> {
-        self.run += batch.len();
-        if self.run >= CAPACITY {
-            self.is_flooded = true;
-        }
-        let is_pause = batch.len() < TOGETHER;
-        if is_pause {
-            self.run = 0;
-        }
-        if self.is_whole && (!self.take(batch)? || (is_pause && self.is_flooded)) {
+    async fn deliver(&mut self, batch: Vec<Message>, live: &mut Subscriber) -> Result<(), Done> {
+        // More may have come, and have been dropped.
+        self.is_flooded |= batch.len() >= CAPACITY;
+        if self.is_whole && (!self.take(batch)? || self.is_flooded) {
             self.is_whole = false;
             self.catch_up(live).await?;
         }
@@ -420,5 +432,53 @@ impl Follower<'_> {
         }
         self.append(events)?;
         Ok(is_whole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_nats::HeaderMap;
+    use async_nats::header::{NATS_LAST_SEQUENCE, NATS_SEQUENCE};
+
+    use super::*;
+
+    fn message(sequence: u64, length: usize) -> Message {
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_SEQUENCE, sequence.to_string());
+        headers.insert(NATS_LAST_SEQUENCE, (sequence - 1).to_string());
+        Message {
+            subject: "bocadillo.live.a".into(),
+            reply: None,
+            payload: vec![b'x'; length].into(),
+            headers: Some(headers),
+            status: None,
+            description: None,
+            length,
+        }
+    }
+
+    #[test]
+    fn what_waits_while_earlier_messages_are_read_is_bounded() {
+        let mut waiting = Waiting::default();
+        for sequence in 1..=1_000 {
+            waiting.add(vec![message(sequence, 10_000)]);
+            let held: usize = waiting.messages.iter().map(|message| message.length).sum();
+            assert!(held <= 512 * 1024, "{held}");
+        }
+        assert!(matches!(waiting.after(500), Join::Later), "it is read");
+        assert!(matches!(waiting.after(1_000), Join::Nothing));
+
+        let mut waiting = Waiting::default();
+        (2..=40).for_each(|sequence| waiting.add(vec![message(sequence, 10_000)]));
+        assert!(matches!(waiting.after(1), Join::Next(next) if next.len() == 39));
+    }
+
+    #[test]
+    fn after_a_flood_the_stream_is_read_once_more() {
+        let mut waiting = Waiting::default();
+        waiting.add((1..=CAPACITY as u64).map(|at| message(at, 1)).collect());
+        let last = CAPACITY as u64;
+        assert!(matches!(waiting.after(last), Join::Later));
+        assert!(matches!(waiting.after(last), Join::Nothing));
     }
 }

@@ -14,6 +14,7 @@ use async_nats::jetstream::stream::Stream;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
+use super::pace::{ANSWER, Pace};
 use super::refusals::Refusals;
 use super::settings::{Credentials, Settings};
 use crate::topic::position::Position;
@@ -22,18 +23,21 @@ mod stream;
 
 use stream::Standing;
 
-/// How long the server may take for an answer. Pings find a dead connection; this is for a server that does not answer, and
-/// long, so that a busy link is not taken for one.
-const ANSWER: Duration = Duration::from_secs(10);
-/// How often it is asked whether it is there.
+/// The client pings a server that is silent for this long. The third ping without an answer ends the connection.
 const PING: Duration = Duration::from_secs(5);
-/// Between attempts where nothing happens meanwhile.
-const AGAIN: Duration = Duration::from_millis(250);
-/// How many reads of the history are under way at once. Each is of some 64 KiB: so little stands before an acknowledgement or a
-/// ping on the connection that they share.
-const READS: usize = 8;
+/// The pause between attempts.
+pub(super) const AGAIN: Duration = Duration::from_millis(250);
+/// The longest pause between attempts to connect.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How many messages of a topic wait for this node. What comes when so many wait is dropped, and read from the stream later.
 pub(super) const CAPACITY: usize = 8_192;
+/// How many publishes are under way at once. The client drops news beyond 128 that come together, so no more than this may be
+/// refused at once.
+const PUBLISHING: usize = 64;
+/// How many topics begin to be followed at once, for the same reason.
+const SUBSCRIBING: usize = 32;
+/// The client holds its own place for a publish that was given up until this time.
+const GIVEN_UP: Duration = Duration::from_secs(1);
 /// What a publisher is told then.
 const UNAUTHORISED: &str = "the server refuses the credentials of the URL";
 /// For how many topics the newest sequence is remembered.
@@ -47,15 +51,16 @@ pub(super) struct Link {
     doubt: Notify,
     /// How many connections were lost.
     losses: AtomicU64,
-    pub(super) reads: Semaphore,
+    pub(super) pace: Pace,
+    pub(super) publishing: Semaphore,
+    pub(super) subscribing: Semaphore,
     pub(super) refusals: Refusals,
     /// The highest sequence that was seen, and the epoch that it is of.
     newest: Mutex<(u64, u64)>,
     /// The highest sequence that this connection has brought, as an event or an acknowledgement, and its check. Messages of other
     /// topics with lower sequences came before it.
     delivered: Mutex<(u64, u64)>,
-    /// The newest sequence of a subject that this connection has brought.
-    tails: Mutex<HashMap<String, u64>>,
+    tails: Mutex<Tails>,
     /// Where the stream stood at a moment: who asked, and what was answered.
     asked: AtomicU64,
     standing: tokio::sync::Mutex<Standing>,
@@ -74,6 +79,13 @@ pub(super) enum State {
     Down(Arc<str>),
 }
 
+#[derive(Clone, Debug)]
+pub(super) struct Contexts {
+    /// For requests that [`Pace::answer`] awaits, and limits.
+    pub(super) asking: Context,
+    pub(super) publishing: Context,
+}
+
 /// A time of being connected.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -84,7 +96,7 @@ pub(super) struct Session {
     pub(super) epoch: u64,
     /// The sequence behind which the epoch begins.
     pub(super) start: u64,
-    pub(super) context: Context,
+    pub(super) contexts: Contexts,
     pub(super) stream: Stream<()>,
     pub(super) client: Client,
     /// How many messages of a topic the stream keeps. It may be another node that has said so.
@@ -98,7 +110,9 @@ impl Link {
             state: watch::Sender::new(State::Starting),
             doubt: Notify::new(),
             losses: AtomicU64::new(0),
-            reads: Semaphore::new(READS),
+            pace: Pace::new(),
+            publishing: Semaphore::new(PUBLISHING),
+            subscribing: Semaphore::new(SUBSCRIBING),
             refusals: Refusals::default(),
             newest: Mutex::default(),
             delivered: Mutex::default(),
@@ -140,15 +154,7 @@ impl Link {
         *delivered = (*delivered).max((sequence, check));
         drop(delivered);
         let mut tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
-        match tails.get_mut(subject) {
-            Some(tail) => *tail = sequence.max(*tail),
-            None => {
-                if tails.len() >= TAILS {
-                    tails.clear();
-                }
-                tails.insert(subject.to_owned(), sequence);
-            }
-        }
+        tails.note(subject, sequence);
     }
 
     /// The highest sequence that the connection has brought, and its check.
@@ -162,7 +168,7 @@ impl Link {
     /// The newest message of a subject that the connection has brought.
     pub(super) fn tail(&self, subject: &str) -> Option<u64> {
         let tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
-        tails.get(subject).copied()
+        tails.0.get(subject).copied()
     }
 
     /// What an earlier connection brought may be of a stream that was restored meanwhile.
@@ -171,10 +177,7 @@ impl Link {
             .delivered
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = (0, 0);
-        self.tails
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        *self.tails.lock().unwrap_or_else(PoisonError::into_inner) = Tails::default();
     }
 
     /// The highest sequence that is known to have been.
@@ -196,10 +199,15 @@ impl Link {
         self.state.send_replace(State::Starting);
         let (sender, mut events) = mpsc::unbounded_channel();
         let client = self.connect(sender).await;
-        let context = ContextBuilder::new()
-            .timeout(ANSWER)
-            .backpressure_on_inflight(true);
-        let context = context.build(client.clone());
+        self.pace.count(client.statistics());
+        let contexts = Contexts {
+            asking: ContextBuilder::new().build(client.clone()),
+            publishing: ContextBuilder::new()
+                .timeout(ANSWER)
+                .ack_timeout(GIVEN_UP)
+                .backpressure_on_inflight(true)
+                .build(client.clone()),
+        };
         let mut last: Option<Arc<Session>> = None;
         loop {
             // What happened up to here is what establishing finds out about.
@@ -207,7 +215,7 @@ impl Link {
                 self.note(&event);
             }
             let established = tokio::select! {
-                established = self.establish(&client, &context, last.as_deref()) => established,
+                established = self.establish(&client, &contexts, last.as_deref()) => established,
                 // What was asked on another connection is not answered on this one.
                 () = self.turn(&mut events) => continue,
             };
@@ -292,19 +300,17 @@ impl Link {
     }
 
     async fn connect(&self, events: mpsc::UnboundedSender<Event>) -> Client {
-        let mut pause = Duration::from_millis(50);
+        let mut attempts = 0;
         loop {
             let events = events.clone();
             let mut options = ConnectOptions::new()
                 .name("bocadillo")
                 .connection_timeout(ANSWER)
-                .request_timeout(Some(ANSWER))
+                .request_timeout(None)
                 .ping_interval(PING)
                 .subscription_capacity(CAPACITY)
                 .max_reconnects(None)
-                .reconnect_delay_callback(|attempts| {
-                    Duration::from_millis(20 << attempts.clamp(1, 6)).min(Duration::from_secs(1))
-                })
+                .reconnect_delay_callback(pause)
                 .event_callback(move |event| {
                     let _ = events.send(event);
                     async {}
@@ -327,10 +333,33 @@ impl Link {
                 }
                 Err(error) => self.fall(&with_sources(&error)),
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(1));
+            attempts += 1;
+            tokio::time::sleep(pause(attempts)).await;
         }
     }
+}
+
+/// The newest sequence of each subject that the connection has brought.
+#[derive(Debug, Default)]
+struct Tails(HashMap<String, u64>);
+
+impl Tails {
+    fn note(&mut self, subject: &str, sequence: u64) {
+        match self.0.get_mut(subject) {
+            Some(tail) => *tail = sequence.max(*tail),
+            None => {
+                if self.0.len() >= TAILS {
+                    self.0.clear();
+                }
+                self.0.insert(subject.to_owned(), sequence);
+            }
+        }
+    }
+}
+
+/// The pause before the next attempt to connect.
+fn pause(attempts: usize) -> Duration {
+    Duration::from_millis(20 << attempts.clamp(1, 6)).min(LONGEST_PAUSE)
 }
 
 /// Waits for a session.
@@ -373,4 +402,28 @@ pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_sequences_of_many_subjects_are_forgotten() {
+        let mut tails = Tails::default();
+        for number in 0..25_000 {
+            tails.note(&number.to_string(), number);
+            tails.note(&number.to_string(), number.saturating_sub(1));
+            assert_eq!(tails.0.get(&number.to_string()), Some(&number));
+            assert!(tails.0.len() <= 10_000);
+        }
+        assert!(tails.0.len() > 1_000, "some are remembered");
+    }
+
+    #[test]
+    fn the_pause_between_attempts_to_connect_grows_up_to_a_second() {
+        let pauses: Vec<_> = (0..9).map(|attempts| pause(attempts).as_millis()).collect();
+        assert_eq!(pauses, [40, 40, 80, 160, 320, 640, 1_000, 1_000, 1_000]);
+        assert_eq!(pause(usize::MAX), Duration::from_secs(1));
+    }
 }

@@ -14,13 +14,11 @@ use super::link::{self, Link, Session, State};
 use super::record;
 use super::subjects::Subjects;
 use crate::error::{Error, Kind, Result};
+use crate::topic::broker::Published;
 use crate::topic::encoded::Draft;
-use crate::topic::engine::Published;
 
 /// What a topic has beyond its own history goes after so long.
 const TRIM_AFTER: Duration = Duration::from_millis(500);
-/// Between attempts where nothing happens meanwhile.
-const AGAIN: Duration = Duration::from_millis(100);
 
 /// Publishes them all, or none; where the broker is away, waits for it up to `wait`.
 ///
@@ -76,10 +74,11 @@ pub(super) async fn publish(
             }
             Err(error) => error,
         };
-        if !error.is_unavailable() || Instant::now() >= deadline {
+        let may_try_again = error.is_unavailable() || error.is_unconfirmed();
+        if !may_try_again || Instant::now() >= deadline {
             return Err(error);
         }
-        let _ = tokio::time::timeout(AGAIN, link::over(&mut states, &session)).await;
+        let _ = tokio::time::timeout(link::AGAIN, link::over(&mut states, &session)).await;
     }
 }
 
@@ -92,13 +91,11 @@ fn trim(link: &Arc<Link>, session: Arc<Session>, subjects: Subjects, kept: u64) 
     tokio::spawn(async move {
         tokio::time::sleep(TRIM_AFTER).await;
         link.trimming().remove(&subjects.events);
-        if let Err(error) = session
-            .stream
-            .purge()
-            .filter(&*subjects.events)
-            .keep(kept)
-            .await
-        {
+        // It may be refused, as a publish may.
+        let _place = link.publishing.acquire().await;
+        let purge = session.stream.purge().filter(&*subjects.events);
+        let purged = link.unless_refused("$JS.API.STREAM.PURGE", purge.keep(kept));
+        if let Err(error) = purged.await.and_then(|purged| Ok(purged?)) {
             // The next publish brings it on again.
             tracing::debug!(%error, "a topic is not trimmed");
         }
@@ -134,10 +131,17 @@ async fn attempt(
 ) -> Result<u64> {
     let published = async {
         let confirmation = session
-            .context
+            .contexts
+            .publishing
             .publish_with_headers(subjects.events.clone(), headers, payload)
             .await?;
         confirmation.await
+    };
+    let _place = tokio::select! {
+        place = link.publishing.acquire() => place,
+        () = link::over(states, session) => {
+            return Err(Error::new(Kind::Unavailable, "the connection to NATS was lost before the event was sent"));
+        }
     };
     let mut asking = link.refusals.watch(&subjects.events);
     let error = tokio::select! {
@@ -152,7 +156,7 @@ async fn attempt(
         },
         () = asking.refused() => {
             let subject = &subjects.events;
-            return Err(Error::new(Kind::Topic, format!("NATS does not allow this user to publish to `{subject}`")));
+            return Err(Error::new(Kind::Refused, format!("NATS does not allow this user to publish to `{subject}`")));
         }
         () = link::cut(states, session) => {
             return Err(Error::new(Kind::Unconfirmed, "the connection to NATS was lost before it had confirmed"));
@@ -167,7 +171,7 @@ async fn attempt(
             link.doubt();
             Kind::Unavailable
         }
-        _ => Kind::Topic,
+        _ => Kind::Refused,
     };
     Err(Error::new(
         kind,

@@ -14,20 +14,21 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::json;
 
-use super::link::{self, Link, Session};
+use super::link::{self, CAPACITY, Link, Session};
 use super::record;
 use super::subjects::Subjects;
 use crate::error::BoxError;
+use crate::topic::broker::Replay;
 use crate::topic::encoded::Draft;
-use crate::topic::engine::Replay;
+use crate::topic::notice::Reason;
 use crate::topic::position::Position;
 
 /// So many messages are asked for one by one, which is quickest for a client that has missed little. A consumer brings the others.
 const SINGLY: usize = 4;
-/// The most messages that a consumer brings at once.
-const AT_ONCE: usize = 2_048;
-/// A consumer that brings nothing for this long is given up. What it has brought counts.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The most messages that a consumer brings at once: what does not fit into the client's channel would be lost.
+const AT_ONCE: usize = CAPACITY / 2;
+/// The server removes a consumer that is not asked for this long, where this node may not delete it or is gone.
+const UNUSED: Duration = Duration::from_secs(20);
 /// A list of more deleted sequences is not asked for.
 const DELETED: u64 = 10_000;
 
@@ -67,6 +68,8 @@ pub(super) struct Wanted {
     pub(super) limit: usize,
     /// How many messages of the topic are kept, the one before its history with them.
     pub(super) kept: u64,
+    /// Whether it is known that many are missing: then none is asked for by itself.
+    pub(super) is_long: bool,
 }
 
 /// The events after a position, oldest first.
@@ -82,7 +85,11 @@ pub(super) async fn read(
 ) -> Result<Replay, BoxError> {
     let mut states = link.states();
     let whole = async {
-        let _turn = link.reads.acquire().await?;
+        let turn = link.pace.turn(wanted.limit).await?;
+        let wanted = Wanted {
+            limit: turn.limit,
+            ..wanted
+        };
         let reading = Reading {
             link,
             session,
@@ -92,10 +99,12 @@ pub(super) async fn read(
             bytes: 0,
             is_doubtful: false,
         };
-        match wanted.after {
+        let replay = match wanted.after {
             None => reading.whole_history().await,
             Some(after) => reading.after(after).await,
-        }
+        };
+        turn.end(replay.is_ok());
+        replay
     };
     tokio::select! {
         replay = whole => replay,
@@ -115,7 +124,7 @@ pub(super) async fn stand(
 ) -> Result<(Position, bool), BoxError> {
     // A place before the question: a message that comes in between has a higher sequence, and is delivered.
     let place = link.place(session).await?;
-    let _turn = link.reads.acquire().await?;
+    let _turn = link.pace.turn(1).await?;
     let request = session
         .stream
         .raw_message_builder()
@@ -191,47 +200,34 @@ impl Reading<'_> {
     async fn after(mut self, after: Position) -> Result<Replay, BoxError> {
         // Confirmed before the read, so the read has to find it.
         let tail = self.link.tail(&self.subjects.events);
-        let first = self.next(after.major).await?;
-        let own = first
-            .as_ref()
-            .filter(|first| first.sequence == after.major && after.major > 0);
+        let end = self.take_all_after(after.major).await?;
+        let is_broken = end.is_broken || (end.is_all && tail.is_some_and(|tail| tail > end.last));
+        // Only looked at after the read: a message that is there now was there all the time.
+        let own = self.next(after.major).await?;
+        let own = own.filter(|own| own.sequence == after.major && after.major > 0);
         let anchor = match own {
-            Some(own) => {
-                let events = own.events().map_or(1, |events| events.len() as u64);
-                if own.check() == record::check_of(after) && record::index_of(after) < events {
-                    Anchor::Proven
-                } else {
-                    Anchor::Other
-                }
-            }
+            Some(own) => self.take_rest(&own, after),
             None => self.place(after).await?,
         };
-        match anchor {
-            Anchor::Proven => {}
-            Anchor::Gone => return Ok(Replay::Evicted),
-            Anchor::Other => return Ok(Replay::Unknown),
-        }
-        let is_own = own.is_some();
-        let mut is_broken = false;
-        if let Some(first) = &first {
-            is_broken = !is_own && self.is_broken(first, after.major);
-            self.take(first);
-        }
-        let last = first.as_ref().map_or(after.major, |first| first.sequence);
-        let end = self.take_all_after(last).await?;
-        is_broken |= end.is_broken || (end.is_all && tail.is_some_and(|tail| tail > end.last));
-        let is_proven = end.last == after.major
-            || if is_own {
-                let still = self.next(after.major).await?;
-                still.is_some_and(|still| still.sequence == after.major)
-            } else {
-                matches!(self.place(after).await?, Anchor::Proven)
-            };
         self.look_again().await?;
-        if is_broken || !is_proven {
-            return Ok(Replay::Evicted);
+        Ok(match anchor {
+            Anchor::Proven if !is_broken => Replay::Ok(self.events),
+            Anchor::Proven | Anchor::Gone => Replay::Err(Reason::Evicted),
+            Anchor::Other => Replay::Err(Reason::Epoch),
+        })
+    }
+
+    /// The events of the anchor's own message that come after it.
+    fn take_rest(&mut self, own: &Stored, after: Position) -> Anchor {
+        self.is_doubtful |= !record::is_of(Some(&own.headers), self.session.epoch);
+        let events = own.events().unwrap_or_default();
+        let count = events.len().max(1) as u64;
+        if own.check() != record::check_of(after) || record::index_of(after) >= count {
+            return Anchor::Other;
         }
-        Ok(Replay::Events(self.events))
+        let rest = events.into_iter().filter(|(position, _)| *position > after);
+        self.events.splice(0..0, rest);
+        Anchor::Proven
     }
 
     /// From the oldest message of the history. There is nothing to be proven before it.
@@ -250,11 +246,11 @@ impl Reading<'_> {
         for _ in 0..skipped {
             match self.next(from).await? {
                 Some(old) => from = old.sequence.saturating_add(1),
-                None => return Ok(Replay::Events(Vec::new())),
+                None => return Ok(Replay::Ok(Vec::new())),
             }
         }
         let Some(first) = self.next(from).await? else {
-            return Ok(Replay::Events(Vec::new()));
+            return Ok(Replay::Ok(Vec::new()));
         };
         self.take(&first);
         let end = self.take_all_after(first.sequence).await?;
@@ -270,7 +266,7 @@ impl Reading<'_> {
                 self.events.retain(|(position, _)| position.major >= oldest);
             }
         }
-        Ok(Replay::Events(self.events))
+        Ok(Replay::Ok(self.events))
     }
 
     /// What is known of a place that has no message of the topic.
@@ -329,7 +325,8 @@ impl Reading<'_> {
             is_all: false,
             is_broken: false,
         };
-        for _ in 0..SINGLY {
+        let singly = if self.wanted.is_long { 0 } else { SINGLY };
+        for _ in 0..singly {
             if self.is_full() || !self.take_next(&mut end).await? {
                 return Ok(end);
             }
@@ -416,16 +413,16 @@ impl Reading<'_> {
         }
     }
 
-    /// Messages from this sequence on, as many as fit. None when the first is larger than what is left of the limit.
+    /// Messages from this sequence on, as many as fit; call it while something fits. None when the first is larger than what is left of the limit.
     async fn several(&self, from: u64) -> Result<Vec<Stored>, BoxError> {
-        let bytes = self.wanted.limit.saturating_sub(self.bytes).max(1_024);
+        let bytes = self.wanted.limit.saturating_sub(self.bytes);
         let config = pull::Config {
             deliver_policy: DeliverPolicy::ByStartSequence {
                 start_sequence: from,
             },
             ack_policy: AckPolicy::None,
             filter_subject: self.subjects.events.clone(),
-            inactive_threshold: PATIENCE * 2,
+            inactive_threshold: UNUSED,
             memory_storage: true,
             num_replicas: 1,
             ..pull::Config::default()
@@ -445,7 +442,7 @@ impl Reading<'_> {
                 .await?;
             let mut all = Vec::new();
             loop {
-                let message = match tokio::time::timeout(PATIENCE, batch.next()).await {
+                let message = match self.link.pace.answer(batch.next()).await {
                     Ok(Some(Ok(message))) => message,
                     Ok(None) => break,
                     // What has come is whole up to here: it came in order.
@@ -454,7 +451,7 @@ impl Reading<'_> {
                         tracing::debug!(%error, "a consumer has brought nothing");
                         break;
                     }
-                    Err(_) => return Err("the server does not answer".into()),
+                    Err(error) => return Err(error),
                 };
                 let sequence = message.info()?.stream_sequence;
                 let Message {

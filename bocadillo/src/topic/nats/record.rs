@@ -142,7 +142,7 @@ pub(super) fn read(
     headers: Option<&HeaderMap>,
     payload: &[u8],
 ) -> Result<Vec<(Position, Draft)>> {
-    let foreign = || Error::new(Kind::Topic, "the message is not a series of encoded events");
+    let foreign = || Error::new(Kind::Event, "the message is not a series of encoded events");
     let text = std::str::from_utf8(payload).map_err(|_| foreign())?;
     let keys = headers
         .and_then(|headers| headers.get(KEYS))
@@ -184,7 +184,7 @@ mod tests {
             let drafts: Vec<_> = events
                 .iter()
                 .map(|(data, key)| {
-                    let mut draft = Draft::new(&ServerEvent::data(data.clone()), &SlowPolicy::disconnect()).unwrap();
+                    let mut draft = Draft::new(&ServerEvent::new(data.clone()), &SlowPolicy::disconnect()).unwrap();
                     draft.key = key.as_deref().map(Arc::from);
                     draft
                 })

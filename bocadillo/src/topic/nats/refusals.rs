@@ -7,18 +7,24 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 /// A subject that stays refused is logged again after this time.
 const REPEAT: Duration = Duration::from_secs(60);
 /// How many refused subjects are remembered for the log.
 const REMEMBERED: usize = 1_000;
+/// So many subscriptions that lose their right within [`BURST_TIME`] tell that others may have lost theirs: the client drops news
+/// beyond 128 that come together.
+const BURST: usize = 100;
+const BURST_TIME: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     asked: Mutex<HashMap<String, Asked>>,
     logged: Mutex<HashMap<String, Instant>>,
+    burst: Mutex<Option<(Instant, usize)>>,
+    lost: watch::Sender<()>,
 }
 
 /// Requests on one subject that are under way.
@@ -28,6 +34,8 @@ struct Asked {
     /// Requests that were given up while others waited: a refusal may be for one of them.
     abandoned: usize,
     refused: usize,
+    /// Whether it is a subscription that was allowed.
+    is_settled: bool,
     changed: Arc<Notify>,
 }
 
@@ -71,14 +79,19 @@ impl Refusals {
         let Some((what, subject)) = parse(error) else {
             return false;
         };
+        let mut is_loss = false;
         for (key, asked) in self.asked().iter_mut() {
             let is_meant = subject
                 .strip_prefix(&**key)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
             if is_meant {
                 asked.refused += 1;
+                is_loss |= std::mem::take(&mut asked.is_settled);
                 asked.changed.notify_waiters();
             }
+        }
+        if is_loss {
+            self.note_loss();
         }
         if self.is_news(subject) {
             tracing::warn!(
@@ -87,6 +100,24 @@ impl Refusals {
             );
         }
         true
+    }
+
+    fn note_loss(&self) {
+        let mut burst = self.burst.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let (start, count) = burst
+            .take_if(|(start, _)| now.saturating_duration_since(*start) < BURST_TIME)
+            .unwrap_or((now, 0));
+        if count + 1 < BURST {
+            *burst = Some((start, count + 1));
+        } else {
+            self.lost.send_replace(());
+        }
+    }
+
+    /// Tells when refusals of subscriptions may have been lost.
+    pub(super) fn lost(&self) -> watch::Receiver<()> {
+        self.lost.subscribe()
     }
 
     /// Logs that the server does not know the user.
@@ -153,8 +184,16 @@ impl Asking<'_> {
     pub(super) fn forget(&mut self) {
         if let Some(asked) = self.refusals.asked().get_mut(self.subject) {
             asked.refused = 0;
+            asked.is_settled = false;
         }
         self.outcome = Outcome::Open;
+    }
+
+    /// The subscription is there, unless it was refused meanwhile.
+    pub(super) fn settle(&mut self) {
+        if let Some(asked) = self.refusals.asked().get_mut(self.subject) {
+            asked.is_settled = asked.refused == 0;
+        }
     }
 
     pub(super) fn answered(&mut self) {
@@ -239,16 +278,54 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_burst_of_refused_subscriptions_tells_that_some_may_be_lost() {
+        let subjects: Vec<_> = (0..BURST)
+            .map(|number| format!("a.live.{number}"))
+            .collect();
+        let refusals = Refusals::default();
+        let mut lost = refusals.lost();
+        let refuse = |settled: bool, pause: Duration| {
+            let (subjects, refusals) = (&subjects, &refusals);
+            async move {
+                for subject in subjects {
+                    let mut asking = refusals.watch(subject);
+                    if settled {
+                        asking.settle();
+                    }
+                    let error = format!("Permissions Violation for Subscription to \"{subject}\"");
+                    assert!(refusals.note(&error) && refusals.note(&error));
+                    tokio::time::advance(pause).await;
+                }
+            }
+        };
+        refuse(false, Duration::ZERO).await;
+        assert!(!lost.has_changed().unwrap(), "each knows of its refusal");
+        refuse(true, Duration::from_millis(20)).await;
+        assert!(
+            !lost.has_changed().unwrap(),
+            "they were not refused at once"
+        );
+        tokio::time::advance(Duration::from_secs(1)).await;
+        refuse(true, Duration::from_millis(9)).await;
+        assert!(lost.has_changed().unwrap());
+        lost.mark_unchanged();
+        refuse(true, Duration::ZERO).await;
+        assert!(lost.has_changed().unwrap(), "the next burst");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_refusal_is_logged_once_a_minute() {
         let refusals = Refusals::default();
         assert!(refusals.is_news("x") && !refusals.is_news("x") && refusals.is_news("y"));
-        tokio::time::advance(REPEAT).await;
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert!(!refusals.is_news("x"));
+        tokio::time::advance(Duration::from_secs(1)).await;
         assert!(refusals.is_news("x"));
         refusals.allowed("x");
         assert!(refusals.is_news("x"));
-        (0..2 * REMEMBERED).for_each(|number| {
+        (0..2_500).for_each(|number| {
             refusals.is_news(&number.to_string());
         });
-        assert!(refusals.logged.lock().unwrap().len() <= REMEMBERED);
+        assert!(refusals.logged.lock().unwrap().len() <= 1_000);
     }
 }

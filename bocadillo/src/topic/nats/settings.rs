@@ -68,7 +68,7 @@ impl Settings {
             );
             return Err(refuse(text));
         }
-        let ages: Option<Vec<Duration>> = histories.iter().map(History::max_age).collect();
+        let ages: Option<Vec<Duration>> = histories.iter().map(|history| history.max_age).collect();
         Ok(Self {
             servers,
             credentials,
@@ -76,7 +76,7 @@ impl Settings {
             stream,
             max_messages: histories
                 .iter()
-                .map(History::max_events)
+                .map(|history| history.max_events)
                 .max()
                 .map_or(1, messages),
             // JetStream takes none below 100 ms.
@@ -133,7 +133,7 @@ pub(super) fn messages(events: usize) -> u64 {
 }
 
 fn refuse(text: String) -> Error {
-    Error::new(Kind::Topic, text)
+    Error::new(Kind::Config, text)
 }
 
 #[cfg(test)]
@@ -143,7 +143,7 @@ mod tests {
     fn settings(servers: &str, prefix: Option<&str>) -> Result<Settings> {
         let histories = [
             History::new(),
-            History::none().age(Duration::from_secs(900)),
+            History::none().max_age(Duration::from_secs(900)),
         ];
         Settings::new(Nats::new(servers), prefix, &histories, Duration::ZERO)
     }
@@ -156,6 +156,13 @@ mod tests {
             (settings.max_messages, settings.max_age),
             (1_001, Some(Duration::from_secs(900)))
         );
+    }
+
+    #[test]
+    fn the_shortest_age_is_what_jetstream_takes() {
+        let histories = [History::new().max_age(Duration::from_millis(1))];
+        let settings = Settings::new(Nats::new("a"), None, &histories, Duration::ZERO).unwrap();
+        assert_eq!(settings.max_age, Some(Duration::from_millis(100)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::Value;
 use tokio::time::Instant;
 
-use super::super::engine::Feed;
+use super::super::broker::TopicFeed;
 use super::super::history::History;
 use super::super::notice::Reason;
 use super::super::position::Position;
@@ -34,7 +34,7 @@ pub(super) struct Followed {
 
 #[derive(Debug)]
 struct Topic {
-    feed: Feed,
+    feed: TopicFeed,
     /// The epoch in which its feed has begun, once it has.
     epoch: Option<u64>,
     /// The last entry that was read, whoever wrote it.
@@ -90,7 +90,7 @@ impl Followed {
                     if self
                         .topics
                         .get(&name)
-                        .is_some_and(|topic| topic.feed.following() <= following)
+                        .is_some_and(|topic| topic.feed.follow_number() <= following)
                     {
                         self.topics.remove(&name);
                     }
@@ -123,7 +123,10 @@ impl Followed {
     pub(super) fn retry(&mut self) {
         let now = Instant::now();
         for _ in 0..RETRIES {
-            let Some((_, name)) = self.refused.pop_front_if(|(due, _)| *due <= now) else {
+            if self.refused.front().is_none_or(|(due, _)| *due > now) {
+                return;
+            }
+            let Some((_, name)) = self.refused.pop_front() else {
                 return;
             };
             if let Some(topic) = self.topics.get_mut(&name)

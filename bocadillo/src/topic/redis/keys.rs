@@ -49,10 +49,10 @@ const PLACES: usize = 100_000;
 
 /// For how many milliseconds a topic's key lives after its last event. `None`: it does not expire.
 fn lifetime(history: &History) -> Option<u64> {
-    if history.max_events() == 0 || history.max_bytes() == 0 {
+    if history.max_events == 0 || history.max_bytes == 0 {
         return Some(GRACE);
     }
-    let age = history.max_age()?;
+    let age = history.max_age?;
     Some(
         u64::try_from(age.as_millis())
             .unwrap_or(u64::MAX / 4)
@@ -62,9 +62,9 @@ fn lifetime(history: &History) -> Option<u64> {
 
 /// A history's limits as the scripts take them: events, bytes, milliseconds.
 pub(super) fn limits(history: &History, call: &mut ScriptInvocation<'_>) {
-    call.arg(history.max_events()).arg(history.max_bytes());
+    call.arg(history.max_events).arg(history.max_bytes);
     // Beyond what a script's numbers hold it is as good as none.
-    match history.max_age().map(|age| age.as_millis()) {
+    match history.max_age.map(|age| age.as_millis()) {
         Some(age) if age < 1 << 52 => call.arg(age as u64),
         _ => call.arg(-1),
     };

@@ -17,6 +17,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::settings::Server;
+
 type Result<T> = std::result::Result<T, RedisError>;
 
 /// How long connecting may take.
@@ -25,8 +27,9 @@ const CONNECTING: Duration = Duration::from_secs(2);
 /// How long a connection may be silent while an answer is due.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// The same over TLS, where only whole answers show that the connection works.
-const SILENCE_OVER_TLS: Duration = Duration::from_secs(30);
+/// How many bytes may wait unseen in the kernel. So a slow upload shows as progress.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSEEN: u32 = 64 * 1024;
 
 /// How long a connection may have been idle and still be used without a ping first.
 const IDLE: Duration = Duration::from_millis(500);
@@ -36,11 +39,10 @@ pub(super) struct Line {
     /// Send commands through [`Line::answer`].
     pub(super) connection: MultiplexedConnection,
     meter: Arc<Meter>,
-    silence: Duration,
     /// The same socket again, to see at once that the server has closed it.
-    socket: Option<Arc<Socket>>,
+    socket: Arc<Socket>,
     /// Ends the task of the connection with the last clone.
-    _task: Option<Arc<DropGuard>>,
+    _task: Arc<DropGuard>,
 }
 
 /// When bytes last arrived or left.
@@ -71,42 +73,41 @@ impl Meter {
 }
 
 impl Line {
-    pub(super) async fn connect(client: &Client) -> Result<Self> {
-        timeout(CONNECTING, Self::open(client))
+    pub(super) async fn connect(server: &Server) -> Result<Self> {
+        timeout(CONNECTING, Self::open(server))
             .await
             .map_err(|_| timed_out("Redis does not answer to a new connection"))?
     }
 
-    async fn open(client: &Client) -> Result<Self> {
-        let info = client.get_connection_info();
-        match info.addr() {
+    async fn open(Server { client, tls }: &Server) -> Result<Self> {
+        let meter = Meter::new();
+        match client.get_connection_info().addr() {
             ConnectionAddr::Tcp(host, port) => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
-                // So that a slow upload shows as progress, and does not wait unseen in the kernel.
                 #[cfg(any(target_os = "linux", target_os = "android"))]
-                SockRef::from(&stream).set_tcp_notsent_lowat(64 * 1024)?;
+                SockRef::from(&stream).set_tcp_notsent_lowat(UNSEEN)?;
                 let socket = SockRef::from(&stream).try_clone()?;
-                Self::over(client, stream, socket).await
+                let stream = Metered::new(stream, &meter);
+                match tls {
+                    Some(tls) => {
+                        let stream = tls.connect(host, stream).await?;
+                        Self::over(client, stream, socket, meter).await
+                    }
+                    None => Self::over(client, stream, socket, meter).await,
+                }
             }
             ConnectionAddr::Unix(path) => {
                 let stream = UnixStream::connect(path).await?;
                 let socket = SockRef::from(&stream).try_clone()?;
-                Self::over(client, stream, socket).await
+                let stream = Metered::new(stream, &meter);
+                Self::over(client, stream, socket, meter).await
             }
-            _ => {
-                let config = config().set_connection_timeout(Some(CONNECTING));
-                let connection = client
-                    .get_multiplexed_async_connection_with_config(&config)
-                    .await?;
-                Ok(Self {
-                    connection,
-                    meter: Meter::new(),
-                    silence: SILENCE_OVER_TLS,
-                    socket: None,
-                    _task: None,
-                })
-            }
+            _ => Err((
+                ErrorKind::InvalidClientConfig,
+                "it is neither a TCP address nor a Unix socket",
+            )
+                .into()),
         }
     }
 
@@ -114,15 +115,12 @@ impl Line {
         client: &Client,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         socket: Socket,
+        meter: Arc<Meter>,
     ) -> Result<Self> {
-        let meter = Meter::new();
-        let metered = Metered {
-            stream,
-            meter: Arc::clone(&meter),
-        };
         let settings = client.get_connection_info().redis_settings();
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let (connection, driver) =
-            MultiplexedConnection::new_with_config(settings, metered, config()).await?;
+            MultiplexedConnection::new_with_config(settings, stream, config).await?;
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
         let closing = Arc::clone(&meter);
@@ -133,9 +131,8 @@ impl Line {
         Ok(Self {
             connection,
             meter,
-            silence: SILENCE,
-            socket: Some(Arc::new(socket)),
-            _task: Some(Arc::new(guard)),
+            socket: Arc::new(socket),
+            _task: Arc::new(guard),
         })
     }
 
@@ -148,7 +145,7 @@ impl Line {
         let mut asking = pin!(asking);
         let asked = Instant::now();
         loop {
-            let deadline = asked.max(self.meter.last()) + self.silence + patience;
+            let deadline = asked.max(self.meter.last()) + SILENCE + patience;
             tokio::select! {
                 biased;
                 answer = &mut asking => {
@@ -156,7 +153,7 @@ impl Line {
                     return answer;
                 }
                 () = sleep_until(deadline) => {
-                    if asked.max(self.meter.last()) + self.silence + patience <= Instant::now() {
+                    if asked.max(self.meter.last()) + SILENCE + patience <= Instant::now() {
                         return Err(timed_out("nothing has come from Redis for too long"));
                     }
                 }
@@ -177,9 +174,7 @@ impl Line {
     /// Whether the connection works, as far as can be told: one that was idle is asked. A command that is not sent after an error is
     /// certainly not executed.
     pub(super) async fn check(&self) -> Result<()> {
-        if self.meter.is_closed.load(Ordering::Relaxed)
-            || self.socket.as_deref().is_some_and(is_closed)
-        {
+        if self.meter.is_closed.load(Ordering::Relaxed) || is_closed(&self.socket) {
             return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
         }
         if self.meter.last().elapsed() < IDLE {
@@ -197,10 +192,6 @@ fn is_closed(socket: &Socket) -> bool {
     }
 }
 
-fn config() -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new().set_response_timeout(None)
-}
-
 fn timed_out(why: &'static str) -> RedisError {
     (ErrorKind::Io, why).into()
 }
@@ -209,6 +200,15 @@ fn timed_out(why: &'static str) -> RedisError {
 struct Metered<S> {
     stream: S,
     meter: Arc<Meter>,
+}
+
+impl<S> Metered<S> {
+    fn new(stream: S, meter: &Arc<Meter>) -> Self {
+        Self {
+            stream,
+            meter: Arc::clone(meter),
+        }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
@@ -256,32 +256,45 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
+    use super::super::settings::Redis;
     use super::*;
+
+    fn server(url: &str) -> Server {
+        Server::try_from(Redis::new(url)).unwrap()
+    }
 
     /// A connection, and the server's end of it.
     async fn connected() -> (Line, UnixStream) {
-        let client = Client::open("redis://127.0.0.1/").unwrap();
+        let Server { client, .. } = server("redis://127.0.0.1/");
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let socket = SockRef::from(&ours).try_clone().unwrap();
-        let greeted = async {
-            // `CLIENT SETINFO`, twice.
-            let mut bytes = Vec::new();
-            while bytes.windows(7).filter(|seven| seven == b"SETINFO").count() < 2 {
-                theirs.read_buf(&mut bytes).await.unwrap();
-            }
-            theirs.write_all(b"+OK\r\n+OK\r\n").await.unwrap();
-        };
-        let (line, ()) = tokio::join!(Line::over(&client, ours, socket), greeted);
+        let meter = Meter::new();
+        let ours = Metered::new(ours, &meter);
+        let (line, ()) = tokio::join!(Line::over(&client, ours, socket, meter), greet(&mut theirs));
         (line.unwrap(), theirs)
     }
 
+    /// Answers what a new connection says: `CLIENT SETINFO`, twice.
+    async fn greet(theirs: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+        let mut bytes = Vec::new();
+        while bytes.windows(7).filter(|seven| seven == b"SETINFO").count() < 2 {
+            theirs.read_buf(&mut bytes).await.unwrap();
+        }
+        theirs.write_all(b"+OK\r\n+OK\r\n").await.unwrap();
+    }
+
     #[tokio::test]
-    async fn a_connection_that_is_silent_is_given_up() {
+    async fn a_connection_that_is_silent_is_given_up_after_five_seconds() {
         let (line, _theirs) = connected().await;
         tokio::time::pause();
-        let start = Instant::now();
-        assert!(line.ping().await.is_err());
-        assert!(start.elapsed() < SILENCE * 2, "{:?}", start.elapsed());
+        for patience in [0, 2] {
+            let patience = Duration::from_secs(patience);
+            let silent = std::future::pending::<Result<()>>();
+            let start = Instant::now();
+            assert!(line.answer(patience, silent).await.is_err());
+            let waited = start.elapsed() - patience;
+            assert!((4_900..5_100).contains(&waited.as_millis()), "{waited:?}");
+        }
     }
 
     #[tokio::test]
@@ -290,7 +303,7 @@ mod tests {
         tokio::time::pause();
         let answers = async {
             for byte in b"$10\r\n0123456789\r\n" {
-                tokio::time::sleep(SILENCE - Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_secs(4)).await;
                 theirs.write_all(&[*byte]).await.unwrap();
             }
             theirs
@@ -302,12 +315,16 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_was_idle_is_pinged_and_a_closed_one_is_seen() {
         let (line, mut theirs) = connected().await;
-        line.check().await.unwrap();
         tokio::time::pause();
-        tokio::time::advance(IDLE).await;
+        line.meter.mark();
+        tokio::time::advance(Duration::from_millis(499)).await;
+        // Nobody would answer a ping.
+        line.check().await.unwrap();
+        tokio::time::advance(Duration::from_millis(2)).await;
         let answers = async {
             let mut bytes = [0; 64];
-            let length = theirs.read(&mut bytes).await.unwrap();
+            let read = timeout(Duration::from_secs(1), theirs.read(&mut bytes)).await;
+            let length = read.expect("it is pinged").unwrap();
             assert!(bytes[..length].ends_with(b"PING\r\n"));
             theirs.write_all(b"+PONG\r\n").await.unwrap();
             theirs
@@ -319,11 +336,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn connecting_to_a_server_that_does_not_answer_ends() {
-        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("redis://{}/", server.local_addr().unwrap());
-        let start = Instant::now();
-        assert!(Line::connect(&Client::open(url).unwrap()).await.is_err());
-        assert!(start.elapsed() <= CONNECTING * 2, "{:?}", start.elapsed());
+    async fn connecting_to_a_server_that_does_not_answer_ends_after_two_seconds() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        for scheme in ["redis", "rediss"] {
+            let start = Instant::now();
+            let connected = Line::connect(&server(&format!("{scheme}://{address}/"))).await;
+            assert!(connected.is_err());
+            let waited = start.elapsed();
+            assert!((1_900..2_100).contains(&waited.as_millis()), "{waited:?}");
+        }
+    }
+
+    #[tokio::test]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    async fn the_kernel_takes_little_that_it_cannot_send() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = server(&format!("redis://{}/", listener.local_addr().unwrap()));
+        let (line, theirs) = tokio::join!(Line::connect(&server), async {
+            let (mut theirs, _) = listener.accept().await.unwrap();
+            greet(&mut theirs).await;
+            theirs
+        });
+        let line = line.unwrap();
+        assert_eq!(line.socket.tcp_notsent_lowat().unwrap(), 64 * 1024);
+        drop(theirs);
     }
 }

@@ -4,14 +4,16 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::{Client, RedisError, Value};
+use redis::{RedisError, Value};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
-use super::super::engine::Replay;
+use super::super::broker::Replay;
 use super::super::history::History;
+use super::super::notice::Reason;
 use super::super::position::Position;
 use super::chain::{Verdict, judge, walk};
 use super::line::Line;
+use super::settings::Server;
 use super::{Shared, State, keys, reply, session};
 
 /// How many replays ask Redis at the same time. The others wait for their turn.
@@ -39,7 +41,7 @@ impl Default for Replays {
 
 impl Replays {
     /// The connection of the replays, or a new one where there is none that works.
-    async fn line(&self, client: &Client) -> Result<Line, RedisError> {
+    async fn line(&self, server: &Server) -> Result<Line, RedisError> {
         let mut slot = self.line.lock().await;
         if let Some(line) = &*slot
             && line.check().await.is_ok()
@@ -47,7 +49,7 @@ impl Replays {
             return Ok(line.clone());
         }
         *slot = None;
-        let line = Line::connect(client).await?;
+        let line = Line::connect(server).await?;
         *slot = Some(line.clone());
         Ok(line)
     }
@@ -55,6 +57,9 @@ impl Replays {
     /// Whether it is news that Redis refuses the replays of a topic.
     fn refuses(&self, topic: &str) -> bool {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.contains(topic) {
+            return false;
+        }
         if refused.len() >= REFUSED {
             refused.clear();
         }
@@ -68,7 +73,7 @@ impl Replays {
 }
 
 impl Shared {
-    /// Reads events behind a position, as [`Broker::replay`](super::super::engine::Broker::replay) says.
+    /// Reads events behind a position, as [`Broker::replay`](super::super::broker::Broker::replay) says.
     pub(super) async fn replay(
         self: &std::sync::Arc<Self>,
         topic: &str,
@@ -78,7 +83,7 @@ impl Shared {
     ) -> Replay {
         if after == Some(keys::LAST) {
             // Nothing can come behind it, and Redis does not even take the question.
-            return Replay::Unknown;
+            return Err(Reason::Epoch);
         }
         let mut state = self.state.subscribe();
         let mut from = after;
@@ -109,15 +114,15 @@ impl Shared {
             };
             if page.epoch != link.epoch {
                 // The session learns of the epoch too, and the ring will say so.
-                let known = state
-                    .wait_for(|state| matches!(state, State::Up(link) if link.epoch == page.epoch));
-                let _ = tokio::time::timeout(Duration::from_secs(1), known).await;
+                let is_other =
+                    |state: &State| !matches!(state, State::Up(up) if up.epoch == link.epoch);
+                let _ = state.wait_for(is_other).await;
                 continue;
             }
             let last = page.entries.last().map(|entry| entry.position);
             let walk = walk(after, page.entries);
             if !walk.events.is_empty() {
-                return Replay::Events(walk.events);
+                return Ok(walk.events);
             }
             let verdict = match (walk.hole, after) {
                 (Some((verdict, ..)), _) => verdict,
@@ -130,9 +135,9 @@ impl Shared {
                 (None, None) => Verdict::Whole,
             };
             return match verdict {
-                Verdict::Whole => Replay::Events(Vec::new()),
-                Verdict::Evicted => Replay::Evicted,
-                Verdict::Lost => Replay::Unknown,
+                Verdict::Whole => Ok(Vec::new()),
+                Verdict::Evicted => Err(Reason::Evicted),
+                Verdict::Lost => Err(Reason::Epoch),
             };
         }
     }
@@ -145,7 +150,7 @@ impl Shared {
         limit: usize,
     ) -> Result<reply::Page, RedisError> {
         let _turn = self.replays.turns.acquire().await;
-        let line = self.replays.line(&self.client).await?;
+        let line = self.replays.line(&self.server).await?;
         let call = self.page(topic, history, after, limit);
         let mut connection = line.connection.clone();
         let asking = call.invoke_async::<Value>(&mut connection);
@@ -162,5 +167,23 @@ impl Shared {
         let page = reply::page(topic, answer?).ok_or_else(session::unexpected)?;
         self.replays.answers(topic);
         Ok(page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refused_topic_is_news_once_and_a_bounded_number_is_remembered() {
+        let replays = Replays::default();
+        assert!(replays.refuses("x"));
+        assert!(!replays.refuses("x"));
+        replays.answers("x");
+        for number in 0..2_500 {
+            assert!(replays.refuses(&number.to_string()));
+            assert!(!replays.refuses(&number.to_string()));
+            assert!(replays.refused.lock().unwrap().len() <= 1_000);
+        }
     }
 }

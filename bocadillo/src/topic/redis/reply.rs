@@ -144,18 +144,18 @@ fn event(fields: Vec<Value>) -> Result<Event, &'static str> {
     Ok(Event { before, draft })
 }
 
-/// The size of the largest entry in bytes, about.
-pub(super) fn largest(entries: &Value) -> usize {
-    fn size(value: &Value) -> usize {
+/// How many entries these are, and about how many bytes.
+pub(super) fn size(entries: &Value) -> (usize, usize) {
+    fn bytes(value: &Value) -> usize {
         match value {
             Value::BulkString(bytes) => bytes.len() + 16,
-            Value::Array(items) => items.iter().map(size).sum(),
+            Value::Array(items) => items.iter().map(bytes).sum(),
             _ => 16,
         }
     }
     match entries {
-        Value::Array(items) => items.iter().map(size).max().unwrap_or(0),
-        _ => 0,
+        Value::Array(items) => (items.len(), bytes(entries)),
+        _ => (0, 0),
     }
 }
 

@@ -36,9 +36,6 @@ const PER_TOPIC: Duration = Duration::from_micros(2);
 /// About how many bytes of events are read at once.
 const BYTES: usize = 256 * 1024;
 
-/// The most entries of a topic that are read at once.
-const ENTRIES: usize = 1_024;
-
 type Result<T> = std::result::Result<T, RedisError>;
 
 pub(super) fn unexpected() -> RedisError {
@@ -93,6 +90,20 @@ pub(super) async fn run(shared: &Arc<Shared>, followed: &mut Followed) {
     }
 }
 
+/// How many entries of each topic the next answer may have: `longest` is the most that a topic had in this one. It grows only as far
+/// as answers fill up, because the next entries may be large.
+fn next_count(count: usize, longest: usize, bytes: usize) -> usize {
+    if bytes > BYTES {
+        (count * BYTES / bytes).max(1)
+    } else if longest < count {
+        (count / 2).max(1)
+    } else if bytes <= BYTES / 2 {
+        count * 2
+    } else {
+        count
+    }
+}
+
 fn lost(shared: &Shared, followed: &mut Followed) {
     followed.update(shared);
     followed.unsettle();
@@ -108,8 +119,10 @@ struct Session {
     wake_at: Position,
     pinged: Instant,
     verified: Instant,
-    /// The size of a large entry among those that were read last.
-    size: usize,
+    /// How many entries of each topic the next answer may have.
+    count: usize,
+    /// How many times in a row Redis has refused to wait for events, though it refuses no topic.
+    refusals: u32,
     is_broken: Arc<Notify>,
     since: Instant,
     is_up: bool,
@@ -120,8 +133,8 @@ enum Never {}
 
 impl Session {
     async fn connect(shared: &Shared) -> Result<Self> {
-        let commands = Line::connect(&shared.client).await?;
-        let reader = Line::connect(&shared.client).await?;
+        let commands = Line::connect(&shared.server).await?;
+        let reader = Line::connect(&shared.server).await?;
         let (none, now) = (Position::default(), Instant::now());
         Ok(Self {
             commands,
@@ -131,7 +144,8 @@ impl Session {
             wake_at: none,
             pinged: now,
             verified: now,
-            size: BYTES,
+            count: 1,
+            refusals: 0,
             is_broken: Arc::default(),
             since: now,
             is_up: false,
@@ -304,7 +318,6 @@ impl Session {
             .map(|(name, at)| (shared.keys.topic(name), keys::text(at)))
             .unzip();
         let topics = u32::try_from(names.len()).unwrap_or(u32::MAX);
-        let count = (BYTES / self.size / names.len().max(1)).clamp(1, ENTRIES);
         names.extend([shared.keys.epoch.clone(), shared.keys.wake.clone()]);
         ids.extend([keys::text(self.epoch_at), keys::text(self.wake_at)]);
         let mut command = redis::cmd("XREAD");
@@ -312,7 +325,7 @@ impl Session {
         if blocks {
             command.arg("BLOCK").arg(BLOCK.as_millis() as u64);
         }
-        command.arg("COUNT").arg(count);
+        command.arg("COUNT").arg(self.count);
         command.arg("STREAMS").arg(names).arg(ids);
         let mut reader = self.reader.connection.clone();
         let asking = command.query_async(&mut reader);
@@ -323,25 +336,30 @@ impl Session {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) if is_refusal(&error) => {
-                return self.find_refused(shared, followed).await.map(|()| 0);
+                let found = self.find_refused(shared, followed, &error).await;
+                return found.map(|()| 0);
             }
             Err(error) => return Err(error),
         };
         let streams = reply::items(answer).ok_or_else(unexpected)?;
+        self.refusals = 0;
         if streams.is_empty() {
+            self.count = next_count(self.count, 0, 0);
             if blocks {
                 followed.verify();
                 self.verified = Instant::now();
             }
             return Ok(0);
         }
-        let (mut is_new_epoch, mut largest) = (false, 0);
+        let (mut is_new_epoch, mut longest, mut bytes) = (false, 0, 0);
         let mut lost = None;
         for stream in streams {
             let [key, entries] = reply::exactly(stream).ok_or_else(unexpected)?;
             let key = reply::text(&key).ok_or_else(unexpected)?;
             if let Some(name) = shared.keys.name(key) {
-                largest = largest.max(reply::largest(&entries));
+                let (length, size) = reply::size(&entries);
+                longest = longest.max(length);
+                bytes += size;
                 if followed.feed(name, entries).ok_or_else(unexpected)? == Settled::Lost {
                     lost = Some(name.to_owned());
                 }
@@ -352,9 +370,7 @@ impl Session {
                 self.wake_at = reply::last(entries).ok_or_else(unexpected)?;
             }
         }
-        if largest > 0 {
-            self.size = largest.max(self.size / 2).max(64);
-        }
+        self.count = next_count(self.count, longest, bytes);
         if let Some(name) = lost {
             self.lost(shared, followed, &name).await?;
         } else if is_new_epoch {
@@ -369,7 +385,12 @@ impl Session {
     }
 
     /// Redis refuses to read all topics at once: finds out which one it is, and sets that one aside.
-    async fn find_refused(&mut self, shared: &Shared, followed: &mut Followed) -> Result<()> {
+    async fn find_refused(
+        &mut self,
+        shared: &Shared,
+        followed: &mut Followed,
+        refusal: &RedisError,
+    ) -> Result<()> {
         let live: Vec<_> = followed.live().map(|(name, _)| Arc::clone(name)).collect();
         let mut questions = vec![live];
         let mut is_found = false;
@@ -398,8 +419,17 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
-        if !is_found {
-            tokio::time::sleep(PAUSE).await;
+        if is_found {
+            self.refusals = 0;
+        } else {
+            // The first time, it may be a topic that was mended meanwhile.
+            self.refusals += 1;
+            if self.refusals == 2 {
+                tracing::warn!("Redis refuses to wait for events, trying on: {refusal}");
+            }
+            if self.refusals >= 2 {
+                tokio::time::sleep(LONGEST_PAUSE).await;
+            }
         }
         // Where it refuses everything, this ends the session.
         self.ask(shared, followed, Vec::new()).await

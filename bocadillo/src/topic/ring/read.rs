@@ -9,7 +9,7 @@ use crate::topic::position::Position;
 
 /// The last events that were put together for a reader: the next one probably stands at the same place.
 #[derive(Debug)]
-pub(super) struct Batch {
+pub(super) struct CachedRead {
     pub(super) from: u64,
     to: u64,
     start: u64,
@@ -76,7 +76,7 @@ impl Ring {
             bytes.extend_from_slice(&entry.event.wire);
         }
         let bytes = bytes.freeze();
-        self.batch = Some(Batch {
+        self.batch = Some(CachedRead {
             from: next,
             to,
             start,
@@ -91,7 +91,7 @@ impl Ring {
     }
 
     /// The end of the last batch, from `next` on: worth taking if it is all there is, or most of what would fit.
-    fn cached(&self, batch: &Batch, next: u64, limit: usize) -> Option<Bytes> {
+    fn cached(&self, batch: &CachedRead, next: u64, limit: usize) -> Option<Bytes> {
         if next < batch.from || next >= batch.to {
             return None;
         }

@@ -24,7 +24,7 @@ fn filled(policy: &SlowPolicy, events: u64) -> Ring {
 }
 
 fn keep(ring: &mut Ring, events: usize) {
-    ring.trim(&History::new().events(events), 0, Instant::now());
+    ring.trim(&History::new().max_events(events), 0, Instant::now());
     assert_eq!(ring.entries.len(), events);
 }
 
@@ -91,14 +91,14 @@ fn has_batch(ring: &mut Ring) -> bool {
 
 #[test]
 fn a_batch_is_kept_only_while_somebody_may_want_it() {
-    let forever = History::new().events(1_000).any_age();
+    let forever = History::new().max_events(1_000).unlimited_age();
     // An event of it is dropped.
     let mut ring = filled(&SlowPolicy::disconnect(), 10);
     ring.enter(0);
     assert!(has_batch(&mut ring));
     ring.trim(&forever, 0, Instant::now());
     assert!(ring.batch.is_some());
-    ring.trim(&forever.events(8), 0, Instant::now());
+    ring.trim(&forever.max_events(8), 0, Instant::now());
     assert!(ring.batch.is_none());
 
     // All readers have all there is.
@@ -151,9 +151,9 @@ fn a_short_rest_of_a_batch_is_not_taken() {
 #[test]
 fn each_event_leaves_the_history_once() {
     let history = History::new()
-        .events(10)
-        .bytes(1 << 20)
-        .age(Duration::from_secs(60));
+        .max_events(10)
+        .max_bytes(1 << 20)
+        .max_age(Duration::from_secs(60));
     let mut ring = Ring::new(Position::default(), &SlowPolicy::conflate_by_name());
     ring.enter(0);
     let now = Instant::now();

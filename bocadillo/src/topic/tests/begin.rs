@@ -8,10 +8,10 @@ use std::time::Duration;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
+use super::super::broker::{BoxFuture, Broker, Published, Replay, TopicFeed};
+use super::super::channel::Channel;
 use super::super::encoded::{Draft, read};
-use super::super::engine::{BoxFuture, Broker, Feed, Published, Replay};
 use super::super::notice::Reason;
-use super::super::options::TopicOptions;
 use super::super::position::Position;
 use super::super::{Cursor, Hub, HubBuilder, Subscription};
 use crate::error::Result;
@@ -36,7 +36,7 @@ struct State {
 struct Topic {
     events: Vec<Vec<u8>>,
     evicted: usize,
-    feed: Option<Feed>,
+    feed: Option<TopicFeed>,
     /// In which the feed has begun, or was restarted.
     fed_epoch: Option<u64>,
 }
@@ -62,7 +62,7 @@ impl Script {
         self.0.lock().unwrap()
     }
 
-    fn feed(&self, topic: &str) -> Feed {
+    fn feed(&self, topic: &str) -> TopicFeed {
         self.state().topics[topic].feed.clone().unwrap()
     }
 
@@ -122,7 +122,7 @@ impl Script {
 }
 
 impl Broker for Script {
-    fn follow(&self, feed: Feed) {
+    fn follow(&self, feed: TopicFeed) {
         let is_away = {
             let mut state = self.state();
             let topic = state.topics.entry(Arc::clone(feed.topic())).or_default();
@@ -143,19 +143,14 @@ impl Broker for Script {
         let feed = &mut state.topics.get_mut(topic).unwrap().feed;
         if feed
             .as_ref()
-            .is_some_and(|feed| feed.following() <= following)
+            .is_some_and(|feed| feed.follow_number() <= following)
         {
             *feed = None;
         }
     }
 
-    fn publish(
-        &self,
-        topic: &Arc<str>,
-        _: &Arc<TopicOptions>,
-        drafts: Vec<Draft>,
-    ) -> BoxFuture<Result<Published>> {
-        let store = |draft: Draft| self.store(topic, draft.payload());
+    fn publish(&self, topic: &Arc<Channel>, drafts: Vec<Draft>) -> BoxFuture<Result<Published>> {
+        let store = |draft: Draft| self.store(topic.name(), draft.payload());
         let positions = drafts.into_iter().map(store).collect();
         let epoch = self.state().epoch;
         Box::pin(async move { Ok(Published { epoch, positions }) })
@@ -163,25 +158,24 @@ impl Broker for Script {
 
     fn replay(
         &self,
-        topic: &Arc<str>,
-        _: &Arc<TopicOptions>,
+        topic: &Arc<Channel>,
         after: Option<Position>,
         limit: usize,
     ) -> BoxFuture<Replay> {
         let mut state = self.state();
         state.asked.push(limit);
-        let topic = &state.topics[topic];
+        let topic = &state.topics[topic.name()];
         let from = after.map_or(topic.evicted, |after| after.major as usize);
         let replay = if from < topic.evicted {
-            Replay::Evicted
+            Err(Reason::Evicted)
         } else if from > topic.events.len() {
-            Replay::Unknown
+            Err(Reason::Epoch)
         } else {
             let record = |at: usize| {
                 let draft = Draft::from_payload(&topic.events[at], None).unwrap();
                 (Position::new(at as u64 + 1, 0), draft)
             };
-            Replay::Events((from..topic.events.len()).map(record).collect())
+            Ok((from..topic.events.len()).map(record).collect())
         };
         Box::pin(async move { replay })
     }
@@ -196,7 +190,7 @@ fn drain(subscription: &mut Subscription) -> Vec<String> {
         let text = std::str::from_utf8(&wire).unwrap();
         all.extend(text.split_inclusive("\n\n").map(|event| {
             let event = read(event.as_bytes()).unwrap();
-            event.get_data().unwrap().to_owned()
+            event.data().unwrap().to_owned()
         }));
     }
     all
@@ -208,8 +202,8 @@ const MISSED: &str = r#"{"reason":"missed"}"#;
 async fn a_publish_waits_for_an_earlier_follow_of_its_topic() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
-    let mut first = topic.subscribe(None::<&str>);
-    let mut second = topic.subscribe(None::<&str>);
+    let mut first = topic.subscribe();
+    let mut second = topic.subscribe();
     let mut one = std::pin::pin!(topic.publish("1"));
     let mut all = std::pin::pin!(topic.publish_all(["2", "3"]));
     assert!(one.as_mut().now_or_never().is_none());
@@ -226,18 +220,18 @@ async fn a_publish_waits_for_an_earlier_follow_of_its_topic() {
 async fn a_publish_waits_for_nothing_else() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
-    let _other = hub.topic("y").unwrap().subscribe(None::<&str>);
+    let _other = hub.topic("y").unwrap().subscribe();
     let publish = || topic.publish("1").now_or_never().expect("it does not wait");
     publish().unwrap();
-    let subscription = topic.subscribe(None::<&str>);
+    let subscription = topic.subscribe();
     let mut waiting = std::pin::pin!(topic.publish("2"));
     assert!(waiting.as_mut().now_or_never().is_none());
     // The next subscription is a later one.
     drop(subscription);
-    let _later = topic.subscribe(None::<&str>);
+    let _later = topic.subscribe();
     assert!(waiting.as_mut().now_or_never().is_some());
     script.begin("x");
-    let _third = topic.subscribe(None::<&str>);
+    let _third = topic.subscribe();
     publish().unwrap();
 }
 
@@ -247,7 +241,7 @@ async fn an_interrupted_follow_holds_no_publish_and_is_one_reset_when_it_begins(
         let (script, hub) = Script::new();
         script.state().is_away = at_once;
         let topic = hub.topic("x").unwrap();
-        let mut before = topic.subscribe(None::<&str>);
+        let mut before = topic.subscribe();
         if !at_once {
             let mut waiting = std::pin::pin!(topic.publish("1"));
             assert!(waiting.as_mut().now_or_never().is_none());
@@ -256,11 +250,11 @@ async fn an_interrupted_follow_holds_no_publish_and_is_one_reset_when_it_begins(
         }
         let publish = |text| topic.publish(text).now_or_never().unwrap().unwrap();
         publish("2");
-        let mut after = topic.subscribe(None::<&str>);
-        let mut from_start = topic.subscribe(Cursor::start());
+        let mut after = topic.subscribe();
+        let mut from_start = topic.subscribe_from(Cursor::start());
         publish("3");
         script.begin("x");
-        let mut late = topic.subscribe(None::<&str>);
+        let mut late = topic.subscribe();
         publish("4");
         assert_eq!(drain(&mut before), [MISSED, "4"]);
         assert_eq!(drain(&mut after), [MISSED, "4"]);
@@ -274,7 +268,7 @@ async fn an_interrupted_follow_holds_no_publish_and_is_one_reset_when_it_begins(
 
         // The next life of the topic on this node has nothing to do with it.
         script.state().is_away = false;
-        let mut again = topic.subscribe(None::<&str>);
+        let mut again = topic.subscribe();
         assert!(topic.publish("5").now_or_never().is_none());
         script.begin("x");
         publish("6");
@@ -287,13 +281,13 @@ async fn a_reset_is_given_once_and_its_id_can_be_gone_on_from() {
     let (script, hub) = Script::new();
     script.state().is_away = true;
     let topic = hub.topic("x").unwrap();
-    let mut subscription = topic.subscribe(None::<&str>);
+    let mut subscription = topic.subscribe();
     script.elsewhere("x", "1");
     script.begin("x");
     let reset = subscription.next().await.unwrap();
-    assert_eq!(reset.get_data(), Some(MISSED));
+    assert_eq!(reset.data(), Some(MISSED));
     script.elsewhere("x", "2");
-    let mut again = topic.subscribe(reset.get_id());
+    let mut again = topic.subscribe_from(reset.id());
     assert_eq!(drain(&mut again), ["2"]);
 }
 
@@ -303,14 +297,14 @@ async fn a_cursor_is_judged_by_what_it_says_however_late_the_broker_answers() {
     let topic = hub.topic("x").unwrap();
     let ids = topic.publish_all(["1", "2", "3"]).await.unwrap();
     script.state().is_away = true;
-    let mut subscription = topic.subscribe(&ids[0]);
+    let mut subscription = topic.subscribe_from(&ids[0]);
     topic.publish("4").now_or_never().unwrap().unwrap();
     script.begin("x");
     topic.publish("5").await.unwrap();
     assert_eq!(drain(&mut subscription), ["2", "3", "4", "5"]);
     drop(subscription);
 
-    let mut subscription = topic.subscribe("nonsense");
+    let mut subscription = topic.subscribe_from("nonsense");
     topic.publish("6").now_or_never().unwrap().unwrap();
     script.begin("x");
     assert_eq!(drain(&mut subscription), [r#"{"reason":"unreadable"}"#]);
@@ -320,7 +314,7 @@ async fn a_cursor_is_judged_by_what_it_says_however_late_the_broker_answers() {
 async fn a_follow_without_an_answer_holds_a_publish_for_two_seconds_once() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
-    let mut subscription = topic.subscribe(None::<&str>);
+    let mut subscription = topic.subscribe();
     let started = Instant::now();
     topic.publish("1").await.unwrap();
     let waited = started.elapsed();
@@ -339,7 +333,7 @@ async fn a_follow_without_an_answer_holds_a_publish_for_two_seconds_once() {
 #[tokio::test(start_paused = true)]
 async fn ready_waits_for_the_broker_and_can_be_called_again() {
     let (script, hub) = Script::new();
-    let mut both = hub.subscribe(["a", "b"], None::<&str>).unwrap();
+    let mut both = hub.subscribe(["a", "b"]).unwrap();
     assert!(both.ready().now_or_never().is_none());
     script.begin("a");
     assert!(both.ready().now_or_never().is_none(), "`b` is missing");
@@ -362,15 +356,15 @@ async fn ready_waits_for_the_broker_and_can_be_called_again() {
     );
 
     let (script, hub) = Script::new();
-    let mut one = hub.topic("x").unwrap().subscribe(None::<&str>);
+    let mut one = hub.topic("x").unwrap().subscribe();
     assert!(one.ready().now_or_never().is_none());
     script.begin("x");
     one.ready().now_or_never().unwrap();
 
-    let mut memory = Hub::memory().topic("x").unwrap().subscribe("nonsense");
+    let mut memory = Hub::memory().topic("x").unwrap().subscribe_from("nonsense");
     memory.ready().now_or_never().expect("at once in memory");
     let reset = memory.next().await.unwrap();
-    assert_eq!(reset.get_data(), Some(r#"{"reason":"unreadable"}"#));
+    assert_eq!(reset.data(), Some(r#"{"reason":"unreadable"}"#));
 }
 
 /// `follow` may have been called outside of the runtime.
@@ -378,7 +372,7 @@ async fn ready_waits_for_the_broker_and_can_be_called_again() {
 async fn who_waits_for_a_feed_starts_the_broker() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
-    let mut subscription = topic.subscribe(None::<&str>);
+    let mut subscription = topic.subscribe();
     let starts = || std::mem::take(&mut script.state().starts);
     starts();
     assert!(subscription.next().now_or_never().is_none());
@@ -396,7 +390,7 @@ async fn who_waits_for_a_feed_starts_the_broker() {
 async fn the_last_id_never_passes_a_reset_that_was_not_sent() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
-    let mut subscription = topic.subscribe(None::<&str>);
+    let mut subscription = topic.subscribe();
     script.begin("x");
     subscription.ready().await;
     let before = subscription.last_id().unwrap();
@@ -406,28 +400,28 @@ async fn the_last_id_never_passes_a_reset_that_was_not_sent() {
     assert!(subscription.next().await.is_some());
     assert!(subscription.last_id().is_some());
     for cursor in ["nonsense", "12345678-1"] {
-        let mut subscription = topic.subscribe(cursor);
+        let mut subscription = topic.subscribe_from(cursor);
         assert_eq!(subscription.last_id(), None);
         let mut several = both(&Hub::memory(), cursor);
         assert_eq!(several.last_id(), None);
         let reset = subscription.next().await.unwrap();
-        assert_eq!(subscription.last_id().as_ref(), reset.get_id());
+        assert_eq!(subscription.last_id().as_ref(), reset.id());
         let reset = several.next().await.unwrap();
-        assert_eq!(several.last_id().as_ref(), reset.get_id());
+        assert_eq!(several.last_id().as_ref(), reset.id());
     }
 }
 
 const B_MISSED: &str = r#"{"reason":"missed","topics":["b"]}"#;
 
 fn both(hub: &Hub, cursor: impl Into<Cursor>) -> Subscription {
-    hub.subscribe(["a", "b"], cursor).unwrap()
+    hub.subscribe_from(["a", "b"], cursor).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_topic_that_has_not_begun_holds_no_other() {
     for (early, late) in [("a", "b"), ("b", "a")] {
         let (script, hub) = Script::new();
-        let mut subscription = both(&hub, None::<&str>);
+        let mut subscription = both(&hub, Cursor::live());
         assert_eq!(subscription.last_id(), None);
         script.begin(early);
         script.elsewhere(early, "1");
@@ -458,7 +452,7 @@ async fn a_topic_that_has_not_begun_holds_no_other() {
 #[tokio::test(start_paused = true)]
 async fn a_topic_that_was_interrupted_is_a_reset_for_itself() {
     let (script, hub) = Script::new();
-    let mut subscription = both(&hub, None::<&str>);
+    let mut subscription = both(&hub, Cursor::live());
     script.begin("a");
     script.interrupt("b");
     let publish = async |topic: &str, text: &str| hub.topic(topic).unwrap().publish(text).await;
@@ -473,7 +467,7 @@ async fn a_topic_that_was_interrupted_is_a_reset_for_itself() {
 #[tokio::test(start_paused = true)]
 async fn a_new_epoch_of_one_topic_costs_those_that_have_begun_no_second_reset() {
     let (script, hub) = Script::new();
-    let mut subscription = both(&hub, None::<&str>);
+    let mut subscription = both(&hub, Cursor::live());
     script.begin("a");
     assert_eq!(drain(&mut subscription), [""; 0]);
     script.lose_all();
@@ -502,7 +496,7 @@ async fn a_client_that_left_before_a_topic_began_is_told() {
         script.elsewhere("b", "3");
         let after = |id: &EventId| Cursor {
             after: Some(id.as_str().to_owned()),
-            otherwise: cursor.otherwise,
+            fallback: cursor.fallback,
         };
         let mut again = both(&hub, after(&id));
         script.begin("a");
@@ -576,7 +570,7 @@ impl Story {
             log: Vec::new(),
         };
         story.from_start = story.below(2) == 0;
-        story.keeper = (story.below(2) == 0).then(|| both(&story.hub, None::<&str>));
+        story.keeper = (story.below(2) == 0).then(|| both(&story.hub, Cursor::live()));
         story
     }
 
@@ -681,9 +675,9 @@ impl Story {
         for event in text.split_inclusive("\n\n") {
             let event = read(event.as_bytes()).unwrap();
             self.log
-                .push(format!("  {:?} {:?}", event.get_id(), event.get_data()));
-            self.id = event.get_id().cloned();
-            let data = event.get_data().unwrap();
+                .push(format!("  {:?} {:?}", event.id(), event.data()));
+            self.id = event.id().cloned();
+            let data = event.data().unwrap();
             if let Ok(number) = data.parse() {
                 let at = usize::from(!self.published[0].contains(&number));
                 self.got[at].push(number);

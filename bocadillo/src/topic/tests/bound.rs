@@ -47,7 +47,7 @@ fn drain(subscription: &mut Subscription) -> Vec<Option<usize>> {
     loop {
         match subscription.poll_event(&mut Context::from_waker(Waker::noop())) {
             Poll::Pending => return all,
-            Poll::Ready(Some(event)) => all.push(event.get_data().unwrap().parse().ok()),
+            Poll::Ready(Some(event)) => all.push(event.data().unwrap().parse().ok()),
             Poll::Ready(None) => {
                 all.push(None);
                 return all;
@@ -68,10 +68,10 @@ async fn who_begins_in_a_full_history_gets_all_of_it_and_what_comes() {
         publish(&topic, 0..200).await;
         let first = 200 - hub.stats().events;
         assert!(first > 0, "the history is full");
-        let deep = drain_ids(&mut topic.subscribe(Cursor::start()));
-        let mut from_start = topic.subscribe(Cursor::start());
-        let mut resuming = topic.subscribe(deep[1].as_str());
-        let mut several = hub.subscribe(["x", "y"], Cursor::start()).unwrap();
+        let deep = drain_ids(&mut topic.subscribe_from(Cursor::start()));
+        let mut from_start = topic.subscribe_from(Cursor::start());
+        let mut resuming = topic.subscribe_from(deep[1].as_str());
+        let mut several = hub.subscribe_from(["x", "y"], Cursor::start()).unwrap();
         // Each is read only now: half of the bound has passed meanwhile.
         publish(&topic, 200..264).await;
         assert_eq!(drain(&mut from_start), all(first..264), "{policy:?}");
@@ -83,7 +83,7 @@ async fn who_begins_in_a_full_history_gets_all_of_it_and_what_comes() {
 fn drain_ids(subscription: &mut Subscription) -> Vec<String> {
     let mut context = Context::from_waker(Waker::noop());
     std::iter::from_fn(|| match subscription.poll_event(&mut context) {
-        Poll::Ready(event) => Some(event?.get_id()?.as_str().to_owned()),
+        Poll::Ready(event) => Some(event?.id()?.as_str().to_owned()),
         Poll::Pending => None,
     })
     .collect()
@@ -93,12 +93,12 @@ fn drain_ids(subscription: &mut Subscription) -> Vec<String> {
 async fn a_history_larger_than_the_bound_is_read_whole() {
     for policy in policies() {
         let hub = Hub::builder()
-            .history(History::new().bytes(8 << 20))
+            .history(History::new().max_bytes(8 << 20))
             .slow_clients(policy.clone())
             .memory();
         let topic = hub.topic("x").unwrap();
         publish(&topic, 0..500).await;
-        let mut from_start = topic.subscribe(Cursor::start());
+        let mut from_start = topic.subscribe_from(Cursor::start());
         publish(&topic, 500..900).await;
         assert_eq!(drain(&mut from_start), all(0..900), "{policy:?}");
     }
@@ -112,21 +112,21 @@ async fn the_bound_is_exact() {
         let block = policy.blocks().is_some();
         for history in [
             History::none(),
-            History::new().events(20),
+            History::new().max_events(20),
             // Room for the longest id, which a publisher that waits reckons with.
-            History::new().bytes(20 * size + 64).events(10_000),
+            History::new().max_bytes(20 * size + 64).max_events(10_000),
         ] {
             for extra in [0, 1] {
                 // The same here.
                 let bound = 50 * size + if block { 64 } else { 0 };
                 let hub = Hub::builder()
                     .history(history)
-                    .slow_clients(policy.clone().within(bound))
+                    .slow_clients(policy.clone().max_buffered_bytes(bound))
                     .memory();
                 let topic = hub.topic("x").unwrap();
                 publish(&topic, 100..200).await;
                 let kept = hub.stats().events;
-                let mut subscription = topic.subscribe(Cursor::start());
+                let mut subscription = topic.subscribe_from(Cursor::start());
                 // The event that it gets next does not count.
                 publish(&topic, 200..200 + 51).await;
                 if extra == 1 && block {
@@ -160,12 +160,12 @@ async fn what_gets_too_old_counts_from_then_on() {
     let size = size_of_one().await;
     for (bound, is_lost) in [(99 * size, false), (98 * size, true)] {
         let hub = Hub::builder()
-            .history(History::new().age(Duration::from_secs(60)))
-            .slow_clients(SlowPolicy::disconnect().within(bound))
+            .history(History::new().max_age(Duration::from_secs(60)))
+            .slow_clients(SlowPolicy::disconnect().max_buffered_bytes(bound))
             .memory();
         let topic = hub.topic("x").unwrap();
         publish(&topic, 100..200).await;
-        let mut subscription = topic.subscribe(Cursor::start());
+        let mut subscription = topic.subscribe_from(Cursor::start());
         tokio::time::sleep(Duration::from_secs(70)).await;
         let expected = if is_lost { vec![None] } else { all(100..200) };
         assert_eq!(drain(&mut subscription), expected);
@@ -180,12 +180,12 @@ async fn a_client_that_falls_behind_is_cut_when_the_bound_is_reached() {
     let size = size_of_one().await;
     let history = 30;
     let hub = Hub::builder()
-        .history(History::new().events(history))
-        .slow_clients(SlowPolicy::disconnect().within(20 * size))
+        .history(History::new().max_events(history))
+        .slow_clients(SlowPolicy::disconnect().max_buffered_bytes(20 * size))
         .memory();
     let topic = hub.topic("x").unwrap();
     publish(&topic, 100..100 + history).await;
-    let mut subscription = topic.subscribe(Cursor::start());
+    let mut subscription = topic.subscribe_from(Cursor::start());
     for round in 0.. {
         let published = 100 + history + 2 * round;
         publish(&topic, published..published + 2).await;
@@ -200,7 +200,7 @@ async fn a_client_that_falls_behind_is_cut_when_the_bound_is_reached() {
             break;
         }
         assert_eq!(
-            event.unwrap().get_data().unwrap().parse::<usize>().unwrap(),
+            event.unwrap().data().unwrap().parse::<usize>().unwrap(),
             100 + round,
             "in order"
         );
@@ -212,7 +212,7 @@ async fn a_client_that_falls_behind_is_cut_when_the_bound_is_reached() {
 async fn a_handler_may_take_its_time_between_subscribing_and_answering() {
     for policy in policies() {
         let hub = Hub::builder().slow_clients(policy).memory();
-        let mut subscription = hub.topic("x").unwrap().subscribe(None::<&str>);
+        let mut subscription = hub.topic("x").unwrap().subscribe();
         // The history, and as much again.
         publish(&hub.topic("x").unwrap(), 0..250).await;
         assert_eq!(drain(&mut subscription), all(0..250));
@@ -223,13 +223,13 @@ async fn a_handler_may_take_its_time_between_subscribing_and_answering() {
 async fn the_bound_is_the_same_over_a_broker() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
-    let mut live = topic.subscribe(None::<&str>);
-    let mut lost = topic.subscribe(None::<&str>);
+    let mut live = topic.subscribe();
+    let mut lost = topic.subscribe();
     script.begin("x");
     publish(&topic, 0..250).await;
     assert_eq!(drain(&mut live), all(0..250));
     // Its replay begins before what the ring has.
-    let mut from_start = topic.subscribe(Cursor::start());
+    let mut from_start = topic.subscribe_from(Cursor::start());
     publish(&topic, 250..260).await;
     assert_eq!(drain(&mut from_start), all(0..260));
     publish(&topic, 260..300).await;
@@ -248,9 +248,9 @@ fn a_publisher_knows_whether_its_event_would_be_one_too_many() {
     let (mut blocked, mut free) = (0, 0);
     for _ in 0..2_000 {
         let history = History::new()
-            .events([0, 2, 5, 1_000][below(4) as usize])
-            .bytes([0, 150, 400, 10_000][below(4) as usize])
-            .age(Duration::from_secs(50));
+            .max_events([0, 2, 5, 1_000][below(4) as usize])
+            .max_bytes([0, 150, 400, 10_000][below(4) as usize])
+            .max_age(Duration::from_secs(50));
         let bound = [0, 100, 300][below(3) as usize];
         let mut ring = Ring::new(Position::default(), &SlowPolicy::block(Duration::ZERO));
         let mut now = Instant::now();

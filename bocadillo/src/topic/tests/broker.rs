@@ -6,10 +6,10 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::sync::oneshot;
 
+use super::super::broker::{BoxFuture, Broker, Published, Replay, TopicFeed};
+use super::super::channel::Channel;
 use super::super::encoded::{Draft, read};
-use super::super::engine::{BoxFuture, Broker, Feed, Published, Replay};
 use super::super::notice::Reason;
-use super::super::options::TopicOptions;
 use super::super::position::{Position, Tag, write_one};
 use super::super::{Cursor, History, Hub, SlowPolicy, Subscription};
 use crate::error::Result;
@@ -25,7 +25,7 @@ struct State {
     events: Vec<Vec<u8>>,
     /// How many of them are not kept any more.
     evicted: usize,
-    feed: Option<Feed>,
+    feed: Option<TopicFeed>,
     asked: Vec<(Option<Position>, oneshot::Sender<Replay>)>,
     unfollowed: usize,
 }
@@ -45,23 +45,21 @@ impl State {
     fn replay(&self, after: Option<Position>) -> Replay {
         let from = after.map_or(self.evicted, |after| after.major as usize);
         if from < self.evicted {
-            return Replay::Evicted;
+            return Err(Reason::Evicted);
         }
         if from > self.events.len() {
-            return Replay::Unknown;
+            return Err(Reason::Epoch);
         }
         // Two at most, so that it takes several.
-        Replay::Events(
-            (from..self.events.len())
-                .take(2)
-                .map(|at| self.record(at))
-                .collect(),
-        )
+        Ok((from..self.events.len())
+            .take(2)
+            .map(|at| self.record(at))
+            .collect())
     }
 }
 
 impl Broker for FakeBroker {
-    fn follow(&self, feed: Feed) {
+    fn follow(&self, feed: TopicFeed) {
         assert_eq!(&**feed.topic(), "x");
         self.0.lock().unwrap().feed = Some(feed);
     }
@@ -71,19 +69,14 @@ impl Broker for FakeBroker {
         if state
             .feed
             .as_ref()
-            .is_some_and(|feed| feed.following() <= following)
+            .is_some_and(|feed| feed.follow_number() <= following)
         {
             state.feed = None;
         }
         state.unfollowed += 1;
     }
 
-    fn publish(
-        &self,
-        _: &Arc<str>,
-        _: &Arc<TopicOptions>,
-        drafts: Vec<Draft>,
-    ) -> BoxFuture<Result<Published>> {
+    fn publish(&self, _: &Arc<Channel>, drafts: Vec<Draft>) -> BoxFuture<Result<Published>> {
         let mut state = self.0.lock().unwrap();
         let mut positions = Vec::new();
         for draft in drafts {
@@ -94,13 +87,7 @@ impl Broker for FakeBroker {
         Box::pin(async move { Ok(Published { epoch, positions }) })
     }
 
-    fn replay(
-        &self,
-        _: &Arc<str>,
-        _: &Arc<TopicOptions>,
-        after: Option<Position>,
-        _: usize,
-    ) -> BoxFuture<Replay> {
+    fn replay(&self, _: &Arc<Channel>, after: Option<Position>, _: usize) -> BoxFuture<Replay> {
         let (answer, answered) = oneshot::channel();
         self.0.lock().unwrap().asked.push((after, answer));
         Box::pin(async move { answered.await.expect("the test answers") })
@@ -117,8 +104,8 @@ impl World {
     fn new(history: usize, bound: usize) -> Self {
         let broker = Arc::<FakeBroker>::default();
         let hub = Hub::builder()
-            .history(History::new().events(history).any_age())
-            .slow_clients(SlowPolicy::disconnect().within(bound))
+            .history(History::new().max_events(history).unlimited_age())
+            .slow_clients(SlowPolicy::disconnect().max_buffered_bytes(bound))
             .broker(Arc::clone(&broker) as Arc<dyn Broker>);
         Self {
             broker,
@@ -135,7 +122,7 @@ impl World {
         self.state().epoch
     }
 
-    fn feed(&self) -> Option<Feed> {
+    fn feed(&self) -> Option<TopicFeed> {
         self.state().feed.clone()
     }
 
@@ -187,13 +174,7 @@ impl World {
         while let Poll::Ready(Some(wire)) = subscription.poll_wire(&mut context, 20) {
             let text = std::str::from_utf8(&wire).unwrap();
             for event in text.split_inclusive("\n\n") {
-                all.push(
-                    read(event.as_bytes())
-                        .unwrap()
-                        .get_data()
-                        .unwrap()
-                        .to_owned(),
-                );
+                all.push(read(event.as_bytes()).unwrap().data().unwrap().to_owned());
             }
         }
         all
@@ -220,14 +201,14 @@ fn numbers(range: std::ops::RangeInclusive<u64>) -> Vec<String> {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Publish,
-    Feed,
+    TopicFeed,
     Answer,
     Read,
 }
 
 /// Every order of so many steps.
 fn schedules(length: u32) -> impl Iterator<Item = Vec<Step>> {
-    let steps = [Step::Publish, Step::Feed, Step::Answer, Step::Read];
+    let steps = [Step::Publish, Step::TopicFeed, Step::Answer, Step::Read];
     (0..4_usize.pow(length)).map(move |number| {
         (0..length)
             .map(|at| steps[number / 4_usize.pow(at) % 4])
@@ -242,7 +223,7 @@ fn check_join(after: Option<u64>, known: u64, history: usize, schedule: &[Step])
     let mut world = World::new(history, 1 << 20);
     (0..known).for_each(|_| world.publish());
     let cursor = after.map_or_else(Cursor::start, |after| Cursor::after(world.id(after)));
-    let mut subscription = world.hub.topic("x").unwrap().subscribe(cursor);
+    let mut subscription = world.hub.topic("x").unwrap().subscribe_from(cursor);
     assert_eq!(
         World::read(&mut subscription),
         [""; 0],
@@ -254,7 +235,7 @@ fn check_join(after: Option<u64>, known: u64, history: usize, schedule: &[Step])
     for step in schedule {
         match step {
             Step::Publish => world.publish(),
-            Step::Feed => world.feed_one(),
+            Step::TopicFeed => world.feed_one(),
             Step::Answer => world.answer(),
             Step::Read => got.extend(World::read(&mut subscription)),
         }
@@ -296,19 +277,19 @@ fn replay_joins_a_ring_that_moves_on_in_each_interleaving() {
 fn a_client_that_is_ahead_of_its_node_gets_nothing_twice_in_each_interleaving() {
     for schedule in schedules(6) {
         let mut world = World::new(1_000, 1 << 20);
-        let first = world.hub.topic("x").unwrap().subscribe(Cursor::live());
+        let first = world.hub.topic("x").unwrap().subscribe();
         world.begin();
         (0..4).for_each(|_| world.publish());
         let mut subscription = world
             .hub
             .topic("x")
             .unwrap()
-            .subscribe(Cursor::after(world.id(3)));
+            .subscribe_from(Cursor::after(world.id(3)));
         let mut got = Vec::new();
         for step in &schedule {
             match step {
                 Step::Publish => world.publish(),
-                Step::Feed => world.feed_one(),
+                Step::TopicFeed => world.feed_one(),
                 Step::Answer => world.answer(),
                 Step::Read => got.extend(World::read(&mut subscription)),
             }
@@ -323,7 +304,7 @@ fn a_client_that_is_ahead_of_its_node_gets_nothing_twice_in_each_interleaving() 
 fn live_begins_where_the_node_began_to_listen() {
     let mut world = World::new(1_000, 1 << 20);
     world.publish();
-    let mut subscription = world.hub.topic("x").unwrap().subscribe(Cursor::live());
+    let mut subscription = world.hub.topic("x").unwrap().subscribe();
     world.begin();
     world.publish();
     world.publish();
@@ -344,7 +325,7 @@ fn what_the_broker_has_evicted_is_a_reset_and_then_what_is_left() {
         } else {
             cursor
         };
-        let mut subscription = world.hub.topic("x").unwrap().subscribe(cursor);
+        let mut subscription = world.hub.topic("x").unwrap().subscribe_from(cursor);
         world.begin();
         let mut got = world.settle(&mut subscription);
         world.publish();
@@ -362,7 +343,7 @@ fn an_id_that_the_broker_never_gave_is_a_reset() {
         .hub
         .topic("x")
         .unwrap()
-        .subscribe(Cursor::after(world.id(7)));
+        .subscribe_from(Cursor::after(world.id(7)));
     world.begin();
     let mut got = world.settle(&mut subscription);
     world.publish();
@@ -382,13 +363,13 @@ fn a_new_epoch_is_one_reset_at_each_point() {
             if cursor.after.is_some() {
                 cursor.after = Some(world.id(1));
             }
-            let mut subscription = world.hub.topic("x").unwrap().subscribe(cursor);
+            let mut subscription = world.hub.topic("x").unwrap().subscribe_from(cursor);
             world.begin();
             let mut got = World::read(&mut subscription);
             for step in &schedule {
                 match step {
                     Step::Publish => world.publish(),
-                    Step::Feed => world.feed_one(),
+                    Step::TopicFeed => world.feed_one(),
                     Step::Answer => world.answer(),
                     Step::Read => got.extend(World::read(&mut subscription)),
                 }
@@ -421,10 +402,10 @@ fn a_topic_is_followed_while_it_has_subscribers() {
     let mut world = World::new(1_000, 1 << 20);
     let topic = world.hub.topic("x").unwrap();
     assert!(world.feed().is_none());
-    let first = topic.subscribe(Cursor::live());
+    let first = topic.subscribe();
     let old = world.feed().unwrap();
     world.begin();
-    let second = topic.subscribe(Cursor::live());
+    let second = topic.subscribe();
     drop(first);
     assert!(world.feed().is_some());
     world.publish();
@@ -440,7 +421,7 @@ fn a_topic_is_followed_while_it_has_subscribers() {
     );
     assert_eq!(world.state().unfollowed, 1);
 
-    let mut third = topic.subscribe(Cursor::start());
+    let mut third = topic.subscribe_from(Cursor::start());
     assert!(!old.append([record()]), "this is not its life any more");
     world.begin();
     assert_eq!(world.settle(&mut third), ["1"]);
@@ -452,7 +433,7 @@ fn a_topic_is_followed_while_it_has_subscribers() {
 async fn an_id_from_publishing_is_the_one_that_subscribers_see() {
     let world = World::new(1_000, 1 << 20);
     let topic = world.hub.topic("x").unwrap();
-    let mut subscription = topic.subscribe(Cursor::live());
+    let mut subscription = topic.subscribe();
     world.begin();
     let ids = topic.publish_all(["a", "b"]).await.unwrap();
     world.feed_one();
@@ -462,7 +443,7 @@ async fn an_id_from_publishing_is_the_one_that_subscribers_see() {
         let Poll::Ready(Some(event)) = subscription.poll_event(&mut context) else {
             panic!("it is there")
         };
-        assert_eq!(event.get_id(), Some(&id));
+        assert_eq!(event.id(), Some(&id));
     }
     let later = topic.publish("c").await.unwrap();
     assert_eq!(world.id(3), later.as_str());
@@ -471,10 +452,10 @@ async fn an_id_from_publishing_is_the_one_that_subscribers_see() {
 #[test]
 fn several_topics_in_one_new_epoch_are_one_reset() {
     #[derive(Debug, Default)]
-    struct Feeds(Mutex<HashMap<Arc<str>, Feed>>);
+    struct Feeds(Mutex<HashMap<Arc<str>, TopicFeed>>);
 
     impl Broker for Feeds {
-        fn follow(&self, feed: Feed) {
+        fn follow(&self, feed: TopicFeed) {
             self.0
                 .lock()
                 .unwrap()
@@ -483,29 +464,18 @@ fn several_topics_in_one_new_epoch_are_one_reset() {
 
         fn unfollow(&self, _: &Arc<str>, _: u64) {}
 
-        fn publish(
-            &self,
-            _: &Arc<str>,
-            _: &Arc<TopicOptions>,
-            _: Vec<Draft>,
-        ) -> BoxFuture<Result<Published>> {
+        fn publish(&self, _: &Arc<Channel>, _: Vec<Draft>) -> BoxFuture<Result<Published>> {
             unreachable!()
         }
 
-        fn replay(
-            &self,
-            _: &Arc<str>,
-            _: &Arc<TopicOptions>,
-            _: Option<Position>,
-            _: usize,
-        ) -> BoxFuture<Replay> {
+        fn replay(&self, _: &Arc<Channel>, _: Option<Position>, _: usize) -> BoxFuture<Replay> {
             unreachable!()
         }
     }
 
     let broker = Arc::<Feeds>::default();
     let hub = Hub::builder().broker(Arc::clone(&broker) as Arc<dyn Broker>);
-    let mut both = hub.subscribe(["a", "b"], None::<&str>).unwrap();
+    let mut both = hub.subscribe(["a", "b"]).unwrap();
     let feed = |topic: &str| broker.0.lock().unwrap()[topic].clone();
     let record = |at: u64, text: &str| {
         (

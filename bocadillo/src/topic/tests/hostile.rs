@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, Waker};
 
-use super::super::{Cursor, Hub, Subscription};
+use super::super::{Hub, Subscription};
 use crate::event::ServerEvent;
 
 fn first(mut subscription: Subscription) -> Option<ServerEvent> {
@@ -22,11 +22,7 @@ async fn a_hostile_cursor_is_one_reset_and_nothing_of_the_past() {
     let of_other = other.publish("four").await.unwrap();
     let last = topic.publish("secret").await.unwrap();
     let tag = &last.as_str()[..8];
-    let several = hub
-        .subscribe(["mine", "other"], None::<&str>)
-        .unwrap()
-        .last_id()
-        .unwrap();
+    let several = hub.subscribe(["mine", "other"]).unwrap().last_id().unwrap();
     let another_life = Hub::memory()
         .topic("mine")
         .unwrap()
@@ -50,41 +46,37 @@ async fn a_hostile_cursor_is_one_reset_and_nothing_of_the_past() {
         (of_other.to_string(), "epoch"),
         (another_life.to_string(), "epoch"),
     ] {
-        let mut subscription = topic.subscribe(cursor.as_str());
+        let mut subscription = topic.subscribe_from(cursor.as_str());
         let mut context = Context::from_waker(Waker::noop());
         let Poll::Ready(Some(event)) = subscription.poll_event(&mut context) else {
             panic!("{cursor:?} gives a reset")
         };
-        assert_eq!(event.get_name().unwrap(), "reset", "{cursor:?}");
+        assert_eq!(event.name().unwrap(), "reset", "{cursor:?}");
         assert_eq!(
-            event.get_data().unwrap(),
+            event.data().unwrap(),
             format!(r#"{{"reason":"{reason}"}}"#),
             "{cursor:?}"
         );
-        assert_eq!(event.get_id(), Some(&last), "the new position");
+        assert_eq!(event.id(), Some(&last), "the new position");
         assert!(
             subscription.poll_event(&mut context).is_pending(),
             "live from here"
         );
     }
-    assert_eq!(first(topic.subscribe("")), None, "empty text is no id");
-    assert_eq!(first(topic.subscribe(last)), None, "nothing was missed");
+    assert_eq!(first(topic.subscribe_from("")), None, "empty text is no id");
+    assert_eq!(
+        first(topic.subscribe_from(last)),
+        None,
+        "nothing was missed"
+    );
 }
 
 #[tokio::test]
 async fn a_hostile_cursor_for_several_topics_is_one_reset() {
     let hub = Hub::memory();
     hub.topic("a").unwrap().publish("secret").await.unwrap();
-    let good = hub
-        .subscribe(["a", "b"], None::<&str>)
-        .unwrap()
-        .last_id()
-        .unwrap();
-    let other = hub
-        .subscribe(["a", "c"], None::<&str>)
-        .unwrap()
-        .last_id()
-        .unwrap();
+    let good = hub.subscribe(["a", "b"]).unwrap().last_id().unwrap();
+    let other = hub.subscribe(["a", "c"]).unwrap().last_id().unwrap();
     let tag = &good.as_str()[..8];
     for (cursor, data) in [
         (
@@ -109,18 +101,19 @@ async fn a_hostile_cursor_for_several_topics_is_one_reset() {
             r#"{"reason":"epoch","topics":["a","b"]}"#,
         ),
     ] {
-        let event = first(hub.subscribe(["b", "a", "b"], cursor.as_str()).unwrap()).unwrap();
+        let event = first(
+            hub.subscribe_from(["b", "a", "b"], cursor.as_str())
+                .unwrap(),
+        )
+        .unwrap();
         assert_eq!(
-            (
-                event.get_name().unwrap().as_str(),
-                event.get_data().unwrap()
-            ),
+            (event.name().unwrap().as_str(), event.data().unwrap()),
             ("reset", data),
             "{cursor:?}"
         );
-        assert_eq!(event.get_id(), Some(&good));
+        assert_eq!(event.id(), Some(&good));
     }
-    assert_eq!(first(hub.subscribe(["a", "b"], good).unwrap()), None);
+    assert_eq!(first(hub.subscribe_from(["a", "b"], good).unwrap()), None);
 }
 
 #[test]
@@ -129,27 +122,19 @@ fn a_bad_name_is_an_error() {
     for name in ["", "a\0", "a\nb", "\u{7f}", &"x".repeat(201)] {
         let error = hub.topic(name).unwrap_err();
         assert!(error.is_topic(), "{name:?}");
-        assert!(
-            hub.subscribe(["fine", name], Cursor::live())
-                .unwrap_err()
-                .is_topic()
-        );
+        assert!(hub.subscribe(["fine", name]).unwrap_err().is_topic());
     }
     for name in ["x", "users/7", "日本語", "a b", "*", &"x".repeat(200)] {
         assert_eq!(hub.topic(name).unwrap().name(), name);
     }
+    assert!(hub.subscribe([""; 0]).unwrap_err().is_topic());
     assert!(
-        hub.subscribe([""; 0], Cursor::live())
+        hub.subscribe((0..9).map(|number| number.to_string()))
             .unwrap_err()
             .is_topic()
     );
     assert!(
-        hub.subscribe((0..9).map(|number| number.to_string()), Cursor::live())
-            .unwrap_err()
-            .is_topic()
-    );
-    assert!(
-        hub.subscribe((0..8).map(|number| number.to_string()), Cursor::live())
+        hub.subscribe((0..8).map(|number| number.to_string()))
             .is_ok()
     );
     assert_eq!(hub.stats().topics, 0, "what failed leaves nothing");

@@ -11,15 +11,15 @@ use super::super::{Cursor, History, Hub};
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_topics_come_and_go() {
     let hub = Hub::builder()
-        .history(History::new().age(Duration::from_secs(60)))
+        .history(History::new().max_age(Duration::from_secs(60)))
         .memory();
     for round in 0..3 {
         for user in 0..10_000 {
             let topic = hub.topic(format!("users/{user}")).unwrap();
             topic.publish("x".repeat(100)).await.unwrap();
-            let mut subscription = topic.subscribe(Cursor::start());
+            let mut subscription = topic.subscribe_from(Cursor::start());
             assert_eq!(
-                subscription.next().await.unwrap().get_data().unwrap().len(),
+                subscription.next().await.unwrap().data().unwrap().len(),
                 100
             );
         }
@@ -47,14 +47,14 @@ async fn a_topic_stays_for_its_handle_its_subscriber_and_its_history() {
     let hub = Hub::builder()
         .history(History::none())
         .topics("kept", |topic| {
-            topic.history(History::new().age(Duration::from_secs(10)))
+            topic.history(History::new().max_age(Duration::from_secs(10)))
         })
         .memory();
     let handle = hub.topic("x").unwrap();
     let clone = handle.clone();
     drop(handle);
     assert_eq!(hub.stats().topics, 1);
-    let subscription = clone.subscribe(None::<&str>);
+    let subscription = clone.subscribe();
     drop(clone);
     assert_eq!(hub.stats().topics, 1);
     drop(subscription);
@@ -72,39 +72,36 @@ async fn a_topic_stays_for_its_handle_its_subscriber_and_its_history() {
 #[tokio::test(start_paused = true)]
 async fn ids_of_a_topic_that_was_gone_are_understood() {
     let hub = Hub::builder()
-        .history(History::new().age(Duration::from_secs(10)))
+        .history(History::new().max_age(Duration::from_secs(10)))
         .memory();
     let first = hub.topic("x").unwrap().publish("1").await.unwrap();
     let second = hub.topic("x").unwrap().publish("2").await.unwrap();
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert_eq!(hub.stats().topics, 0);
-    let mut up_to_date = hub.topic("x").unwrap().subscribe(second);
-    let mut behind = hub.topic("x").unwrap().subscribe(first);
+    let mut up_to_date = hub.topic("x").unwrap().subscribe_from(second);
+    let mut behind = hub.topic("x").unwrap().subscribe_from(first);
     let third = hub.topic("x").unwrap().publish("3").await.unwrap();
-    assert_eq!(up_to_date.next().await.unwrap().get_data(), Some("3"));
+    assert_eq!(up_to_date.next().await.unwrap().data(), Some("3"));
     assert_eq!(
-        behind.next().await.unwrap().get_data(),
+        behind.next().await.unwrap().data(),
         Some(r#"{"reason":"evicted"}"#)
     );
     let event = behind.next().await.unwrap();
-    assert_eq!(
-        (event.get_data(), event.get_id()),
-        (Some("3"), Some(&third))
-    );
+    assert_eq!((event.data(), event.id()), (Some("3"), Some(&third)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_too_old_is_not_replayed_however_seldom_it_is_swept() {
     let hub = Hub::builder()
-        .history(History::new().age(Duration::from_secs(60)))
+        .history(History::new().max_age(Duration::from_secs(60)))
         .memory();
     let topic = hub.topic("x").unwrap();
     topic.publish("old").await.unwrap();
     tokio::time::advance(Duration::from_millis(59_900)).await;
     topic.publish("young").await.unwrap();
     tokio::time::advance(Duration::from_millis(100)).await;
-    let mut subscription = topic.subscribe(Cursor::start());
-    assert_eq!(subscription.next().await.unwrap().get_data(), Some("young"));
+    let mut subscription = topic.subscribe_from(Cursor::start());
+    assert_eq!(subscription.next().await.unwrap().data(), Some("young"));
 }
 
 #[tokio::test]
@@ -114,9 +111,9 @@ async fn presence_sees_the_first_and_the_last() {
     let mut presence = topic.presence();
     assert!(presence.occupied().now_or_never().is_none());
     assert!(presence.vacant().now_or_never().is_some());
-    let one = topic.subscribe(None::<&str>);
+    let one = topic.subscribe();
     assert!(presence.occupied().now_or_never().is_some());
-    let both = hub.subscribe(["x", "y"], None::<&str>).unwrap();
+    let both = hub.subscribe(["x", "y"]).unwrap();
     assert_eq!((topic.subscribers(), presence.subscribers()), (2, 2));
     drop(one);
     assert!(presence.vacant().now_or_never().is_none());
@@ -148,9 +145,9 @@ async fn a_source_runs_while_somebody_listens() {
             let before = hub.stats().events;
             tokio::time::sleep(Duration::from_secs(10)).await;
             assert_eq!(hub.stats().events, before, "nobody listens");
-            let mut subscription = topic.subscribe(None::<&str>);
+            let mut subscription = topic.subscribe();
             for _ in 0..5 {
-                assert_eq!(subscription.next().await.unwrap().get_data(), Some("tick"));
+                assert_eq!(subscription.next().await.unwrap().data(), Some("tick"));
             }
             assert_eq!(runs.load(std::sync::atomic::Ordering::Relaxed), round);
         }
@@ -168,14 +165,9 @@ fn a_hub_works_without_a_runtime() {
     futures_util::future::FutureExt::now_or_never(topic.publish("1"))
         .unwrap()
         .unwrap();
-    let mut subscription = topic.subscribe(Cursor::start());
+    let mut subscription = topic.subscribe_from(Cursor::start());
     assert_eq!(
-        subscription
-            .next()
-            .now_or_never()
-            .unwrap()
-            .unwrap()
-            .get_data(),
+        subscription.next().now_or_never().unwrap().unwrap().data(),
         Some("1")
     );
 }

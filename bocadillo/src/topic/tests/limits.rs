@@ -36,14 +36,14 @@ async fn the_history_is_a_thousand_events_a_mebibyte_and_five_minutes() {
     publish(&topic, 1, 1).await;
     assert_eq!(hub.stats().events, 1 + 2, "the first one has to go");
 
-    assert_eq!(History::none().max_events(), 0);
+    assert_eq!(History::none().max_events, 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_client_may_be_a_mebibyte_behind_the_history() {
     let hub = Hub::builder().history(History::none()).memory();
     let topic = hub.topic("x").unwrap();
-    let _slow = topic.subscribe(None::<&str>);
+    let _slow = topic.subscribe();
     // What it gets next does not count.
     publish(&topic, 1, 1).await;
     let first = hub.stats().bytes;
@@ -61,7 +61,7 @@ async fn a_slow_client_may_be_a_mebibyte_behind_the_history() {
         SlowPolicy::block(Duration::ZERO),
         SlowPolicy::default(),
     ] {
-        assert_eq!(policy.bytes, 1 << 20);
+        assert_eq!(policy.max_buffered_bytes, 1 << 20);
     }
 }
 
@@ -77,13 +77,13 @@ async fn what_is_too_old_is_looked_for_often_enough() {
         // Each 20 milliseconds, not each 11.
         (45, 0, 59, 61),
     ] {
-        let history = History::new().age(Duration::from_millis(age));
+        let history = History::new().max_age(Duration::from_millis(age));
         let hub = Hub::builder().history(history).memory();
         let topic = hub.topic("x").unwrap();
         let started = tokio::time::Instant::now();
         let at = |time| tokio::time::sleep_until(started + Duration::from_millis(time));
         // It begins with the first use.
-        drop(topic.subscribe(None::<&str>));
+        drop(topic.subscribe());
         at(published_at).await;
         publish(&topic, 1, 1).await;
         at(kept_at).await;
@@ -97,7 +97,7 @@ async fn what_is_too_old_is_looked_for_often_enough() {
 #[test]
 fn one_task_looks_for_what_is_too_old() {
     let hub = Hub::builder()
-        .history(History::new().age(Duration::from_secs(1)))
+        .history(History::new().max_age(Duration::from_secs(1)))
         .memory();
     let topic = hub.topic("x").unwrap();
     for _ in 0..2 {
@@ -108,7 +108,7 @@ fn one_task_looks_for_what_is_too_old() {
             .unwrap();
         runtime.block_on(async {
             publish(&topic, 10, 1).await;
-            drop(topic.subscribe(None::<&str>));
+            drop(topic.subscribe());
             assert_eq!(runtime.metrics().num_alive_tasks(), 1);
             tokio::time::sleep(Duration::from_secs(3)).await;
             assert_eq!(hub.stats().events, 0);
@@ -137,7 +137,7 @@ async fn a_replay_asks_for_64_kib_and_for_more_when_those_are_read() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
     publish(&topic, 10, 1_000).await;
-    let mut subscription = topic.subscribe(Cursor::start());
+    let mut subscription = topic.subscribe_from(Cursor::start());
     script.begin("x");
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     for _ in 0..10 {
@@ -167,7 +167,7 @@ async fn a_loop_that_only_publishes_or_only_reads_gives_way() {
         assert!(!publishing.is_finished());
         publishing.await.unwrap();
 
-        let mut subscription = topic.subscribe(Cursor::start());
+        let mut subscription = topic.subscribe_from(Cursor::start());
         let reading = tokio::spawn(async move {
             for _ in 0..1_000 {
                 let _ = futures_util::StreamExt::next(&mut subscription)

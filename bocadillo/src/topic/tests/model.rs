@@ -232,11 +232,11 @@ impl World {
             slow: random.pick(&[Slow::Disconnect, Slow::DropOldest, Slow::Conflate]),
         };
         let mut history = History::new()
-            .events(rules.events)
-            .bytes(rules.bytes)
-            .any_age();
+            .max_events(rules.events)
+            .max_bytes(rules.bytes)
+            .unlimited_age();
         if let Some(age) = rules.age {
-            history = history.age(age);
+            history = history.max_age(age);
         }
         let slow = match rules.slow {
             Slow::Disconnect => SlowPolicy::disconnect(),
@@ -245,7 +245,7 @@ impl World {
         };
         let hub = Hub::builder()
             .history(history)
-            .slow_clients(slow.within(rules.bound))
+            .slow_clients(slow.max_buffered_bytes(rules.bound))
             .memory();
         // Sweeps are steps of the schedule here.
         hub.inner.stop_sweeper();
@@ -255,7 +255,7 @@ impl World {
             .collect();
         // Before anything else: a subscription that comes and goes has effects.
         let tag = |topic: &Topic| {
-            let id = topic.subscribe(Cursor::live()).last_id().unwrap();
+            let id = topic.subscribe().last_id().unwrap();
             read_one(id.as_str()).unwrap().0
         };
         let tags = handles.iter().map(tag).collect();
@@ -315,9 +315,9 @@ impl World {
             let key = self
                 .random
                 .pick(&[None, Some("k1"), Some("k2"), Some("k3")]);
-            let mut event = ServerEvent::data(data.clone());
+            let mut event = ServerEvent::new(data.clone());
             if let Some(key) = key {
-                event = event.name(crate::event::EventName::try_from(key).unwrap());
+                event = event.with_name(crate::event::EventName::try_from(key).unwrap());
             }
             real.push(event);
             let sequence = self.topics[at].last + 1 + nth as u64;
@@ -491,9 +491,9 @@ impl World {
             cursor
         };
         let subscription = if let [at] = topics[..] {
-            self.hub.topic(TOPICS[at]).unwrap().subscribe(cursor)
+            self.hub.topic(TOPICS[at]).unwrap().subscribe_from(cursor)
         } else {
-            self.hub.subscribe(TOPICS, cursor).unwrap()
+            self.hub.subscribe_from(TOPICS, cursor).unwrap()
         };
         self.clients.push(Client {
             id,
@@ -735,7 +735,7 @@ impl World {
 }
 
 fn parse(event: ServerEvent) -> Sent {
-    let text = event.get_id().unwrap().as_str();
+    let text = event.id().unwrap().as_str();
     let id: Vec<u64> = match read_one(text) {
         Some((_, position)) => vec![position.major],
         None => read_several(text)
@@ -745,7 +745,7 @@ fn parse(event: ServerEvent) -> Sent {
             .map(|position| position.unwrap().major)
             .collect(),
     };
-    let data = event.get_data().unwrap().to_owned();
+    let data = event.data().unwrap().to_owned();
     let known = |text: &str, of: &[&'static str]| *of.iter().find(|known| **known == text).unwrap();
     let json = || -> serde_json::Value { serde_json::from_str(&data).unwrap() };
     let topics = |json: &serde_json::Value| {
@@ -754,11 +754,7 @@ fn parse(event: ServerEvent) -> Sent {
             .map(|topic| known(topic.as_str().unwrap(), &TOPICS))
             .collect()
     };
-    match event
-        .get_name()
-        .map(|name| name.as_str().to_owned())
-        .as_deref()
-    {
+    match event.name().map(|name| name.as_str().to_owned()).as_deref() {
         Some("reset") => {
             let json = json();
             let reason = known(

@@ -14,7 +14,7 @@ const BOUND: usize = 10_000;
 fn hub(history: History, policy: SlowPolicy) -> Hub {
     Hub::builder()
         .history(history)
-        .slow_clients(policy.within(BOUND))
+        .slow_clients(policy.max_buffered_bytes(BOUND))
         .memory()
 }
 
@@ -37,7 +37,7 @@ fn poll(subscription: &mut Subscription) -> Option<Option<ServerEvent>> {
 
 fn drain(subscription: &mut Subscription) -> Vec<String> {
     std::iter::from_fn(|| poll(subscription).flatten())
-        .map(|event| event.get_data().unwrap().to_owned())
+        .map(|event| event.data().unwrap().to_owned())
         .collect()
 }
 
@@ -57,13 +57,11 @@ async fn a_client_that_never_reads_costs_its_bound_and_a_hundred_cost_no_more() 
         for clients in [1, 100] {
             for (history, kept) in [
                 (History::none(), 0),
-                (History::new().bytes(3_000).events(1_000_000), 3_000),
+                (History::new().max_bytes(3_000).max_events(1_000_000), 3_000),
             ] {
                 let hub = hub(history, policy.clone());
                 let topic = hub.topic("x").unwrap();
-                let slow: Vec<_> = (0..clients)
-                    .map(|_| topic.subscribe(None::<&str>))
-                    .collect();
+                let slow: Vec<_> = (0..clients).map(|_| topic.subscribe()).collect();
                 let mut most = 0;
                 for size in (1..2_000).step_by(7) {
                     topic.publish("x".repeat(size)).await.unwrap();
@@ -93,7 +91,7 @@ async fn a_client_that_never_reads_costs_its_bound_and_a_hundred_cost_no_more() 
 async fn who_is_within_the_bound_loses_nothing_though_there_is_no_history() {
     for policy in policies() {
         let topic = hub(History::none(), policy).topic("x").unwrap();
-        let mut subscription = topic.subscribe(None::<&str>);
+        let mut subscription = topic.subscribe();
         for round in 0..20 {
             publish(&topic, round * 50..(round + 1) * 50, 100).await;
             let got: Vec<_> = drain(&mut subscription)
@@ -109,7 +107,7 @@ async fn who_is_within_the_bound_loses_nothing_though_there_is_no_history() {
 async fn an_event_larger_than_the_bound_reaches_who_keeps_up() {
     for policy in policies() {
         let topic = hub(History::none(), policy).topic("x").unwrap();
-        let mut subscription = topic.subscribe(None::<&str>);
+        let mut subscription = topic.subscribe();
         for _ in 0..3 {
             topic.publish("x".repeat(10 * BOUND)).await.unwrap();
             assert_eq!(drain(&mut subscription).len(), 1);
@@ -119,26 +117,26 @@ async fn an_event_larger_than_the_bound_reaches_who_keeps_up() {
 
 #[tokio::test]
 async fn disconnect_ends_the_stream_and_the_client_resumes() {
-    let topic = hub(History::new().events(1_000), SlowPolicy::disconnect())
+    let topic = hub(History::new().max_events(1_000), SlowPolicy::disconnect())
         .topic("x")
         .unwrap();
-    let mut slow = topic.subscribe(None::<&str>);
+    let mut slow = topic.subscribe();
     publish(&topic, 0..10, 10).await;
-    let last = poll(&mut slow).flatten().unwrap().get_id().cloned();
+    let last = poll(&mut slow).flatten().unwrap().id().cloned();
     // Of 1,490 events the history has 1,000, and those before are more than the bound.
     publish(&topic, 10..1_500, 10).await;
     assert_eq!(poll(&mut slow), Some(None), "the stream ends");
     assert_eq!(poll(&mut slow), Some(None), "and has ended");
-    let mut again = topic.subscribe(last.clone());
+    let mut again = topic.subscribe_from(last.clone());
     let got = drain(&mut again);
     assert_eq!(got, [r#"{"reason":"evicted"}"#], "too late for that");
 
-    let mut slow = topic.subscribe(None::<&str>);
+    let mut slow = topic.subscribe();
     publish(&topic, 1_500..1_501, 10).await;
-    let last = poll(&mut slow).flatten().unwrap().get_id().cloned();
+    let last = poll(&mut slow).flatten().unwrap().id().cloned();
     publish(&topic, 1_501..2_000, 10).await;
     drop(slow);
-    let got: Vec<_> = drain(&mut topic.subscribe(last))
+    let got: Vec<_> = drain(&mut topic.subscribe_from(last))
         .iter()
         .map(|data| number(data))
         .collect();
@@ -150,7 +148,7 @@ async fn drop_oldest_says_exactly_how_many() {
     let topic = hub(History::none(), SlowPolicy::drop_oldest())
         .topic("x")
         .unwrap();
-    let mut slow = topic.subscribe(None::<&str>);
+    let mut slow = topic.subscribe();
     let (mut published, mut got, mut dropped) = (0, Vec::new(), 0);
     for (burst, reads) in [
         (10, 3),
@@ -167,16 +165,16 @@ async fn drop_oldest_says_exactly_how_many() {
             let Some(Some(event)) = poll(&mut slow) else {
                 break;
             };
-            let data = event.get_data().unwrap();
-            if event.get_name().is_some_and(|name| name == "gap") {
+            let data = event.data().unwrap();
+            if event.name().is_some_and(|name| name == "gap") {
                 let json: serde_json::Value = serde_json::from_str(data).unwrap();
                 let gap = json["dropped"].as_u64().unwrap() as usize;
                 dropped += gap;
                 // What comes next is what comes next after so many.
-                let resumed = topic.subscribe(event.get_id());
+                let resumed = topic.subscribe_from(event.id());
                 assert_eq!(
                     resumed.last_id().as_ref(),
-                    event.get_id(),
+                    event.id(),
                     "the id of a gap can be gone on from"
                 );
                 got.extend(std::iter::repeat_n(None, gap));
@@ -194,14 +192,17 @@ async fn drop_oldest_says_exactly_how_many() {
 
 #[tokio::test]
 async fn conflate_keeps_the_newest_of_each_key() {
-    let topic = hub(History::new().events(1_000), SlowPolicy::conflate_by_name())
-        .topic("x")
-        .unwrap();
+    let topic = hub(
+        History::new().max_events(1_000),
+        SlowPolicy::conflate_by_name(),
+    )
+    .topic("x")
+    .unwrap();
     let price = |symbol: usize, price: usize| {
         let name = EventName::try_from(format!("s{symbol}")).unwrap();
-        ServerEvent::data(price.to_string()).name(name)
+        ServerEvent::new(price.to_string()).with_name(name)
     };
-    let (mut fast, mut slow) = (topic.subscribe(None::<&str>), topic.subscribe(None::<&str>));
+    let (mut fast, mut slow) = (topic.subscribe(), topic.subscribe());
     let mut newest = HashMap::new();
     for number in 0..5_000 {
         topic
@@ -226,7 +227,7 @@ async fn conflate_keeps_the_newest_of_each_key() {
         expected,
         "in the order in which they came"
     );
-    let mut late = topic.subscribe(Cursor::start());
+    let mut late = topic.subscribe_from(Cursor::start());
     assert_eq!(drain(&mut late), expected, "the history is what is left");
 }
 
@@ -235,22 +236,19 @@ async fn more_keys_than_fit_are_a_gap() {
     let topic = hub(History::none(), SlowPolicy::conflate_by_name())
         .topic("x")
         .unwrap();
-    let mut slow = topic.subscribe(None::<&str>);
+    let mut slow = topic.subscribe();
     for number in 0..1_000 {
         let name = EventName::try_from(format!("s{}", number % 500)).unwrap();
         topic
-            .publish(ServerEvent::data(format!("{number:090}")).name(name))
+            .publish(ServerEvent::new(format!("{number:090}")).with_name(name))
             .await
             .unwrap();
     }
     let first = poll(&mut slow).flatten().unwrap();
     let rest = drain(&mut slow);
-    assert_eq!(first.get_name().unwrap(), "gap");
+    assert_eq!(first.name().unwrap(), "gap");
     let dropped = 1_000 - rest.len();
-    assert_eq!(
-        first.get_data().unwrap(),
-        format!(r#"{{"dropped":{dropped}}}"#)
-    );
+    assert_eq!(first.data().unwrap(), format!(r#"{{"dropped":{dropped}}}"#));
     assert_eq!(number(&rest[0]), dropped);
     assert!(rest.len() > 50);
 }
@@ -260,7 +258,7 @@ async fn block_makes_the_publisher_wait_and_nobody_else() {
     let topic = hub(History::none(), SlowPolicy::block(Duration::from_secs(2)))
         .topic("x")
         .unwrap();
-    let (mut slow, mut fast) = (topic.subscribe(None::<&str>), topic.subscribe(None::<&str>));
+    let (mut slow, mut fast) = (topic.subscribe(), topic.subscribe());
     let mut published = 0;
     let mut publishing = std::pin::pin!(async {
         loop {

@@ -16,7 +16,7 @@ const EVENTS: u64 = 3_000;
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn clients_that_leave_and_come_back_get_each_event_once_in_order() {
     let hub = Hub::builder()
-        .history(History::new().events(1_000_000).bytes(1 << 30))
+        .history(History::new().max_events(1_000_000).max_bytes(1 << 30))
         .memory();
     let publishers: Vec<_> = (0..PUBLISHERS)
         .map(|publisher| {
@@ -51,23 +51,23 @@ async fn clients_that_leave_and_come_back_get_each_event_once_in_order() {
                 let mut seen = vec![None; PUBLISHERS as usize];
                 while last < total {
                     let mut subscription = if client % 2 == 0 {
-                        hub.topic("x").unwrap().subscribe(cursor)
+                        hub.topic("x").unwrap().subscribe_from(cursor)
                     } else {
                         // The way with a vector id, though the second topic is silent.
-                        hub.subscribe(["x", "silent"], cursor).unwrap()
+                        hub.subscribe_from(["x", "silent"], cursor).unwrap()
                     };
                     stay = stay * 31 % 997 + 1;
                     for _ in 0..stay {
                         let event = subscription.next().await.unwrap();
                         if client % 2 == 0 {
                             assert_eq!(
-                                read_one(event.get_id().unwrap().as_str()).unwrap().1.major,
+                                read_one(event.id().unwrap().as_str()).unwrap().1.major,
                                 last + 1
                             );
                         }
                         last += 1;
                         let data: Vec<u64> = event
-                            .get_data()
+                            .data()
                             .unwrap()
                             .split(' ')
                             .map(|part| part.parse().unwrap())
@@ -104,7 +104,7 @@ async fn what_is_published_together_arrives_together() {
         let (topic, done) = (topic.clone(), Arc::clone(&done));
         tokio::task::spawn_blocking(move || {
             while !done.load(Ordering::Acquire) {
-                let events = topic.lease.channel().lock().ring.last().major;
+                let events = topic.topic.channel().lock().ring.last().major;
                 assert_eq!(events % 5, 0);
             }
         })
@@ -127,7 +127,7 @@ async fn topics_that_come_and_go_at_once_are_never_split() {
             let (hub, heard) = (hub.clone(), Arc::clone(&heard));
             tokio::spawn(async move {
                 for round in 0..3_000 {
-                    let mut subscription = hub.topic("x").unwrap().subscribe(None::<&str>);
+                    let mut subscription = hub.topic("x").unwrap().subscribe();
                     if round % 16 == 0 {
                         tokio::task::yield_now().await;
                     }

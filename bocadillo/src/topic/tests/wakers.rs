@@ -17,7 +17,7 @@ struct Busy {
 
 impl Busy {
     fn waker(topic: &Topic, woken: &Arc<AtomicUsize>) -> Waker {
-        let own = Mutex::new(Some(topic.subscribe(None::<&str>)));
+        let own = Mutex::new(Some(topic.subscribe()));
         Waker::from(Arc::new(Self {
             topic: topic.clone(),
             own,
@@ -29,7 +29,7 @@ impl Busy {
 impl Wake for Busy {
     fn wake(self: Arc<Self>) {
         self.woken.fetch_add(1, Ordering::Relaxed);
-        let mut subscription = self.topic.subscribe(None::<&str>);
+        let mut subscription = self.topic.subscribe();
         assert!(
             subscription
                 .poll_event(&mut Context::from_waker(Waker::noop()))
@@ -52,7 +52,7 @@ impl Drop for Busy {
 fn a_waker_may_use_the_topic_when_it_is_woken_replaced_or_dropped() {
     let topic = Hub::memory().topic("x").unwrap();
     let woken = Arc::<AtomicUsize>::default();
-    let mut subscription = topic.subscribe(None::<&str>);
+    let mut subscription = topic.subscribe();
     for _ in 0..3 {
         let waker = Busy::waker(&topic, &woken);
         assert!(
@@ -85,7 +85,7 @@ fn every_waiting_subscriber_is_woken_once_for_each_event() {
     let count = Arc::new(Count(AtomicUsize::new(0)));
     let waker = Waker::from(Arc::clone(&count));
     let mut context = Context::from_waker(&waker);
-    let mut subscriptions: Vec<_> = (0..1_000).map(|_| topic.subscribe(None::<&str>)).collect();
+    let mut subscriptions: Vec<_> = (0..1_000).map(|_| topic.subscribe()).collect();
     for round in 1..=10 {
         for subscription in &mut subscriptions {
             // Twice, as a timer of the same task would.
@@ -105,7 +105,7 @@ fn every_waiting_subscriber_is_woken_once_for_each_event() {
 #[test]
 fn a_batch_is_put_together_once_for_all_who_stand_at_the_same_place() {
     let topic = Hub::memory().topic("x").unwrap();
-    let mut subscriptions: Vec<_> = (0..100).map(|_| topic.subscribe(None::<&str>)).collect();
+    let mut subscriptions: Vec<_> = (0..100).map(|_| topic.subscribe()).collect();
     for number in 0..50 {
         topic
             .publish(number.to_string())

@@ -20,7 +20,7 @@ mod like_the_original {
 
     #[test]
     fn text() {
-        check(ServerEvent::data("hello"), "data: hello\n\n");
+        check(ServerEvent::new("hello"), "data: hello\n\n");
     }
 
     #[test]
@@ -34,7 +34,7 @@ mod like_the_original {
     #[test]
     fn the_order_is_id_event_data() {
         check(
-            ServerEvent::data("hello").name(FOO).id(1),
+            ServerEvent::new("hello").with_name(FOO).with_id(1),
             "id: 1\nevent: foo\ndata: hello\n\n",
         );
     }
@@ -42,7 +42,7 @@ mod like_the_original {
     #[test]
     fn json() {
         let json = serde_json::json!({"message": "hello"});
-        let event = ServerEvent::json(&json).unwrap().name(FOO).id(1);
+        let event = ServerEvent::json(&json).unwrap().with_name(FOO).with_id(1);
         check(
             event,
             "id: 1\nevent: foo\ndata: {\"message\":\"hello\"}\n\n",
@@ -51,13 +51,13 @@ mod like_the_original {
 
     #[test]
     fn empty_data_is_an_event() {
-        check(ServerEvent::data(""), "data: \n\n");
+        check(ServerEvent::new(""), "data: \n\n");
         check(ServerEvent::lines(["", ""]), "data: \ndata: \n\n");
     }
 
     #[test]
     fn a_leading_space_is_kept() {
-        check(ServerEvent::data(" leading"), "data:  leading\n\n");
+        check(ServerEvent::new(" leading"), "data:  leading\n\n");
     }
 }
 
@@ -66,15 +66,15 @@ mod unlike_the_original {
 
     #[test]
     fn each_line_end_in_data_starts_one_new_line() {
-        check(ServerEvent::data("a\nb"), "data: a\ndata: b\n\n");
-        check(ServerEvent::data("a\rb"), "data: a\ndata: b\n\n");
-        check(ServerEvent::data("a\r\nb"), "data: a\ndata: b\n\n");
+        check(ServerEvent::new("a\nb"), "data: a\ndata: b\n\n");
+        check(ServerEvent::new("a\rb"), "data: a\ndata: b\n\n");
+        check(ServerEvent::new("a\r\nb"), "data: a\ndata: b\n\n");
     }
 
     #[test]
     fn fields_in_data_are_data() {
         check(
-            ServerEvent::data("x\n\nevent: evil\ndata: y"),
+            ServerEvent::new("x\n\nevent: evil\ndata: y"),
             "data: x\ndata: \ndata: event: evil\ndata: data: y\n\n",
         );
     }
@@ -108,11 +108,11 @@ mod unlike_the_original {
 
     #[test]
     fn retry_and_comments_go() {
-        let event = ServerEvent::data("x")
-            .retry(Duration::from_secs(1))
-            .comment("why")
-            .name(FOO)
-            .id(1);
+        let event = ServerEvent::new("x")
+            .with_retry(Duration::from_secs(1))
+            .with_comment("why")
+            .with_name(FOO)
+            .with_id(1);
         check(event, ": why\nretry: 1000\nid: 1\nevent: foo\ndata: x\n\n");
     }
 }
@@ -124,7 +124,7 @@ mod where_others_fall_short {
     #[test]
     fn crlf_cr_and_lf_end_a_line_each_once() {
         check(
-            ServerEvent::data("a\r\nb\rc\nd\n\re\r\r\nf"),
+            ServerEvent::new("a\r\nb\rc\nd\n\re\r\r\nf"),
             "data: a\ndata: b\ndata: c\ndata: d\ndata: \ndata: e\ndata: \ndata: f\n\n",
         );
     }
@@ -132,21 +132,21 @@ mod where_others_fall_short {
     #[test]
     fn a_lone_cr_does_not_inject() {
         check(
-            ServerEvent::data("x\r\revent: evil"),
+            ServerEvent::new("x\r\revent: evil"),
             "data: x\ndata: \ndata: event: evil\n\n",
         );
     }
 
     #[test]
     fn a_line_end_at_either_end_of_the_data_is_kept() {
-        check(ServerEvent::data("a\n"), "data: a\ndata: \n\n");
-        check(ServerEvent::data("\na"), "data: \ndata: a\n\n");
-        check(ServerEvent::data("\r\n"), "data: \ndata: \n\n");
+        check(ServerEvent::new("a\n"), "data: a\ndata: \n\n");
+        check(ServerEvent::new("\na"), "data: \ndata: a\n\n");
+        check(ServerEvent::new("\r\n"), "data: \ndata: \n\n");
     }
 
     #[test]
     fn empty_data_is_an_event() {
-        check(ServerEvent::data(""), "data: \n\n");
+        check(ServerEvent::new(""), "data: \n\n");
     }
 
     #[test]
@@ -187,7 +187,11 @@ mod where_others_fall_short {
     #[test]
     fn a_field_that_is_set_twice_is_no_panic() {
         check(
-            ServerEvent::data("x").id(1).id(2).name(FOO).name(FOO),
+            ServerEvent::new("x")
+                .with_id(1)
+                .with_id(2)
+                .with_name(FOO)
+                .with_name(FOO),
             "id: 2\nevent: foo\ndata: x\n\n",
         );
     }
@@ -207,13 +211,13 @@ mod where_others_fall_short {
     #[test]
     fn a_leading_space_is_kept() {
         check(
-            ServerEvent::data(" a\n  b\n\tc"),
+            ServerEvent::new(" a\n  b\n\tc"),
             "data:  a\ndata:   b\ndata: \tc\n\n",
         );
         check(
-            ServerEvent::data("")
-                .name(EventName::from_static(" n"))
-                .id(EventId::from_static(" 1")),
+            ServerEvent::new("")
+                .with_name(EventName::from_static(" n"))
+                .with_id(EventId::from_static(" 1")),
             "id:  1\nevent:  n\ndata: \n\n",
         );
     }
@@ -240,7 +244,7 @@ mod without_data {
             "retry: 3000\n",
         );
         check(
-            ServerEvent::retry_only(Duration::ZERO).comment("now"),
+            ServerEvent::retry_only(Duration::ZERO).with_comment("now"),
             ": now\nretry: 0\n",
         );
     }
@@ -287,14 +291,14 @@ fn the_longest_retry_is_written_in_full() {
 #[test]
 fn what_was_written_before_stays() {
     let mut out = BytesMut::from(": before\n");
-    encode(&ServerEvent::data("x"), &mut out);
+    encode(&ServerEvent::new("x"), &mut out);
     assert_eq!(out, ": before\ndata: x\n\n");
 }
 
 #[test]
 fn thousands_of_lines_are_written() {
     check(
-        ServerEvent::data("\n".repeat(1000)),
+        ServerEvent::new("\n".repeat(1000)),
         &format!("{}\n", "data: \n".repeat(1001)),
     );
     check(
@@ -305,11 +309,11 @@ fn thousands_of_lines_are_written() {
 
 #[test]
 fn the_room_suffices_for_the_longest_event_of_single_lines() {
-    let event = ServerEvent::data("x")
-        .comment("c")
-        .retry(Duration::MAX)
-        .id(u64::MAX)
-        .name(FOO);
+    let event = ServerEvent::new("x")
+        .with_comment("c")
+        .with_retry(Duration::MAX)
+        .with_id(u64::MAX)
+        .with_name(FOO);
     let mut out = BytesMut::new();
     encode(&event, &mut out);
     assert_eq!(out.len(), room(&event));
@@ -318,11 +322,11 @@ fn the_room_suffices_for_the_longest_event_of_single_lines() {
 #[test]
 fn an_event_gets_its_room_at_once() {
     let text = "x".repeat(777);
-    let event = ServerEvent::data(text.clone())
-        .comment("why")
-        .id(EventId::from(1))
-        .retry(std::time::Duration::from_secs(1))
-        .name(EventName::from_static("name"));
+    let event = ServerEvent::new(text.clone())
+        .with_comment("why")
+        .with_id(EventId::from(1))
+        .with_retry(std::time::Duration::from_secs(1))
+        .with_name(EventName::from_static("name"));
     let mut out = BytesMut::new();
     encode(&event, &mut out);
     assert_eq!(out.capacity(), room(&event));

@@ -18,7 +18,7 @@ use serde_json::json;
 use super::super::life::Life;
 use super::super::settings::Settings;
 use super::super::{read, record};
-use super::{Link, Session, over};
+use super::{Contexts, Link, Session, over};
 use crate::error::BoxError;
 use crate::topic::position::Position;
 
@@ -56,9 +56,10 @@ impl Link {
     pub(super) async fn establish(
         &self,
         client: &Client,
-        context: &Context,
+        contexts: &Contexts,
         last: Option<&Session>,
     ) -> Result<Session, BoxError> {
+        let context = &contexts.asking;
         let config = self.config();
         let mut info = match self.info_of(context, &json!({})).await? {
             Some(info) => info,
@@ -127,7 +128,7 @@ impl Link {
             connection: self.losses.load(Ordering::Acquire),
             epoch,
             start: life.start(),
-            context: context.clone(),
+            contexts: contexts.clone(),
             stream: context.get_stream_no_info(&self.settings.stream).await?,
             client: client.clone(),
             max_messages: u64::try_from(info.config.max_messages_per_subject).unwrap_or(u64::MAX),
@@ -190,7 +191,7 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// When the server does not allow the subject.
+    /// When the server does not allow the subject, or does not answer.
     pub(in super::super) async fn unless_refused<T>(
         &self,
         subject: &str,
@@ -198,7 +199,7 @@ impl Link {
     ) -> Result<T, BoxError> {
         let mut asking = self.refusals.watch(subject);
         let answer = tokio::select! {
-            answer = answer.into_future() => answer,
+            answer = self.pace.answer(answer) => answer?,
             () = asking.any_refused() => {
                 return Err(format!("NATS does not allow this user to publish to `{subject}.>`").into());
             }
@@ -219,7 +220,7 @@ impl Link {
     ) -> Result<Info, BoxError> {
         let mut states = self.states();
         let info = tokio::select! {
-            info = self.info_of(&session.context, &wanted) => info?,
+            info = self.info_of(&session.contexts.asking, &wanted) => info?,
             () = over(&mut states, session) => return Err("the connection is lost".into()),
         };
         match info {

@@ -1,0 +1,141 @@
+use std::future::poll_fn;
+use std::sync::Weak;
+
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::server::link::tests::{connected, fill, link};
+use crate::stream::outgoing::Stream;
+
+/// A stream that has handed out one frame.
+struct Open {
+    write_timeout: Option<Duration>,
+}
+
+impl Stream for Open {
+    fn poll_state(&self, _: &mut Context<'_>) -> State {
+        State::HandedOut(1)
+    }
+
+    fn end(&self) {}
+
+    fn write_timeout(&self) -> Option<Duration> {
+        self.write_timeout
+    }
+}
+
+struct Guarded {
+    guard: Http1<TcpStream>,
+    link: Arc<Link<TcpStream>>,
+    stream: Option<Arc<Open>>,
+    client: TcpStream,
+}
+
+impl Guarded {
+    /// A connection with an open stream.
+    async fn new(write_timeout: Option<Duration>, timeouts: WriteTimeouts) -> Self {
+        let (client, server) = connected().await;
+        let link = link(server, b"");
+        let guard = Http1::new(
+            Arc::clone(&link),
+            Limits {
+                timeouts,
+                drain: Arc::default(),
+            },
+        );
+        let stream = Arc::new(Open { write_timeout });
+        let weak: Weak<Open> = Arc::downgrade(&stream);
+        let weak: Weak<dyn Stream> = weak;
+        guard.outgoing.scope(|| Outgoing::register(&weak));
+        Self {
+            guard,
+            link,
+            stream: Some(stream),
+            client,
+        }
+    }
+
+    /// Polls once, as if hyper were pending.
+    async fn poll(&mut self) -> Poll<Result<(), Cut>> {
+        poll_fn(|cx| Poll::Ready(self.guard.poll(cx, |_| Poll::Pending))).await
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_kept_for_a_connection_whose_stream_has_ended() {
+    let mut guarded = Guarded::new(None, WriteTimeouts::default()).await;
+    assert!(guarded.poll().await.is_pending());
+    assert!(guarded.guard.hung_up.is_some(), "hyper does not read");
+    assert!(guarded.guard.asking.is_some(), "there is no write time-out");
+    guarded.stream = None;
+    assert!(guarded.poll().await.is_pending());
+    assert!(guarded.guard.hung_up.is_none(), "its descriptor is closed");
+    assert!(guarded.guard.asking.is_none());
+}
+
+#[tokio::test]
+async fn the_kernel_is_asked_only_where_a_paused_client_may_stay() {
+    let mut guarded = Guarded::new(Some(Duration::from_secs(30)), WriteTimeouts::default()).await;
+    assert!(guarded.poll().await.is_pending());
+    assert!(guarded.guard.asking.is_none());
+    assert_eq!(guarded.guard.ack_timeout, Some(Duration::from_secs(30)));
+    guarded.stream = None;
+    assert!(guarded.poll().await.is_pending());
+    assert_eq!(guarded.guard.ack_timeout, None);
+    drop(guarded.client);
+}
+
+#[tokio::test]
+async fn an_ordinary_response_has_none_of_the_limits_of_the_stream_before_it() {
+    let timeouts = WriteTimeouts {
+        end: Duration::ZERO,
+        ..WriteTimeouts::default()
+    };
+    let mut guarded = Guarded::new(Some(Duration::ZERO), timeouts).await;
+    assert!(guarded.poll().await.is_pending());
+    let stream = guarded.stream.take().expect("it is open");
+    guarded
+        .guard
+        .outgoing
+        .scope(|| Outgoing::told(Arc::as_ptr(&stream).cast()));
+    drop(stream);
+    // All of the stream has been written.
+    assert!(guarded.poll().await.is_pending());
+    fill(&guarded.link).await;
+    // `fill` has looked; the socket still takes nothing.
+    assert!(guarded.link.look().blocked.is_some());
+    assert!(guarded.poll().await.is_pending());
+}
+
+#[tokio::test]
+async fn a_stream_that_the_server_has_ended_is_cut_while_its_socket_takes_nothing() {
+    let timeouts = WriteTimeouts {
+        end: Duration::ZERO,
+        ..WriteTimeouts::default()
+    };
+    let mut guarded = Guarded::new(None, timeouts).await;
+    fill(&guarded.link).await;
+    assert!(guarded.poll().await.is_pending());
+    let stream = guarded.stream.as_ref().expect("it is open");
+    guarded
+        .guard
+        .outgoing
+        .scope(|| Outgoing::told(Arc::as_ptr(stream).cast()));
+    assert_eq!(guarded.poll().await, Poll::Ready(Err(Cut::Stalled)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_has_fired_for_nothing_is_released() {
+    let mut deadline = Deadline::default();
+    let at = Instant::now() + Duration::from_secs(1);
+    let mut poll = async |at| poll_fn(|cx| Poll::Ready(deadline.has_come(at, cx))).await;
+    assert!(!poll(Some(at)).await);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(poll(Some(at)).await);
+    // A later time sets the same timer.
+    assert!(!poll(Some(at + Duration::from_secs(10))).await);
+    assert!(!poll(None).await);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(!poll(None).await);
+    assert!(deadline.0.is_none());
+}

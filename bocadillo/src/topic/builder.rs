@@ -1,0 +1,226 @@
+//! The options of a hub.
+
+use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use super::broker::Broker;
+use super::history::History;
+use super::hub::Hub;
+use super::memory::Memory;
+use super::notice::Names;
+use super::options::TopicOptions;
+use super::policy::SlowPolicy;
+use super::registry::Inner;
+use crate::event::EventName;
+
+/// Sets up a [`Hub`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use bocadillo::EventName;
+/// use bocadillo::topic::{History, Hub, SlowPolicy};
+///
+/// let hub = Hub::builder()
+///     .history(History::new().max_events(500).max_age(Duration::from_secs(120)))
+///     .slow_clients(SlowPolicy::disconnect().max_buffered_bytes(512 * 1024))
+///     .topics("prices/*", |topic| topic.slow_clients(SlowPolicy::conflate_by_name()))
+///     .reset_name(EventName::from_static("start-over"))
+///     .memory();
+/// ```
+#[derive(Default)]
+#[must_use = "a builder does nothing until it is asked for the hub"]
+pub struct HubBuilder {
+    defaults: TopicOptions,
+    overrides: Vec<(String, Override)>,
+    names: Names,
+    pub(super) wait_for_broker: Duration,
+    pub(super) prefix: Option<String>,
+}
+
+type Override = Box<dyn FnOnce(TopicOptions) -> TopicOptions + Send>;
+
+impl HubBuilder {
+    /// How much of each topic is kept for those who come back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::topic::{History, Hub};
+    ///
+    /// let hub = Hub::builder().history(History::new().max_events(50).max_age(Duration::from_secs(60))).memory();
+    /// ```
+    pub fn history(mut self, history: History) -> Self {
+        self.defaults.history = history;
+        self
+    }
+
+    /// What happens to subscribers that do not keep up.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::{Hub, SlowPolicy};
+    ///
+    /// let hub = Hub::builder().slow_clients(SlowPolicy::drop_oldest()).memory();
+    /// ```
+    pub fn slow_clients(mut self, policy: SlowPolicy) -> Self {
+        self.defaults.slow = policy;
+        self
+    }
+
+    /// Other options for the topics whose names fit `pattern`, in which `*` stands for any text, slashes too. What is
+    /// not set there is as for all. Of several patterns that fit, the first counts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::{History, Hub, SlowPolicy};
+    ///
+    /// let hub = Hub::builder()
+    ///     .topics("rooms/*/typing", |topic| topic.history(History::none()))
+    ///     .topics("rooms/*", |topic| topic.slow_clients(SlowPolicy::drop_oldest()))
+    ///     .memory();
+    /// ```
+    pub fn topics(
+        mut self,
+        pattern: impl Into<String>,
+        options: impl FnOnce(TopicOptions) -> TopicOptions + Send + 'static,
+    ) -> Self {
+        self.overrides.push((pattern.into(), Box::new(options)));
+        self
+    }
+
+    /// The name of the event that says: what you have is not enough to go on from. `reset` unless you say otherwise.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::EventName;
+    /// use bocadillo::topic::Hub;
+    ///
+    /// let hub = Hub::builder().reset_name(EventName::from_static("start-over")).memory();
+    /// ```
+    pub fn reset_name(mut self, name: impl Into<EventName>) -> Self {
+        self.names.reset = name.into();
+        self
+    }
+
+    /// The name of the event that says how many events were dropped. `gap` unless you say otherwise.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::EventName;
+    /// use bocadillo::topic::Hub;
+    ///
+    /// let hub = Hub::builder().gap_name(EventName::from_static("missing")).memory();
+    /// ```
+    pub fn gap_name(mut self, name: impl Into<EventName>) -> Self {
+        self.names.gap = name.into();
+        self
+    }
+
+    /// How long a publish waits for a broker that cannot be reached, before it fails. Not at all unless you say otherwise; an attempt to connect
+    /// that is under way is waited for in any case. A memory hub has no use for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bocadillo::topic::Hub;
+    ///
+    /// let hub = Hub::builder().wait_for_broker(Duration::from_secs(2)).memory();
+    /// ```
+    pub fn wait_for_broker(mut self, up_to: Duration) -> Self {
+        self.wait_for_broker = up_to;
+        self
+    }
+
+    /// What the names of all begin with that the hub keeps in a broker, so that several applications can share one. `bocadillo:` in Redis
+    /// unless you say otherwise. A memory hub has no use for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let hub = bocadillo::topic::Hub::builder().prefix("shop").memory();
+    /// ```
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = Some(prefix.into());
+        self
+    }
+
+    /// A hub within this process.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::Hub;
+    ///
+    /// let hub = Hub::builder().memory();
+    /// ```
+    #[must_use]
+    pub fn memory(self) -> Hub {
+        self.build(Arc::new(Memory::new()))
+    }
+
+    /// A hub over a broker.
+    #[cfg(any(test, feature = "nats", feature = "redis"))]
+    pub(super) fn broker(self, broker: Arc<dyn Broker>) -> Hub {
+        self.build(broker)
+    }
+
+    /// The histories of all topics that there may be.
+    #[cfg(feature = "nats")]
+    pub(super) fn histories(&mut self) -> Vec<History> {
+        let mut histories = vec![self.defaults.history];
+        for (_, options) in &mut self.overrides {
+            let settle = std::mem::replace(options, Box::new(|options| options));
+            let settled = settle(self.defaults.clone());
+            histories.push(settled.history);
+            // `build` finds it as it is now.
+            *options = Box::new(|_| settled);
+        }
+        histories
+    }
+
+    fn build(self, broker: Arc<dyn Broker>) -> Hub {
+        let defaults = self.defaults;
+        let overrides: Vec<_> = self
+            .overrides
+            .into_iter()
+            .map(|(pattern, options)| (pattern, Arc::new(options(defaults.clone()))))
+            .collect();
+        let all = std::iter::once(&defaults).chain(overrides.iter().map(|(_, options)| &**options));
+        let youngest = all.filter_map(|options| options.history.max_age).min();
+        let inner = Inner {
+            broker,
+            names: self.names,
+            sweep_every: youngest
+                .map(|age| (age / 4).clamp(Duration::from_millis(20), Duration::from_secs(5))),
+            defaults: Arc::new(defaults),
+            overrides,
+            channels: RwLock::default(),
+            is_sweeping: AtomicBool::new(false),
+        };
+        Hub {
+            inner: Arc::new(inner),
+        }
+    }
+}
+
+impl fmt::Debug for HubBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let patterns: Vec<_> = self.overrides.iter().map(|(pattern, _)| pattern).collect();
+        f.debug_struct("HubBuilder")
+            .field("defaults", &self.defaults)
+            .field("patterns", &patterns)
+            .field("wait_for_broker", &self.wait_for_broker)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
