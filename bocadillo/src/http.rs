@@ -1,11 +1,14 @@
-//! The types of the [`http`](::http) crate, so that you need not depend on it.
+//! The types of the `http` crate, so that you need not depend on it.
 //!
 //! What a handler takes and gives (`Json`, `Query`, `Html`, `Problem` and others) is in the root of this crate.
 
 pub(crate) mod extract;
 pub(crate) mod html;
+pub(crate) mod layer;
 pub(crate) mod problem;
 pub(crate) mod respond;
+pub(crate) mod rules;
+mod stream_headers;
 
 #[doc(no_inline)]
 pub use ::http::*;
