@@ -3,7 +3,7 @@
 //! After each connect, the task checks the stream, creates it if there is none, and announces a new [`Session`]. The
 //! followers of the topics then continue from their positions.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::error::Error as StdError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,8 +23,10 @@ use crate::topic::position::Position;
 use crate::topic::remote::{ConnectionState, Outage, pause};
 
 mod stream;
+mod tails;
 
 use stream::LastSequence;
+use tails::Tails;
 
 /// The client pings a server that is silent for this long. The third ping without an answer ends the connection.
 const PING: Duration = Duration::from_secs(5);
@@ -45,8 +47,6 @@ const SUBSCRIBING: usize = 32;
 const GIVEN_UP: Duration = Duration::from_secs(1);
 /// The error of a publish if the credentials are wrong.
 const UNAUTHORISED: &str = "the server refuses the credentials of the URL";
-/// The maximum number of topics whose newest sequence is remembered.
-const TAILS: usize = 10_000;
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -166,7 +166,7 @@ impl Connection {
     /// The sequence of the newest message of a subject that this connection has received.
     pub(super) fn tail(&self, subject: &str) -> Option<u64> {
         let tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
-        tails.0.get(subject).copied()
+        tails.get(subject)
     }
 
     /// Forgets what an earlier connection received, because the stream may have been restored since.
@@ -341,24 +341,6 @@ impl Connection {
     }
 }
 
-/// The newest sequence of each subject that the connection has received.
-#[derive(Debug, Default)]
-struct Tails(HashMap<String, u64>);
-
-impl Tails {
-    fn note(&mut self, subject: &str, sequence: u64) {
-        match self.0.get_mut(subject) {
-            Some(tail) => *tail = sequence.max(*tail),
-            None => {
-                if self.0.len() >= TAILS {
-                    self.0.clear();
-                }
-                self.0.insert(subject.to_owned(), sequence);
-            }
-        }
-    }
-}
-
 /// The pause before the next attempt to connect.
 fn next_pause(attempts: usize) -> Duration {
     pause(FIRST_PAUSE, LONGEST_PAUSE, attempts.max(1))
@@ -392,18 +374,6 @@ pub(super) async fn cut(states: &mut watch::Receiver<State>, session: &Session) 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_newest_sequences_of_many_subjects_are_forgotten() {
-        let mut tails = Tails::default();
-        for number in 0..25_000 {
-            tails.note(&number.to_string(), number);
-            tails.note(&number.to_string(), number.saturating_sub(1));
-            assert_eq!(tails.0.get(&number.to_string()), Some(&number));
-            assert!(tails.0.len() <= 10_000);
-        }
-        assert!(tails.0.len() > 1_000, "some are remembered");
-    }
 
     #[test]
     fn the_pause_between_attempts_to_connect_grows_up_to_a_second() {
