@@ -29,7 +29,7 @@ use crate::http::layer::RequestScope;
 use crate::http::problem::Problem;
 use crate::server::timeouts::{Timeouts, WriteTimeouts};
 use crate::stream::body::Body;
-use crate::stream::streams::OuterStreams;
+use crate::stream::membership::OuterStreams;
 use crate::stream::{StreamOptions, Streams};
 
 type Layered = BoxCloneSyncService<

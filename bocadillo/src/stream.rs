@@ -6,11 +6,15 @@ pub(crate) mod byte_stream;
 pub(crate) mod client;
 pub(crate) mod drain;
 pub(crate) mod event_stream;
-pub(crate) mod feed;
+mod framing;
 pub(crate) mod generator;
+pub(crate) mod membership;
 pub(crate) mod options;
 pub(crate) mod outgoing;
+pub(crate) mod source;
+pub(crate) mod stream_body;
 pub(crate) mod streams;
+mod timer;
 
 pub use body::Body;
 pub use byte_stream::{ByteStream, IntoChunk};

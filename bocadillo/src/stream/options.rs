@@ -79,6 +79,17 @@ impl<T> Setting<T> {
 }
 
 impl StreamOptions {
+    pub(crate) const UNSET: Self = Self {
+        keep_alive: Setting::Unset,
+        retry: None,
+        max_lifetime: Setting::Unset,
+        cleanup_timeout: None,
+        on_error: None,
+        write_timeout: Setting::Unset,
+        byte_write_timeout: Setting::Unset,
+        charset: None,
+    };
+
     /// Options of which none is set.
     ///
     /// # Examples
@@ -324,11 +335,23 @@ impl StreamOptions {
         }
     }
 
-    pub(crate) fn keep_alive_or_default(&self) -> Option<KeepAlive> {
-        self.keep_alive
-            .get(Some(KeepAlive::every(KEEP_ALIVE)))
-            // An interval of zero would send without a pause.
-            .filter(|keep_alive| !keep_alive.interval.is_zero())
+    /// The interval of the keep-alive.
+    pub(crate) fn keep_alive_interval(&self) -> Option<Duration> {
+        match &self.keep_alive {
+            Setting::Unset => Some(KEEP_ALIVE),
+            Setting::Off => None,
+            Setting::On(keep_alive) => Some(keep_alive.interval),
+        }
+        // An interval of zero would send without a pause.
+        .filter(|interval| !interval.is_zero())
+    }
+
+    /// What a silent stream sends.
+    pub(crate) fn keep_alive_bytes(&self) -> Bytes {
+        match &self.keep_alive {
+            Setting::On(keep_alive) => keep_alive.bytes.clone(),
+            Setting::Unset | Setting::Off => Bytes::from_static(wire::KEEP_ALIVE),
+        }
     }
 
     pub(crate) fn retry_delay(&self) -> Option<Duration> {
@@ -484,7 +507,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn interval(options: &StreamOptions) -> Option<Duration> {
-        Some(options.keep_alive_or_default()?.interval)
+        options.keep_alive_interval()
     }
 
     fn error() -> Error {
@@ -548,7 +571,7 @@ mod tests {
     #[test]
     fn an_interval_of_zero_sends_nothing() {
         let options = StreamOptions::new().keep_alive(Duration::ZERO);
-        assert_eq!(options.keep_alive_or_default(), None);
+        assert_eq!(interval(&options), None);
     }
 
     #[test]
