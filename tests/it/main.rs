@@ -12,6 +12,7 @@ mod macros;
 mod nested;
 mod parity;
 mod readme;
+mod server;
 mod shutdown;
 mod streams;
 mod support;

@@ -331,6 +331,11 @@ impl Streams {
         &self.0.options
     }
 
+    /// Whether `other` is a clone of this value.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) fn drain_state(&self) -> &Arc<Drain> {
         &self.0.drain
     }
