@@ -88,9 +88,7 @@ async fn check(name: &str, protocols: &[Protocol], build: impl Fn(&Watch, &Strea
         for path in PATHS {
             let mut connection = Connection::open(*protocol, server.address).await;
             let headers = [("origin", "https://example.org")];
-            let mut reply = connection
-                .send(Method::GET, path, &headers, empty())
-                .await;
+            let mut reply = connection.send(Method::GET, path, &headers, empty()).await;
             assert_eq!(reply.status, StatusCode::OK, "{name} {protocol:?} {path}");
             let first = reply.until("data: one\n\n").await;
             assert_eq!(first, "retry: 9000\ndata: one\n\n", "{name} {path}");
@@ -164,15 +162,23 @@ async fn a_drain_reaches_every_nesting() {
             .layer(streams.layer())
     })
     .await;
-    check("an app with these streams in a router", &BOTH, |watch, streams| {
-        Router::new()
-            .fallback_service(service(app(watch).streams(streams.clone())))
-            .layer(streams.layer())
-    })
+    check(
+        "an app with these streams in a router",
+        &BOTH,
+        |watch, streams| {
+            Router::new()
+                .fallback_service(service(app(watch).streams(streams.clone())))
+                .layer(streams.layer())
+        },
+    )
     .await;
-    check("an app with these streams alone", &BOTH, |watch, streams| {
-        Router::new().fallback_service(service(app(watch).streams(streams.clone())))
-    })
+    check(
+        "an app with these streams alone",
+        &BOTH,
+        |watch, streams| {
+            Router::new().fallback_service(service(app(watch).streams(streams.clone())))
+        },
+    )
     .await;
     check("a router in an app in a router", &BOTH, |watch, streams| {
         let inner = App::new().fallback_service(router(watch));
@@ -204,20 +210,24 @@ async fn a_drain_reaches_every_nesting() {
             .layer(Streams::new().layer())
     })
     .await;
-    check("an app in another task", &[Protocol::Http1], |watch, streams| {
-        let inner = service(app(watch));
-        let elsewhere = tower::service_fn(move |request: axum::extract::Request| {
-            let inner = inner.clone();
-            async move {
-                tokio::spawn(inner.oneshot(request))
-                    .await
-                    .expect("no panic")
-            }
-        });
-        Router::new()
-            .fallback_service(elsewhere)
-            .layer(streams.layer())
-    })
+    check(
+        "an app in another task",
+        &[Protocol::Http1],
+        |watch, streams| {
+            let inner = service(app(watch));
+            let elsewhere = tower::service_fn(move |request: axum::extract::Request| {
+                let inner = inner.clone();
+                async move {
+                    tokio::spawn(inner.oneshot(request))
+                        .await
+                        .expect("no panic")
+                }
+            });
+            Router::new()
+                .fallback_service(elsewhere)
+                .layer(streams.layer())
+        },
+    )
     .await;
 }
 
