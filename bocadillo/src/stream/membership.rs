@@ -1,8 +1,49 @@
 //! How a stream, or a service, finds the `Streams` that it belongs to.
+//!
+//! A task-local connects the two, because layers and axum's types may stand between them. If the stream is made in
+//! another task, the response connects them.
 
 use std::sync::{Arc, Once, OnceLock};
 
-use crate::stream::Streams;
+use tokio::task::futures::TaskLocalFuture;
+
+use crate::stream::streams::Streams;
+
+tokio::task_local! {
+    static CURRENT: Streams;
+}
+
+impl Streams {
+    pub(crate) fn current() -> Option<Self> {
+        CURRENT.try_with(Self::clone).ok()
+    }
+
+    /// Runs `future`. The streams that it makes belong to this value.
+    pub(crate) fn scope<F: Future>(self, future: F) -> TaskLocalFuture<Self, F> {
+        CURRENT.scope(self, future)
+    }
+
+    /// Runs `f`. The streams that it makes belong to this value.
+    pub(crate) fn sync_scope<R>(self, f: impl FnOnce() -> R) -> R {
+        CURRENT.sync_scope(self, f)
+    }
+
+    /// The `Streams` for a request with these extensions: this value, or this value inside of the one that the request
+    /// came through.
+    pub(crate) fn for_request(&self, extensions: &http::Extensions) -> Self {
+        let outer = Self::current().or_else(|| {
+            extensions
+                .get::<OuterStreams>()
+                .map(|outer| outer.0.clone())
+        });
+        match outer {
+            None => self.clone(),
+            // A layer of this app stands between.
+            Some(outer) if outer.has_same_origin(self) => outer,
+            Some(outer) => self.inside(outer),
+        }
+    }
+}
 
 /// Request extension: the `Streams` outside of the service that gets the request. A service between the two may call the
 /// inner one from another task, where the task-local is not set.

@@ -1,23 +1,16 @@
 //! `Streams`: what all streams of a program share, wherever they are served.
 //!
-//! It reaches a stream by a task-local, because layers and axum's types may stand between the two. If the stream is made
-//! in another task, it reaches the stream through the response. The tower layer is in `http/layer.rs`.
+//! How it reaches a stream is in `membership.rs`. The tower layer is in `http/layer.rs`.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::task::futures::TaskLocalFuture;
 use tokio::time::{sleep, timeout, timeout_at};
 
 use crate::stream::drain::Drain;
-use crate::stream::membership::OuterStreams;
 use crate::stream::options::StreamOptions;
-
-tokio::task_local! {
-    static CURRENT: Streams;
-}
 
 /// How long a drain waits, unless `Streams` says otherwise.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -340,37 +333,13 @@ impl Streams {
         &self.0.drain
     }
 
-    pub(crate) fn current() -> Option<Self> {
-        CURRENT.try_with(Self::clone).ok()
+    /// Whether the two are the same value, alone or inside of another one.
+    pub(super) fn has_same_origin(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0.origin, &other.0.origin)
     }
 
-    /// Runs `future`. The streams that it makes belong to this value.
-    pub(crate) fn scope<F: Future>(self, future: F) -> TaskLocalFuture<Self, F> {
-        CURRENT.scope(self, future)
-    }
-
-    /// Runs `f`. The streams that it makes belong to this value.
-    pub(crate) fn sync_scope<R>(self, f: impl FnOnce() -> R) -> R {
-        CURRENT.sync_scope(self, f)
-    }
-
-    /// The `Streams` for a request with these extensions: this value, or this value inside of the one that the request
-    /// came through.
-    pub(crate) fn for_request(&self, extensions: &http::Extensions) -> Self {
-        let outer = Self::current().or_else(|| {
-            extensions
-                .get::<OuterStreams>()
-                .map(|outer| outer.0.clone())
-        });
-        match outer {
-            None => self.clone(),
-            // A layer of this app stands between.
-            Some(outer) if Arc::ptr_eq(&outer.0.origin, &self.0.origin) => outer,
-            Some(outer) => self.inside(outer),
-        }
-    }
-
-    fn inside(&self, outer: Self) -> Self {
+    /// This value inside of `outer`: its streams end when either is drained.
+    pub(super) fn inside(&self, outer: Self) -> Self {
         let mut nested = self.0.nested.lock().unwrap_or_else(PoisonError::into_inner);
         let known = nested
             .iter()

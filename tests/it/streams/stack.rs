@@ -21,7 +21,7 @@ use tower_http::trace::TraceLayer;
 
 use super::AxumServer;
 use crate::support::http::{BOTH, Connection, Protocol, empty, get as request};
-use crate::support::{Server, Watch, watch};
+use crate::support::{Log, Server, Watch, watch};
 
 generators!(
     #[event_stream(raise_on_disconnect)]
@@ -322,4 +322,49 @@ async fn a_request_that_is_given_up_leaves_nothing() {
     sleep(Duration::from_millis(50)).await;
     drop(raw);
     server.stop().await;
+}
+
+/// The warning is logged once in a process, so this test has a process of its own.
+#[test]
+fn a_stream_that_belongs_to_no_streams_is_logged_once() {
+    const CHILD: &str = "BOCADILLO_TEST_WITHOUT_STREAMS";
+    const NAME: &str = "streams::stack::a_stream_that_belongs_to_no_streams_is_logged_once";
+    if std::env::var_os(CHILD).is_some() {
+        return in_the_process();
+    }
+    let child = std::process::Command::new(std::env::current_exe().expect("it runs"))
+        .args(["--exact", NAME, "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .expect("it starts");
+    let output = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success(), "{output}");
+    assert!(output.contains("1 passed"), "the test has been renamed");
+
+    fn in_the_process() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let log = Log::start();
+            let streams = streams();
+            let (watch, _reports) = watch();
+            // In the task of the request there is no need for the extension.
+            let app = router(&watch)
+                .layer(from_fn(async |request, next: axum::middleware::Next| {
+                    axum::response::Response::new(next.run(request).await.into_body())
+                }))
+                .layer(streams.layer());
+            let server = AxumServer::start(app, &streams).await;
+            let mut reply = request(Protocol::Http1, server.address, "/events").await;
+            reply.until("data: one\n\n").await;
+            assert!(log.lines("belongs to no `Streams`").is_empty());
+            for _ in 0..3 {
+                let mut reply = request(Protocol::Http1, server.address, "/spawned").await;
+                assert_eq!(reply.until("\n\n").await, "data: one\n\n");
+                assert_eq!(log.lines("belongs to no `Streams`").len(), 1);
+            }
+        });
+    }
 }
