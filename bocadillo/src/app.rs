@@ -27,7 +27,7 @@ use crate::error::{BoxError, Result};
 use crate::http::layer::RequestScope;
 use crate::http::problem::Problem;
 use crate::stream::body::Body;
-use crate::stream::streams::OuterStreams;
+use crate::stream::membership::OuterStreams;
 use crate::stream::{StreamOptions, Streams};
 
 type Layered = BoxCloneSyncService<

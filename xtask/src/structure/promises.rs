@@ -81,8 +81,6 @@ pub(crate) const STILL_LONG: &[&str] = &[
     "bocadillo/src/server.rs",
     "bocadillo/src/server/connection.rs",
     "bocadillo/src/server/timeouts/http2.rs",
-    "bocadillo/src/stream/body.rs",
-    "bocadillo/src/stream/options.rs",
     "bocadillo/src/topic/nats.rs",
     "bocadillo/src/topic/nats/follow.rs",
     "bocadillo/src/topic/nats/link.rs",
