@@ -112,7 +112,7 @@ impl TestClient {
     /// use bocadillo::{EventStream, ServerEvent, testing::TestClient};
     ///
     /// let service = tower::service_fn(async |_: Request| -> Result<Response, Infallible> {
-    ///     let events = futures_util::stream::iter([ServerEvent::data("hello")]);
+    ///     let events = futures_util::stream::iter([ServerEvent::new("hello")]);
     ///     Ok(EventStream::new(events).into_response())
     /// });
     /// let mut stream = TestClient::of(service).get("/").send().await;
