@@ -27,6 +27,8 @@
 //! | `nats` | no | `Hub::nats`: topics of several nodes over NATS JetStream |
 //! | `testing` | no | `testing`, the in-memory client for tests of your own |
 
+// On docs.rs each item says which feature it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(feature = "server"),
     allow(dead_code, reason = "some of it is called by the server alone")

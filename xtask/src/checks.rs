@@ -1,9 +1,9 @@
 //! The checks that are cargo's.
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-use crate::run::{Failure, Outcome, cargo, run, shown, strict};
+use crate::run::{Failure, Outcome, cargo, output, root, run, shown, strict, target};
 
 pub(crate) fn fmt() -> Outcome {
     run(cargo().args(["fmt", "--all", "--check"]))?;
@@ -20,13 +20,50 @@ pub(crate) fn clippy() -> Outcome {
     Ok(None)
 }
 
+/// Builds the documentation as docs.rs does, with the features that each item needs, and so in a build folder of its own.
 pub(crate) fn doc() -> Outcome {
     let mut command = cargo();
-    command.args(["doc", "--workspace", "--all-features", "--no-deps"]);
-    if strict() {
-        command.env("RUSTDOCFLAGS", "-D warnings");
+    command
+        .args(["doc", "--workspace", "--all-features", "--no-deps"])
+        .env("CARGO_TARGET_DIR", target()?.join("docs"))
+        // Allows a stable compiler the unstable part of rustdoc that docs.rs uses.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env(
+            "RUSTDOCFLAGS",
+            if strict() {
+                "--cfg docsrs -D warnings"
+            } else {
+                "--cfg docsrs"
+            },
+        );
+    run(&mut command)?;
+    Ok(None)
+}
+
+/// Puts both crates together as for a release, and builds what is in the packages. Nothing is sent anywhere.
+pub(crate) fn package() -> Outcome {
+    let mut command = cargo();
+    command.args(["package", "--package", "bocadillo-macros"]);
+    command.args(["--package", "bocadillo"]);
+    if !strict() {
+        command.arg("--allow-dirty");
     }
     run(&mut command)?;
+    let released = output(
+        Command::new("git")
+            .args(["tag", "--list", "v*", "--sort=-v:refname"])
+            .current_dir(root()),
+    );
+    let released = String::from_utf8_lossy(&released.unwrap_or_default()).into_owned();
+    match released.lines().next() {
+        None => println!("no release to compare the public API with yet"),
+        Some(_) if output(cargo().args(["semver-checks", "--version"])).is_none() => println!(
+            "\n!!! NOT CHECKED: the public API against the last release. Install cargo-semver-checks: cargo install cargo-semver-checks\n"
+        ),
+        Some(tag) => run(cargo()
+            .args(["semver-checks", "--package", "bocadillo"])
+            .args(["--baseline-rev", tag]))?,
+    }
     Ok(None)
 }
 

@@ -15,7 +15,8 @@ use run::{Failure, Outcome};
 
 const USAGE: &str = "\
 cargo xtask test                 every check, first failure ends it
-cargo xtask test --only STEP     one step: tools, tidy, structure, fmt, clippy, features, msrv, doc or test
+cargo xtask test --only STEP     one step: tools, tidy, structure, fmt, clippy, features, msrv, package,
+                                 doc or test
 
 With CI=true in the environment a warning is an error.";
 
@@ -26,7 +27,7 @@ struct Step {
     work: fn() -> Outcome,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step {
         name: "tools",
         does: "install what the tests need and is missing",
@@ -61,6 +62,11 @@ const STEPS: [Step; 9] = [
         name: "msrv",
         does: "the library builds with the oldest Rust that it supports",
         work: msrv::check,
+    },
+    Step {
+        name: "package",
+        does: "both crates can be packaged, and the packages build",
+        work: checks::package,
     },
     Step {
         name: "doc",

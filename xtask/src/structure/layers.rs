@@ -64,24 +64,24 @@ pub(crate) const EXCEPTIONS: [Exception; 5] = [
         reason: "the app still holds the time-outs of its server",
     },
     Exception {
-        from: "topic/channel.rs",
-        to: "topic/engine.rs",
-        reason: "the seam of the brokers is being redrawn",
+        from: "topic/builder.rs",
+        to: "topic/hub.rs",
+        reason: "`Hub::builder` and `HubBuilder::build` name each other",
     },
     Exception {
-        from: "topic/engine.rs",
-        to: "topic/channel.rs",
-        reason: "the seam of the brokers is being redrawn",
+        from: "topic/handle.rs",
+        to: "topic/presence.rs",
+        reason: "`Topic::presence` and `Presence` name each other",
     },
     Exception {
-        from: "topic/several.rs",
-        to: "topic/subscription.rs",
-        reason: "the subscription to several topics is being moved below the subscription",
+        from: "topic/hub.rs",
+        to: "topic/builder.rs",
+        reason: "`Hub::builder` and `HubBuilder::build` name each other",
     },
     Exception {
-        from: "topic/subscription.rs",
-        to: "topic/several.rs",
-        reason: "the subscription to several topics is being moved below the subscription",
+        from: "topic/presence.rs",
+        to: "topic/handle.rs",
+        reason: "`Topic::presence` and `Presence` name each other",
     },
 ];
 
