@@ -64,7 +64,7 @@ pub use app::endpoint::Route;
 #[cfg(feature = "server")]
 pub use app::route::{RouteArgument, RouteInfo};
 #[cfg(feature = "server")]
-pub use app::{App, AppService};
+pub use app::{App, service::AppService};
 pub use error::{Error, Result};
 pub use event::{EventId, EventName, FieldError, IntoEvent, ServerEvent, wire};
 pub use http::extract::{Json, LastEventId, Query, State};

@@ -46,7 +46,7 @@ impl RequestScope {
     }
 
     /// Completes the response if its body is a stream.
-    fn finish_stream(self, mut response: Response<Body>) -> Response<Body> {
+    pub(crate) fn finish_stream(self, mut response: Response<Body>) -> Response<Body> {
         self.fill_slot(&mut response);
         self.rules.apply_to_stream(response, &self.streams)
     }
