@@ -1,4 +1,4 @@
-//! The types of the [`http`] crate, so that you do not have to depend on it.
+//! The types of the `http` crate, so that you need not depend on it.
 //!
 //! What a handler takes and gives (`Json`, `Query`, `Html`, `Problem` and others) is in the root of this crate.
 
