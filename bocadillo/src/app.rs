@@ -11,7 +11,6 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum_core::response::IntoResponse;
 use bytes::Bytes;
@@ -25,11 +24,10 @@ use crate::app::endpoint::{Route, RouteRequest};
 use crate::app::route::RouteInfo;
 use crate::app::router::{Found, Router};
 use crate::error::{BoxError, Result};
+use crate::http::layer::RequestScope;
 use crate::http::problem::Problem;
-use crate::http::respond::Asked;
-use crate::server::timeouts::{Timeouts, WriteTimeouts};
 use crate::stream::body::Body;
-use crate::stream::streams::{Adoption, Outer};
+use crate::stream::streams::OuterStreams;
 use crate::stream::{StreamOptions, Streams};
 
 type Layered = BoxCloneSyncService<
@@ -38,7 +36,6 @@ type Layered = BoxCloneSyncService<
     Infallible,
 >;
 type Wrap = Box<dyn FnOnce(Layered) -> Layered + Send>;
-type Tasks = Vec<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
 /// Routes with their state and layers, to be run, served, or called as a [`tower::Service`].
 ///
@@ -67,19 +64,9 @@ pub struct App<S = ()> {
     fallback: Option<Layered>,
     /// The routes of the fallback, if it is an app.
     fallback_routes: Arc<[&'static RouteInfo]>,
-    /// What runs beside the server.
-    pub(crate) background: Tasks,
     options: StreamOptions,
     streams: Streams,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) write_timeouts: WriteTimeouts,
-    pub(crate) shutdown_timeout: Duration,
-    /// Host and port for `run`.
-    pub(crate) listen_on: (Option<String>, Option<u16>),
 }
-
-/// How long a shutdown waits, unless the app says otherwise.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl App {
     /// An app without state.
@@ -129,13 +116,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
             layers: Vec::new(),
             fallback: None,
             fallback_routes: Arc::default(),
-            background: Vec::new(),
             options: StreamOptions::new(),
             streams: Streams::new(),
-            timeouts: Timeouts::default(),
-            write_timeouts: WriteTimeouts::default(),
-            shutdown_timeout: SHUTDOWN_TIMEOUT,
-            listen_on: (None, None),
         }
     }
 
@@ -267,33 +249,6 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Runs `task` beside the server, for as long as the app is served: what publishes to a topic, say. It is dropped
-    /// once the server has been drained. One that ends, or panics, ends nothing else.
-    ///
-    /// An app that is made a service runs none: spawn it yourself there.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use bocadillo::App;
-    /// use bocadillo::topic::Hub;
-    ///
-    /// let ticks = Hub::memory().topic("ticks")?;
-    /// let app = App::with_state(ticks.clone()).background(async move {
-    ///     while ticks.publish("tick").await.is_ok() {
-    ///         tokio::time::sleep(Duration::from_secs(1)).await;
-    ///     }
-    /// });
-    /// # Ok::<(), bocadillo::Error>(())
-    /// ```
-    pub fn background(mut self, task: impl Future + Send + 'static) -> Self {
-        self.background.push(Box::pin(async move {
-            task.await;
-        }));
-        self
-    }
-
     /// Sets default options of the app's streams. They go before the [defaults](Streams::defaults) of its
     /// [`streams`](Self::streams); a stream's [own options](crate::EventStream::with) go before both.
     ///
@@ -322,181 +277,6 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// ```
     pub fn streams(mut self, streams: Streams) -> Self {
         self.streams = streams;
-        self
-    }
-
-    /// How long a client of a stream may acknowledge nothing before its connection is cut. The default is 30 seconds.
-    ///
-    /// It finds clients whose network or power is gone. A client that is paused acknowledges, and is the matter of
-    /// [`write_timeout`](StreamOptions::write_timeout). It works for HTTP/1 over TCP on Linux. In HTTP/2 a client that does not
-    /// answer a ping is cut after 30 seconds.
-    ///
-    /// Where a paused client may stay longer than this time, the server reads the kernel's list of TCP sockets. A
-    /// blocking thread reads it, at most once in a sixteenth of this time, for all connections together. With 10,000
-    /// sockets a reading takes tens of milliseconds.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use bocadillo::App;
-    ///
-    /// let app = App::new().ack_timeout(Duration::from_secs(10));
-    /// ```
-    pub fn ack_timeout(mut self, timeout: Duration) -> Self {
-        self.write_timeouts.ack = timeout;
-        self
-    }
-
-    /// How long a client may take to read the end of a stream that the server has decided to end: by its
-    /// [lifetime](StreamOptions::max_lifetime), by a shutdown, or by the policy of a topic. The default is 500 milliseconds.
-    ///
-    /// The stream's source is released at the decision. A client that does not read gets no end in order after this
-    /// time: its connection is cut, or its stream is reset in HTTP/2. There, an event stream that its lifetime or a
-    /// policy has ended has an empty comment as its last line, which shows whether the client's window has room.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use bocadillo::App;
-    ///
-    /// let app = App::new().end_timeout(Duration::from_secs(2));
-    /// ```
-    pub fn end_timeout(mut self, timeout: Duration) -> Self {
-        self.write_timeouts.end = timeout;
-        self
-    }
-
-    /// The host that [`run`](Self::run) listens on, unless `HOST` in the environment says otherwise.
-    ///
-    /// A name or an address: `localhost`, `0.0.0.0` for all interfaces, `::1`. 127.0.0.1 if nothing is said.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let app = bocadillo::App::new().host("0.0.0.0").port(3000);
-    /// ```
-    pub fn host(mut self, host: impl Into<String>) -> Self {
-        self.listen_on.0 = Some(host.into());
-        self
-    }
-
-    /// The port that [`run`](Self::run) listens on, unless `PORT` in the environment says otherwise; 0 is any free one.
-    ///
-    /// 8000 if nothing is said.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let app = bocadillo::App::new().port(0);
-    /// ```
-    pub fn port(mut self, port: u16) -> Self {
-        self.listen_on.1 = Some(port);
-        self
-    }
-
-    /// How long a client may take to send the head of a request. The default is 10 seconds.
-    ///
-    /// The time begins with the head's first byte. For the first request of a connection it begins with the connection,
-    /// and in HTTP/2 the client also has to send its SETTINGS within it. A connection on which a head takes longer is
-    /// closed.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use bocadillo::App;
-    ///
-    /// let app = App::new().header_timeout(Duration::from_secs(3));
-    /// ```
-    pub fn header_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.header = timeout;
-        self
-    }
-
-    /// How long a connection stays open between two requests. The default is 75 seconds.
-    ///
-    /// The time begins when the response has been written, and ends with the first byte of the next request. In HTTP/2
-    /// it is the time without an open stream.
-    ///
-    /// Behind a proxy that keeps connections open, set it to more than the proxy's own idle time: otherwise a request
-    /// can meet a connection that is being closed, and the proxy answers 502. nginx and the load balancers of AWS close
-    /// after 60 seconds by default.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use bocadillo::App;
-    ///
-    /// let app = App::new().idle_timeout(Duration::from_secs(120));
-    /// ```
-    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.idle = timeout;
-        self
-    }
-
-    /// How long a client may be silent while the server waits for the body of its request. The default is 30 seconds.
-    ///
-    /// Only time in which the handler waits for more of the body counts. The time is a budget: waiting uses it up, and
-    /// each byte of the client gives a part of it back, as [`min_body_rate`](Self::min_body_rate) says.
-    ///
-    /// If the time is over before the handler has answered, the answer is 408, and the connection is closed. A handler
-    /// that reads the body by itself sees an error, an [`io::Error`](std::io::Error) of the kind `TimedOut`. Its answer
-    /// stays if it is not an error. From the start of a shutdown, the time is at most 2 seconds.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use bocadillo::App;
-    ///
-    /// let app = App::new().body_timeout(Duration::from_secs(5));
-    /// ```
-    pub fn body_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.body = timeout;
-        self
-    }
-
-    /// How many bytes a second a client has to send of a request's body. The default is 240.
-    ///
-    /// A client that is slower uses up its [`body_timeout`](Self::body_timeout). With the defaults, each 240 bytes give
-    /// a second back, up to 30 seconds, and a client that sends one byte every 29 seconds is refused after 30. With 0
-    /// each byte gives the whole time back. Such a body may then come for ever, and in a shutdown until the
-    /// [`shutdown_timeout`](Self::shutdown_timeout).
-    ///
-    /// In HTTP/2 bytes count when their frame is complete: with frames of 16 KiB, the slowest rate is 546 bytes a second.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// // Clients that send an event now and then, in one long request.
-    /// let app = bocadillo::App::new().min_body_rate(0);
-    /// ```
-    pub fn min_body_rate(mut self, bytes_per_second: u32) -> Self {
-        self.timeouts.min_body_rate = bytes_per_second;
-        self
-    }
-
-    /// How long a shutdown waits for requests under way and for clean-ups; 20 seconds if nothing is said.
-    ///
-    /// Keep it below what the platform grants between SIGTERM and SIGKILL (30 seconds on Kubernetes, 10 with Docker). No
-    /// stream is waited for: they end at once. A client that still has to send a part of a head, or in HTTP/2 has to
-    /// answer the end of the connection, has 2 seconds. A request whose body is still coming is refused when its client is
-    /// silent for 2 seconds, or slower than [`min_body_rate`](Self::min_body_rate).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use bocadillo::App;
-    ///
-    ///
-    /// let app = App::new().shutdown_timeout(Duration::from_secs(8));
-    /// ```
-    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-        self.shutdown_timeout = timeout;
         self
     }
 
@@ -602,6 +382,12 @@ enum Kind {
     Layered(Layered),
 }
 
+impl AppService {
+    pub(crate) fn routes(&self) -> &[&'static RouteInfo] {
+        &self.routes
+    }
+}
+
 impl fmt::Debug for AppService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AppService").finish_non_exhaustive()
@@ -628,7 +414,9 @@ where
             Kind::Layered(layered) => {
                 let layered = layered.clone();
                 let streams = self.streams.for_request(request.extensions());
-                request.extensions_mut().insert(Outer(streams.clone()));
+                request
+                    .extensions_mut()
+                    .insert(OuterStreams(streams.clone()));
                 Box::pin(async move {
                     Ok(streams
                         .scope(layered.oneshot(request))
@@ -662,9 +450,9 @@ impl<S> Clone for Direct<S> {
 impl<S: Send + Sync + 'static> Direct<S> {
     async fn answer(self, request: Request<axum_core::body::Body>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
-        let streams = self.streams.for_request(&parts.extensions);
-        let asked = Asked::of(&parts, streams.is_strict());
-        let mut response = match self.router.find(&parts.method, parts.uri.path()) {
+        let scope = RequestScope::begin(&self.streams, &mut parts);
+        let streams = scope.streams().clone();
+        let response = match self.router.find(&parts.method, parts.uri.path()) {
             Found::Route(route, path) => {
                 parts.extensions.insert(route.info);
                 let request = RouteRequest {
@@ -674,7 +462,7 @@ impl<S: Send + Sync + 'static> Direct<S> {
                     state: self.state,
                 };
                 let answer = (route.handler)(request);
-                contained(streams.clone().scope(answer), route.info).await
+                contained(streams.scope(answer), route.info).await
             }
             Found::OtherMethods(allow) => {
                 let detail = format!(
@@ -691,13 +479,12 @@ impl<S: Send + Sync + 'static> Direct<S> {
             }
             Found::Nothing => match self.fallback {
                 Some(fallback) => {
-                    parts.extensions.insert(Outer(streams.clone()));
                     let request = Request::from_parts(parts, body);
                     let answer = async {
                         let Ok(response) = fallback.oneshot(request).await;
                         response.map(Body::from)
                     };
-                    contained(streams.clone().scope(answer), "the fallback").await
+                    contained(streams.scope(answer), "the fallback").await
                 }
                 None => {
                     let detail = format!("nothing is served at {}", parts.uri.path());
@@ -708,16 +495,13 @@ impl<S: Send + Sync + 'static> Direct<S> {
                 }
             },
         };
-        if let Some(adoption) = response.extensions_mut().remove::<Adoption>() {
-            adoption.adopt(streams);
-        }
-        asked.complete(response)
+        scope.finish(response)
     }
 }
 
 /// What `who` answers, or a 500: a panic that went on would cut the connection, or its one stream in HTTP/2, without a
 /// word.
-async fn contained(
+pub(crate) async fn contained(
     answer: impl Future<Output = Response<Body>>,
     who: impl fmt::Display,
 ) -> Response<Body> {

@@ -4,8 +4,11 @@
 
 pub(crate) mod extract;
 pub(crate) mod html;
+pub(crate) mod layer;
 pub(crate) mod problem;
 pub(crate) mod respond;
+pub(crate) mod rules;
+mod stream_headers;
 
 #[doc(no_inline)]
 pub use ::http::*;

@@ -10,7 +10,8 @@
 //! | the client's leaving | `raise_on_disconnect` with [`ClientDisconnect`], [`Client`] |
 //! | a path and its arguments | [`#[route]`](macro@route); [`State`], [`Query`], [`Json`], [`LastEventId`], [`Peer`], and any [`FromRequestParts`] |
 //! | an answer that is no stream | [`Problem`], [`Html`], [`Json`], [`StopReconnecting`], and any [`IntoResponse`] |
-//! | the app | [`App`] with [`routes!`]; [`AppService`] as a `tower::Service`; [`Listener`] for connections of another kind |
+//! | the app | [`App`] with [`routes!`]; [`AppService`] as a `tower::Service` |
+//! | the server | [`Server`] for an app or any tower service; [`Listener`] for connections of another kind; [`shutdown_signal`] |
 //! | one event to many clients, resumed without loss | [`topic`] |
 //! | the format itself, encoded and decoded | [`wire`] |
 //! | tests of your own | `testing`, with the feature of that name |
@@ -66,12 +67,13 @@ pub use error::{Error, Result};
 pub use event::{EventId, EventName, FieldError, IntoEvent, ServerEvent, wire};
 pub use http::extract::{Json, LastEventId, Query, State};
 pub use http::html::Html;
+pub use http::layer::{StreamsFuture, StreamsLayer, StreamsService};
 pub use http::problem::Problem;
 pub use http::respond::StopReconnecting;
 #[cfg(feature = "server")]
-pub use server::Peer;
-#[cfg(feature = "server")]
-pub use server::listener::Listener;
+pub use server::{
+    Server, listener::Listener, peer::Peer, service::ServeService, signals::shutdown_signal,
+};
 pub use stream::{
     Body, ByteStream, Client, ClientDisconnect, EventStream, IntoChunk, KeepAlive, StreamOptions,
     Streams,

@@ -1,12 +1,11 @@
-//! Topics: publish once, deliver to everyone, lose nothing.
+//! Topics: publish an event once, and every subscriber gets it.
 //!
-//! A [`Hub`] has topics; a topic has subscribers and a history. What is published is encoded once, and every
-//! subscriber is sent the same bytes. Each event has an id, which is a cursor: a client that comes back with the id
-//! of the last event it has got is sent what it has missed, then what comes, with no gap, no duplicate, in order.
-//! Where that cannot be done it is told so.
+//! A [`Hub`] holds topics. A topic has subscribers and a [`History`]. An event is encoded once, and all subscribers get
+//! the same bytes. Each event has an id. A client that reconnects with the id of its last event gets the events that it
+//! missed, then the new ones: no gap, no duplicate, in order. If that is not possible, the client is told so.
 //!
 //! ```
-//! use bocadillo::topic::{Cursor, Hub};
+//! use bocadillo::topic::Hub;
 //! use futures_util::StreamExt;
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
@@ -16,14 +15,14 @@
 //! let first = room.publish("hello").await?;
 //! room.publish("anybody here?").await?;
 //!
-//! // In a handler: `room.subscribe_from(last_event_id)`, whatever the client has sent.
-//! let mut events = room.subscribe_from(Cursor::after(first.as_str()));
+//! // A client that reconnects. In a handler, a `LastEventId` or a `Cursor` takes the place of `first`.
+//! let mut events = room.subscribe_from(first);
 //! assert_eq!(events.next().await.unwrap().data(), Some("anybody here?"));
 //! # Ok(()) }
 //! ```
 //!
-//! A hub is cheap to clone, and stands in the app's state. A subscription turns into the
-//! [`EventStream`](crate::EventStream) that a handler answers with:
+//! Put the hub into the state of the app; a clone is cheap. A handler returns the subscription as an
+//! [`EventStream`](crate::EventStream):
 //!
 #![cfg_attr(feature = "server", doc = "```")]
 #![cfg_attr(not(feature = "server"), doc = "```text")]
@@ -45,61 +44,60 @@
 //! # }
 //! ```
 //!
-//! # The contract for clients
+//! # What clients have to handle
 //!
-//! Besides the application's own events there are two, whose names are [`HubBuilder::reset_name`] and
-//! [`HubBuilder::gap_name`]:
+//! A stream has two events besides those of the application. [`HubBuilder::reset_name`] and [`HubBuilder::gap_name`]
+//! change their names.
 //!
-//! - `reset`, with `{"reason":"evicted"}` and the like: *what you have is not enough to go on from.* Load the state
-//!   anew. It comes before the first event of its topic, at most once for each topic of a connection, unless a broker loses
-//!   events meanwhile. Its id is the new position: what the application does from here on follows. The reason is
-//!   - `evicted`: the history does not reach back to the client's id;
-//!   - `epoch`: the id is of another life of the hub (a restart, a broker that came back empty), of another topic or
-//!     other set of topics, or was never given;
-//!   - `unreadable`: it is no id of a hub;
-//!   - `missed`: the client came without an id while the broker could not be reached, or refused, so that
-//!     events may have passed before the broker answered ([`Subscription`] says when). In a stream of several topics also: the
-//!     id says nothing of this topic, because the broker had not answered for it before.
-//! - `gap`, with `{"dropped":17}`: so many events were dropped here, because the client did not keep up.
+//! - `reset`: the client may have missed events, so it has to load its state again. The data has the reason, as in
+//!   `{"reason":"evicted"}`. The event comes before the first event of its topic. It comes at most once for each topic of a
+//!   connection, unless a broker loses events later. Its id is the position from which the stream continues. The reasons
+//!   are:
+//!   - `evicted`: events after the client's id are no longer in the history.
+//!   - `epoch`: the id is from before a restart of the hub, or from before the broker lost its data. It may also belong to another
+//!     topic or another set of topics, or no hub has ever given it.
+//!   - `unreadable`: the text is not an id of a hub.
+//!   - `missed`: the client came without an id while the broker was away or refused. Events may have passed before
+//!     the broker answered; see [`Subscription`]. In a stream of several topics, it also means that the id has
+//!     no position in this topic, because the broker had not answered for the topic before.
+//! - `gap`, with `{"dropped":17}`: 17 events were dropped here, because the client did not keep up.
 //!
-//! After a `reset` the stream goes on as for a client that comes without an id: with new events, or, after
-//! [`Cursor::or_start`], with the whole history. With that, and with a [`Cursor`] as an argument of the handler, this is
-//! all that a page needs:
+//! After a `reset` the stream continues as for a client without an id: with new events, or with the whole history after
+//! [`Cursor::or_start`]. If the handler uses [`Cursor::or_start`], this is all that a page needs:
 //!
 //! ```js
 //! const url = new URL('/rooms/7', location);
-//! let last = '';  // the id of the newest event
+//! let last = '';  // the id of the last event
 //! function connect() {
-//!   url.searchParams.set('lastEventId', last);  // `append` would add one more each time
+//!   url.searchParams.set('lastEventId', last);  // not `append`, which adds one more each time
 //!   const events = new EventSource(url);
 //!   const on = (name, take) => events.addEventListener(name, (event) => {
 //!     last = event.lastEventId;
 //!     take(JSON.parse(event.data));
 //!   });
 //!   on('message', append);
-//!   on('reset', clear);  // what is sent next is all that there is
+//!   on('reset', clear);  // the whole history follows
 //!   on('gap', ({ dropped }) => note(`${dropped} messages are missing here`));
 //!   events.onerror = () => { if (events.readyState === EventSource.CLOSED) setTimeout(connect, 3_000) };
 //! }
 //! connect();
 //! ```
 //!
-//! The browser reconnects by itself, with the last id, after a lost connection. It gives up after an answer that is no
-//! stream, such as the 502 of a proxy: hence the last id in the URL.
+//! A browser reconnects by itself after a lost connection, with the last id. It does not reconnect after an answer
+//! that is not an event stream, such as the 502 of a proxy. So the page has to reconnect itself, with the last id in the URL.
 //!
-//! A page that shows a state, of which the topic has the changes, loads that state when it gets a `reset` or a `gap`. What
-//! it loads then is at least as new as the `reset`, so that a change may come that it has already: give the state and
-//! each change a version, or make changes that may be applied twice.
+//! If a page shows a state and the topic has the changes of it, the page loads the state when it gets a `reset` or a
+//! `gap`. The loaded state may already contain a change that comes later in the stream. Give the state and each change a
+//! version, or use changes that can be applied twice.
 //!
-//! A client that has got no event yet has no id. If it does not begin with the history, what is published while it
-//! is away for the first time passes it by, unless you send it an event of yours first, with the id of
-//! [`Subscription::last_id`].
+//! A client that has not received an event has no id. It misses what is published until it reconnects, unless it
+//! begins with the history, or you send it a first event with the id of [`Subscription::last_id`].
 //!
-//! # What is held in memory
+//! # Memory
 //!
-//! Each topic has one ring of encoded events on each node: the [`History`], and beyond it what a slow subscriber has
-//! yet to be sent, up to the bound of the [`SlowPolicy`]. A subscriber itself holds no events, only its place in the
-//! ring. A subscriber to several topics holds up to one batch of them on its way out.
+//! Each topic has one ring of encoded events on each node. The ring holds the [`History`], and the events that slow
+//! subscribers still need, up to the limit of the [`SlowPolicy`]. A subscriber of one topic holds no events. A
+//! subscriber of several topics holds up to one batch of them.
 
 mod broker;
 mod builder;

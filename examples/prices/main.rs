@@ -6,7 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bocadillo::topic::{Cursor, Hub, SlowPolicy, Topic};
 use bocadillo::{
-    App, EventStream, Html, Query, ServerEvent, State, event_stream, generators, route, routes,
+    App, EventStream, Html, Query, Server, ServerEvent, State, event_stream, generators, route,
+    routes,
 };
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -92,8 +93,8 @@ fn main() -> bocadillo::Result<()> {
     let hub = Hub::builder().slow_clients(newest_by_symbol()).memory();
     let prices = hub.topic("prices")?;
     let market = prices.clone();
-    App::with_state(prices)
-        .routes(routes![page, prices, slow_prices])
+    let app = App::with_state(prices).routes(routes![page, prices, slow_prices]);
+    Server::new(app)
         .background(async move { market.while_subscribed(|| trade(&market)).await })
         .run()
 }

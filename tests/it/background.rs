@@ -10,7 +10,7 @@ use crate::support::{Server, wait};
 async fn a_task_runs_while_the_app_is_served_and_is_dropped_with_it() {
     let (begun, begins) = oneshot::channel();
     let (held, drop_of_the_task) = oneshot::channel::<()>();
-    let app = App::new().background(async move {
+    let app = bocadillo::Server::new(App::new()).background(async move {
         let _held = held;
         let _ = begun.send(());
         std::future::pending::<()>().await;
@@ -26,7 +26,7 @@ async fn a_task_runs_while_the_app_is_served_and_is_dropped_with_it() {
 
 #[tokio::test]
 async fn a_task_that_panics_ends_nothing_else() {
-    let app = App::new().background(async { panic!("on purpose") });
+    let app = bocadillo::Server::new(App::new()).background(async { panic!("on purpose") });
     let server = Server::start(app).await;
     let reply = get(Protocol::Http1, server.address, "/nowhere").await;
     assert_eq!(reply.status, 404);

@@ -20,8 +20,8 @@ async fn echo(Peer(peer): Peer, text: String) -> String {
 
 #[tokio::test]
 async fn a_post_that_meets_a_connection_which_was_idle_for_the_time_of_a_head_is_answered() {
-    let app = App::new().routes(routes![echo]).header_timeout(HEAD);
-    let server = Server::start(app).await;
+    let app = App::new().routes(routes![echo]);
+    let server = Server::start(bocadillo::Server::new(app).header_timeout(HEAD)).await;
     let upstream = server.address;
     let nginx = tokio::task::spawn_blocking(move || Nginx::start(upstream));
     let nginx = nginx.await.expect("it does not panic");

@@ -54,11 +54,8 @@ fn inner_service(watch: &Watch) -> AppService {
         .expect("the routes do not conflict")
 }
 
-/// An outer app whose shutdown does not time out while a test waits for its streams.
 fn outer_app() -> App {
-    App::new()
-        .routes(routes![outer])
-        .shutdown_timeout(Duration::from_secs(600))
+    App::new().routes(routes![outer])
 }
 
 /// Opens streams of `app`, and stops the server: all of them end, and their clean-ups have run when the server is done.
@@ -70,7 +67,10 @@ fn check<S: Clone + Send + Sync + 'static>(
     async move {
         for protocol in BOTH {
             let (watch, mut reports) = watch();
-            let server = Server::start(app(&watch)).await;
+            // The shutdown does not time out while the test waits for the streams.
+            let server = bocadillo::Server::new(app(&watch));
+            let server = server.shutdown_timeout(Duration::from_secs(600));
+            let server = Server::start(server).await;
             let mut streams = Vec::new();
             for _ in 0..3 {
                 let mut stream = get(protocol, server.address, "/inner").await;

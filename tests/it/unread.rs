@@ -111,9 +111,8 @@ generators!(
 
 fn app() -> (App<Said>, Reports) {
     let (watch, reports) = watch();
-    let app = App::with_state(Said(watch))
-        .routes(routes![flood, raising, one, chunks, numbers, echo])
-        .end_timeout(END);
+    let app =
+        App::with_state(Said(watch)).routes(routes![flood, raising, one, chunks, numbers, echo]);
     (app, reports)
 }
 
@@ -184,7 +183,7 @@ impl Listener for Own {
         Ok((connection, Some(peer)))
     }
 
-    fn address(&self) -> io::Result<String> {
+    fn local_addr(&self) -> io::Result<String> {
         Ok("a test".to_owned())
     }
 }
@@ -204,6 +203,7 @@ struct Served {
 
 impl Served {
     async fn start(app: App<Said>, transport: Transport) -> Self {
+        let app = bocadillo::Server::new(app).end_timeout(END);
         let (server, place) = match transport {
             Transport::Tcp => {
                 let server = Server::start(app).await;

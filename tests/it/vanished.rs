@@ -60,7 +60,7 @@ generators!(
 fn app() -> (App<Said>, Reports) {
     let (watch, reports) = watch();
     let app = App::with_state(Said(watch)).routes(routes![events, ticks, whole]);
-    (app.ack_timeout(ACK), reports)
+    (app, reports)
 }
 
 fn run(command: &str) {
@@ -170,7 +170,7 @@ async fn a_client_whose_network_is_cut_is_found() {
         };
         let listener = network.listen().await;
         let address = listener.local_addr().expect("it is bound");
-        let _server = Server::on(app, listener);
+        let _server = Server::on(bocadillo::Server::new(app).ack_timeout(ACK), listener);
         let prefix = ["ip", "netns", "exec", &network.name];
         let curl = Curl::start(&prefix, address, path, "/dev/null");
         assert_eq!(reports.next().await, "begun");
@@ -196,7 +196,7 @@ async fn a_client_whose_network_is_cut_is_found() {
 async fn a_download_that_is_paused_comes_whole() {
     const ACK: Duration = Duration::from_secs(1);
     let (app, mut reports) = app();
-    let server = Server::start(app.ack_timeout(ACK)).await;
+    let server = Server::start(bocadillo::Server::new(app).ack_timeout(ACK)).await;
     let output = scratch("paused").join("whole");
     let output = output.to_str().expect("a path of text");
     let mut curl = Curl::start(&[], server.address, "/whole", output);

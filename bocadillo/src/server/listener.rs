@@ -1,6 +1,5 @@
 //! Where connections come from: TCP, Unix sockets, and whatever else hands connections over.
 
-use std::fmt::Display;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -9,11 +8,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-/// A source of connections for [`App::serve`](crate::App::serve).
+/// A source of connections for [`Server::listener`](crate::Server::listener).
 ///
-/// `TcpListener` and `UnixListener` of tokio are listeners. Implement it for anything else that accepts connections,
-/// such as one that speaks TLS: HTTP/2 is recognised by its first bytes, so ALPN needs nothing more than `h2` among the
-/// protocols offered.
+/// tokio's `TcpListener` and `UnixListener` are listeners. Implement the trait for anything else that accepts
+/// connections, such as a listener that speaks TLS. The server recognises HTTP/2 by its first bytes, so for ALPN it is
+/// enough to offer `h2` among the protocols.
 ///
 /// # Examples
 ///
@@ -22,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 /// use bocadillo::Listener;
 /// use tokio::net::{TcpListener, TcpStream};
 ///
-/// /// Logs who comes.
+/// /// Prints the address of each client.
 /// struct Watched(TcpListener);
 ///
 /// impl Listener for Watched {
@@ -30,23 +29,23 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 ///
 ///     async fn accept(&mut self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
 ///         let (connection, peer) = self.0.accept().await?;
-///         println!("{peer} has come");
+///         println!("{peer} has connected");
 ///         Ok((connection, Some(peer)))
 ///     }
 ///
-///     fn address(&self) -> io::Result<String> {
+///     fn local_addr(&self) -> io::Result<String> {
 ///         Ok(format!("http://{}", self.0.local_addr()?))
 ///     }
 /// }
 /// ```
 pub trait Listener: Send + 'static {
-    /// What a client is talked to over.
+    /// The type of a connection.
     type Connection: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The next connection, and its peer's address where it has one.
+    /// Waits for the next connection. Returns it with the address of its client, if it has one.
     ///
-    /// After an error the server waits for a second and asks again, unless the error concerns that connection alone. A
-    /// TLS handshake belongs into the connection's first read, not in here: here it would hold up everyone else.
+    /// After an error the server waits for a second and tries again. It does not wait if the error concerns that
+    /// connection alone. Do a TLS handshake in the connection's first read: here it would hold up all other clients.
     ///
     /// # Cancel safety
     ///
@@ -57,9 +56,10 @@ pub trait Listener: Send + 'static {
 
     /// The socket beneath a connection, if there is one. The default is none.
     ///
-    /// The server watches it for the peer's leaving, which the kernel tells although bytes stand unread before it, and
-    /// resets it when a peer does not read what is to be its last. Without it a peer that has sent bytes and then left
-    /// is found when a write fails. A listener that wraps another one's connections hands through what is beneath.
+    /// The server watches the socket to see when the client closes the connection. The kernel tells this also when
+    /// bytes of the client have not been read. The server resets the socket when a client does not read the end of its
+    /// stream. Without the socket, the server finds a client that has sent bytes and left when a write fails. A listener
+    /// that wraps the connections of another one passes on the socket of the inner connection.
     ///
     /// # Examples
     ///
@@ -79,12 +79,12 @@ pub trait Listener: Send + 'static {
         None
     }
 
-    /// What the log calls the place: a URL, where there is one.
+    /// The address that the listener is bound to, as the log shows it: a URL, if there is one.
     ///
     /// # Errors
     ///
     /// When the socket cannot tell its address.
-    fn address(&self) -> io::Result<String>;
+    fn local_addr(&self) -> io::Result<String>;
 }
 
 impl Listener for TcpListener {
@@ -92,7 +92,7 @@ impl Listener for TcpListener {
 
     async fn accept(&mut self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
         let (stream, peer) = Self::accept(self).await?;
-        // An event is worth most at once; Nagle's algorithm would hold it back until the last one is acknowledged.
+        // Nagle's algorithm would hold an event back until the client has acknowledged the one before.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
@@ -103,13 +103,9 @@ impl Listener for TcpListener {
         Some(stream.as_fd())
     }
 
-    fn address(&self) -> io::Result<String> {
-        self.local_addr().map(|address| url(&address))
+    fn local_addr(&self) -> io::Result<String> {
+        Self::local_addr(self).map(|address| format!("http://{address}"))
     }
-}
-
-fn url(address: &impl Display) -> String {
-    format!("http://{address}")
 }
 
 impl Listener for UnixListener {
@@ -123,8 +119,8 @@ impl Listener for UnixListener {
         Some(stream.as_fd())
     }
 
-    fn address(&self) -> io::Result<String> {
-        let address = self.local_addr()?;
+    fn local_addr(&self) -> io::Result<String> {
+        let address = Self::local_addr(self)?;
         Ok(address.as_pathname().map_or_else(
             || "an unnamed Unix socket".to_owned(),
             |path| format!("unix:{}", path.display()),

@@ -1,37 +1,27 @@
-//! `App::run`: the whole process, from the environment to the exit.
+//! `Server::run` and `App::run`: the whole process, from the environment to its end.
 
 use std::env;
-use std::io;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime;
 
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::server::{DEFAULT_ADDRESS, Place, Server};
 
-const PORT: u16 = 8000;
-const HERE: &str = "127.0.0.1";
-const EVERYWHERE: &str = "0.0.0.0";
+/// The host if the environment sets a port and nothing sets a host.
+const ALL_INTERFACES: &str = "0.0.0.0";
 
-/// How long blocking tasks may hold up the process's end, once all else has been waited for.
+/// How long blocking tasks may delay the end of the process, after everything else has ended.
 const BLOCKING: Duration = Duration::from_millis(100);
 
 impl<S: Clone + Send + Sync + 'static> App<S> {
-    /// Runs the app on a tokio runtime of its own and blocks until it has been shut down by SIGTERM or SIGINT; see
-    /// [`serve`](Self::serve).
-    ///
-    /// It listens on 127.0.0.1:8000, or where [`host`](Self::host) and [`port`](Self::port) say. The variables `HOST`
-    /// and `PORT` of the environment go before both; a `PORT` with no host at all means all interfaces, as platforms
-    /// that set it expect, and `PORT=0` picks a free port. The address is the first line of the log, the routes follow.
-    ///
-    /// With the feature `log`, and unless the program has installed a subscriber of its own, the log goes to standard
-    /// error at the level `info`; `RUST_LOG` chooses others (`warn`, `bocadillo=debug,info`).
+    /// Runs the app in a server with the default settings: the same as `Server::new(app).run()`; see
+    /// [`Server::run`].
     ///
     /// # Errors
     ///
-    /// When `HOST` or `PORT` cannot be read, when the address cannot be listened on, when called from within a runtime
-    /// (use [`serve`](Self::serve) there), or as `serve`.
+    /// The same as [`Server::run`].
     ///
     /// # Examples
     ///
@@ -46,56 +36,99 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// }
     /// ```
     pub fn run(self) -> Result<()> {
+        Server::new(self).run()
+    }
+}
+
+impl Server {
+    /// Runs the server on a tokio runtime of its own, and blocks until it has been shut down by SIGTERM or SIGINT.
+    ///
+    /// The variables `HOST` and `PORT` of the environment replace the host and the port of the first address of
+    /// [`bind`](Self::bind), or of the default 127.0.0.1:8000. If `PORT` is set, and neither `HOST` nor the program sets a
+    /// host, the host is 0.0.0.0, because platforms that set `PORT` expect it. Other addresses and listeners stay as
+    /// they are. A server with listeners and without an address does not use the two variables.
+    ///
+    /// With the feature `log`, and unless the program has installed a subscriber of its own, the log goes to standard
+    /// error at the level `info`. `RUST_LOG` sets other levels (`warn`, `bocadillo=debug,info`).
+    ///
+    /// # Errors
+    ///
+    /// When `PORT` is not a port, when it is called from within a runtime (use [`serve`](Self::serve) there), and the
+    /// same as `serve`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bocadillo::{App, Server};
+    ///
+    /// fn main() -> bocadillo::Result<()> {
+    ///     Server::new(App::new()).bind("127.0.0.1:3000").run()
+    /// }
+    /// ```
+    pub fn run(mut self) -> Result<()> {
         #[cfg(feature = "log")]
         crate::server::log::install();
-        let (host, port) = self.address(|name| {
-            // What is no Unicode is no host or port either, and is refused below rather than passed over.
+        self.read_environment(|name| {
+            // Text that is not Unicode is kept, so that it is refused below instead of ignored.
             env::var_os(name).map(|value| value.to_string_lossy().into_owned())
         })?;
-        // tokio would panic, and with advice that does not fit.
+        // tokio would panic, and its advice does not fit here.
         if runtime::Handle::try_current().is_ok() {
             return Err(Error::listen(
-                "`App::run` makes a tokio runtime, and there is one here already: call it in a plain `main`, or write `app.serve(listener).await`",
+                "`run` makes a tokio runtime, and there is one here already: call it in a plain `main`, or write `Server::new(app).signals().serve().await`",
             ));
         }
         let runtime = runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .map_err(Error::listen)?;
-        let served = runtime.block_on(async {
-            let listener = TcpListener::bind((host.as_str(), port))
-                .await
-                .map_err(|error| {
-                    let instead = match error.kind() {
-                        io::ErrorKind::AddrInUse => "; set PORT to another one, or to 0 for any",
-                        _ => "",
-                    };
-                    Error::listen(format!("cannot listen on {host}:{port}: {error}{instead}"))
-                })?;
-            self.serve(listener).await
-        });
+        let served = runtime.block_on(self.signals().serve());
         runtime.shutdown_timeout(BLOCKING);
         served
     }
 
-    fn address(&self, variable: impl Fn(&str) -> Option<String>) -> Result<(String, u16)> {
+    /// Applies `HOST` and `PORT`.
+    fn read_environment(&mut self, variable: impl Fn(&str) -> Option<String>) -> Result<()> {
         let set = |name| variable(name).filter(|value| !value.is_empty());
-        let port = set("PORT")
-            .map(|text| {
-                text.parse().map_err(|_| {
-                    Error::listen(format!(
-                        "PORT is `{text}`; set it to a number from 0 to 65535"
-                    ))
-                })
-            })
-            .transpose()?;
-        let host = set("HOST").or_else(|| self.listen_on.0.clone());
-        let otherwise = if port.is_some() { EVERYWHERE } else { HERE };
-        Ok((
-            host.unwrap_or_else(|| otherwise.to_owned()),
-            port.or(self.listen_on.1).unwrap_or(PORT),
-        ))
+        let (host, port) = (set("HOST"), set("PORT"));
+        if let Some(text) = &port
+            && text.parse::<u16>().is_err()
+        {
+            return Err(Error::listen(format!(
+                "PORT is `{text}`; set it to a number from 0 to 65535"
+            )));
+        }
+        if self.places.is_empty() {
+            let host = match (&host, &port) {
+                (None, Some(_)) => Some(ALL_INTERFACES),
+                _ => host.as_deref(),
+            };
+            let address = replaced(DEFAULT_ADDRESS, host, port.as_deref());
+            self.places.push(Place::Address(address));
+            return Ok(());
+        }
+        let first = self.places.iter_mut().find_map(|place| match place {
+            Place::Address(address) => Some(address),
+            Place::Listener(_) => None,
+        });
+        if let Some(address) = first {
+            *address = replaced(address, host.as_deref(), port.as_deref());
+        }
+        Ok(())
     }
+}
+
+/// The address with another host or port.
+fn replaced(address: &str, host: Option<&str>, port: Option<&str>) -> String {
+    if host.is_none() && port.is_none() {
+        return address.to_owned();
+    }
+    let (own_host, own_port) = address.rsplit_once(':').unwrap_or((address, "8000"));
+    let (host, port) = (host.unwrap_or(own_host), port.unwrap_or(own_port));
+    if host.contains(':') && !host.starts_with('[') {
+        return format!("[{host}]:{port}");
+    }
+    format!("{host}:{port}")
 }
 
 #[cfg(test)]
@@ -103,61 +136,83 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(app: &App, variables: &[(&str, &str)], expected: &str) {
+    fn check(mut server: Server, variables: &[(&str, &str)], expected: &[&str]) {
         let variable = |name: &str| {
             variables
                 .iter()
                 .find(|(known, _)| *known == name)
                 .map(|(_, value)| (*value).to_owned())
         };
-        let shown = match app.address(variable) {
-            Ok((host, port)) => format!("{host}:{port}"),
-            Err(error) => error.chain().to_string(),
+        let shown = match server.read_environment(variable) {
+            Ok(()) => server
+                .places
+                .iter()
+                .map(|place| format!("{place:?}"))
+                .collect(),
+            Err(error) => vec![error.chain().to_string()],
         };
         assert_eq!(shown, expected);
     }
 
+    fn plain() -> Server {
+        Server::new(App::new())
+    }
+
     #[test]
     fn the_environment_goes_before_the_program() {
-        let plain = App::new();
-        check(&plain, &[], "127.0.0.1:8000");
-        check(&plain, &[("PORT", "")], "127.0.0.1:8000");
-        check(&plain, &[("HOST", "::1")], "::1:8000");
-        check(&plain, &[("PORT", "9000")], "0.0.0.0:9000");
+        check(plain(), &[], &["127.0.0.1:8000"]);
+        check(plain(), &[("PORT", "")], &["127.0.0.1:8000"]);
+        check(plain(), &[("HOST", "::1")], &["[::1]:8000"]);
+        check(plain(), &[("HOST", "[::1]")], &["[::1]:8000"]);
+        check(plain(), &[("PORT", "9000")], &["0.0.0.0:9000"]);
         check(
-            &plain,
+            plain(),
             &[("PORT", "0"), ("HOST", "127.0.0.1")],
-            "127.0.0.1:0",
+            &["127.0.0.1:0"],
         );
-        let set = App::new().host("localhost").port(5000);
-        check(&set, &[], "localhost:5000");
-        check(&set, &[("PORT", "9000")], "localhost:9000");
-        check(&set, &[("HOST", "0.0.0.0")], "0.0.0.0:5000");
+        let set = || plain().bind("localhost:5000");
+        check(set(), &[], &["localhost:5000"]);
+        check(set(), &[("PORT", "9000")], &["localhost:9000"]);
+        check(set(), &[("HOST", "0.0.0.0")], &["0.0.0.0:5000"]);
+        check(
+            plain().bind("[::1]:1"),
+            &[("PORT", "9000")],
+            &["[::1]:9000"],
+        );
+    }
+
+    #[test]
+    fn the_environment_changes_the_first_address_only() {
+        let two = plain().bind("localhost:1").bind("localhost:2");
+        check(two, &[("PORT", "9000")], &["localhost:9000", "localhost:2"]);
     }
 
     #[tokio::test]
-    async fn a_runtime_that_is_there_is_an_error() {
-        let error = App::new().port(0).run().expect_err("there is a runtime");
+    async fn the_environment_adds_no_address_beside_a_listener() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("there is a free port");
+        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+        check(plain().listener(listener), &[("PORT", "9000")], &[&url]);
+    }
+
+    #[tokio::test]
+    async fn run_within_a_runtime_is_an_error() {
+        let error = App::new().run().expect_err("there is a runtime");
         assert!(error.is_listen());
-        assert!(
-            error
-                .chain()
-                .to_string()
-                .contains("app.serve(listener).await")
-        );
+        assert!(error.chain().to_string().contains(".serve().await"));
     }
 
     #[test]
-    fn a_port_that_is_none_is_named() {
+    fn a_port_that_is_not_a_port_is_named() {
         check(
-            &App::new(),
+            plain(),
             &[("PORT", "http")],
-            "the server cannot listen: PORT is `http`; set it to a number from 0 to 65535",
+            &["the server cannot listen: PORT is `http`; set it to a number from 0 to 65535"],
         );
         check(
-            &App::new(),
+            plain(),
             &[("PORT", "65536")],
-            "the server cannot listen: PORT is `65536`; set it to a number from 0 to 65535",
+            &["the server cannot listen: PORT is `65536`; set it to a number from 0 to 65535"],
         );
     }
 }

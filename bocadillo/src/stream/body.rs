@@ -4,8 +4,8 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::mem;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context as Poller, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -15,11 +15,11 @@ use tokio::time::{Instant, Sleep};
 use crate::error::Error;
 use crate::event::ServerEvent;
 use crate::event::wire;
-use crate::stream::drain::Drained;
+use crate::stream::drain::Drainable;
 use crate::stream::feed::{Batch, Feed, Payload};
 use crate::stream::options::KeepAlive;
 use crate::stream::outgoing::{self, Outgoing};
-use crate::stream::streams::{Adoption, Owner};
+use crate::stream::streams::{StreamsLookup, StreamsSlot};
 
 /// About how much goes into one frame: what hyper gathers before it writes.
 const FRAME: usize = 16 * 1024;
@@ -104,7 +104,7 @@ impl HttpBody for Body {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        cx: &mut Poller<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum_core::Error>>> {
         match &mut self.0 {
             Kind::Events(body) => Pin::new(body).poll_frame(cx).map_err(axum_core::Error::new),
@@ -191,10 +191,10 @@ pin_project_lite::pin_project! {
         // One timer for the two above. An event does not touch it: it is set anew when it fires too early.
         #[pin]
         timer: Option<Sleep>,
-        #[pin]
-        drained: Option<Drained>,
+        // Wakes the task that polls the body, or the connection.
+        waker: Option<Waker>,
         // Until the stream starts.
-        owner: Option<Owner>,
+        lookup: Option<StreamsLookup>,
         // Whether hyper had the time to write all that came before a broken end.
         flushed: bool,
         // Frames handed out, and whether another frame has been asked for since.
@@ -245,8 +245,8 @@ impl<T: Framing> StreamBody<T> {
             last_write: None,
             expires: None,
             timer: None,
-            drained: None,
-            owner: Some(Owner::current()),
+            waker: None,
+            lookup: Some(StreamsLookup::new()),
             flushed: false,
             frames: 0,
             is_waiting: false,
@@ -265,8 +265,8 @@ impl<T: Framing> StreamBody<T> {
     }
 
     /// An extension for the response with this body, if the body does not belong to an app yet.
-    pub(crate) fn adoption(&self) -> Option<Adoption> {
-        self.lock().owner.as_ref().and_then(Owner::adoption)
+    pub(crate) fn slot(&self) -> Option<StreamsSlot> {
+        self.lock().lookup.as_ref().and_then(StreamsLookup::slot)
     }
 
     fn lock(&self) -> MutexGuard<'_, Pin<Box<Core<T>>>> {
@@ -282,7 +282,7 @@ impl<T: Framing> Shared<T> {
 }
 
 impl<T: Framing> outgoing::Stream for Shared<T> {
-    fn poll_state(&self, cx: &mut Poller<'_>) -> outgoing::State {
+    fn poll_state(&self, cx: &mut Context<'_>) -> outgoing::State {
         // A layer may poll the body in another task. That poll then sees that the stream has to end.
         let Ok(mut core) = self.0.try_lock() else {
             return outgoing::State::Waiting;
@@ -299,16 +299,34 @@ impl<T: Framing> outgoing::Stream for Shared<T> {
     }
 }
 
+impl<T: Framing> Drainable for Shared<T> {
+    fn drain(&self) -> bool {
+        let mut core = match self.0.try_lock() {
+            Ok(core) => core,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        if core.end.is_some() {
+            return true;
+        }
+        core.as_mut().leave(T::drained());
+        let waker = core.as_mut().project().waker.take();
+        drop(core);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+}
+
 impl<T: Framing> Core<T> {
     /// Takes the options of the app that the stream belongs to.
-    fn start(self: Pin<&mut Self>) {
-        let mut this = self.project();
-        if let Some(streams) = this.owner.take().and_then(Owner::streams) {
+    fn start(self: Pin<&mut Self>, stream: Weak<dyn Drainable>) {
+        let this = self.project();
+        if let Some(streams) = this.lookup.take().and_then(StreamsLookup::get) {
             let options = mem::take(&mut this.feed.options);
             this.feed.options = options.or(streams.options());
-            let drain = streams.drain_state();
-            this.feed.clean_ups = Some(drain.tasks.clone());
-            this.drained.set(Some(drain.drained()));
+            this.feed.registration = Some(streams.drain_state().register(stream));
         }
         let options = &this.feed.options;
         let now = Instant::now();
@@ -326,7 +344,7 @@ impl<T: Framing> Core<T> {
     }
 
     /// Returns what the connection sees of the stream. Does not poll the source.
-    fn poll_state(mut self: Pin<&mut Self>, cx: &mut Poller<'_>) -> outgoing::State {
+    fn poll_state(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> outgoing::State {
         if self.is_told {
             return outgoing::State::Told;
         }
@@ -334,6 +352,7 @@ impl<T: Framing> Core<T> {
             // Its last `poll_frame` has registered the waker everywhere.
             return outgoing::State::Waiting;
         }
+        self.as_mut().set_waker(cx);
         if self.end.is_none() && self.as_mut().poll_told(cx) {
             return outgoing::State::Told;
         }
@@ -341,9 +360,8 @@ impl<T: Framing> Core<T> {
     }
 
     /// Ends the stream if it has to end although nobody asks for its next frame.
-    fn poll_told(mut self: Pin<&mut Self>, cx: &mut Poller<'_>) -> bool {
-        let drained = self.as_mut().project().drained.as_pin_mut();
-        if drained.is_some_and(|drained| drained.poll(cx).is_ready()) {
+    fn poll_told(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
+        if self.feed.is_draining() {
             self.leave(T::drained());
             return true;
         }
@@ -357,7 +375,7 @@ impl<T: Framing> Core<T> {
     }
 
     /// Returns what is ready to go out: the head of the stream, or a batch of its source.
-    fn poll_source(self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<Bytes> {
+    fn poll_source(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Bytes> {
         let this = self.project();
         if this.batch.own.is_empty() && this.batch.shared.is_none() {
             if this.end.is_some() {
@@ -382,6 +400,15 @@ impl<T: Framing> Core<T> {
         Poll::Ready(this.batch.own.split().freeze())
     }
 
+    /// Remembers who has to be woken when a drain ends the stream.
+    fn set_waker(self: Pin<&mut Self>, cx: &Context<'_>) {
+        let waker = self.project().waker;
+        match waker {
+            Some(known) if known.will_wake(cx.waker()) => {}
+            _ => *waker = Some(cx.waker().clone()),
+        }
+    }
+
     /// Ends the stream from this side. To its source it looks as if the client had left.
     fn leave(self: Pin<&mut Self>, end: End) {
         let this = self.project();
@@ -393,7 +420,7 @@ impl<T: Framing> Core<T> {
     /// Ready when the stream has been silent for `keep_alive`, or when its lifetime is over.
     fn poll_timer(
         self: Pin<&mut Self>,
-        cx: &mut Poller<'_>,
+        cx: &mut Context<'_>,
         interval: Option<Duration>,
     ) -> Poll<Timer> {
         let mut this = self.project();
@@ -431,18 +458,12 @@ enum Timer {
 impl<T: Framing> Core<T> {
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        cx: &mut Poller<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if self.last_write.is_none() {
-            self.as_mut().start();
-        }
         if !self.rest.is_empty() {
             return Poll::Ready(Some(Ok(self.piece(Bytes::new()))));
         }
-        if self.end.is_none()
-            && let Some(drained) = self.as_mut().project().drained.as_pin_mut()
-            && drained.poll(cx).is_ready()
-        {
+        if self.end.is_none() && self.feed.is_draining() {
             self.as_mut().leave(T::drained());
         }
         if self.end.is_none() && self.expires.is_some_and(|at| at <= Instant::now()) {
@@ -507,7 +528,7 @@ impl<T: Framing> Core<T> {
 
     fn poll_end(
         self: Pin<&mut Self>,
-        cx: &mut Poller<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.project();
         if matches!(this.end, Some(End::Broken(_))) && !mem::replace(this.flushed, true) {
@@ -521,10 +542,7 @@ impl<T: Framing> Core<T> {
             && *this.frames > 0
             && !mem::replace(this.has_passed, true)
             // A shutdown cuts the whole connection if its client does not read.
-            && this
-                .drained
-                .as_pin_mut()
-                .is_none_or(|drained| drained.poll(cx).is_pending())
+            && !this.feed.is_draining()
         {
             // h2 accepts the end of a stream at once. The end then stands behind bytes for which the client's window
             // has no room, hyper is done with the stream, and nothing can reset it any more. h2 accepts this comment
@@ -541,21 +559,25 @@ impl<T: Framing> HttpBody for StreamBody<T> {
 
     fn poll_frame(
         self: Pin<&mut Self>,
-        cx: &mut Poller<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let is_first = self.lock().last_write.is_none();
         if is_first {
             self.register();
         }
         let mut core = self.lock();
-        let was_told = core.is_told;
+        if is_first {
+            let shared: Weak<Shared<T>> = Arc::downgrade(&self.0);
+            core.as_mut().start(shared);
+        }
+        core.as_mut().set_waker(cx);
         let polled = core.as_mut().poll_frame(cx);
         let this = core.as_mut().project();
         let id = Arc::as_ptr(&self.0).cast();
         if is_first {
             Outgoing::started(id, this.feed.options.write_timeout_or_default(T::EVENTS));
         }
-        if *this.is_told && !was_told {
+        if *this.is_told {
             Outgoing::told(id);
         }
         *this.is_waiting = polled.is_pending();

@@ -1,23 +1,57 @@
-//! The drain of streams: who is told, and what is waited for.
+//! The drain of streams: the registry of the streams that it ends, and the tasks that it waits for.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
+use slab::Slab;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
+/// How many streams are taken from the registry at once, so that its lock is held for a short time.
+const AT_ONCE: usize = 64;
+
+/// How long a drain waits before it tries again to end a stream that another thread is polling.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// A registry that had room for more than this gives its memory back when the last stream has gone.
+const KEPT: usize = 64;
+
+/// A stream that a drain can end.
+pub(crate) trait Drainable: Send + Sync {
+    /// Ends the stream and releases its source. Returns `false` if another thread is polling it right now.
+    fn drain(&self) -> bool;
+}
+
 /// The drain of one `Streams`, or of one inside of another.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Drain {
     /// A drain waits for these.
     pub(crate) tasks: TaskTracker,
+    /// Requests under way, without streams.
+    pub(crate) requests: TaskTracker,
     is_draining: AtomicBool,
-    told: CancellationToken,
+    /// Whether the drain has come to all streams that were open when it began.
+    all_told: AtomicBool,
+    begun_at: OnceLock<Instant>,
+    begun: CancellationToken,
+    finished: CancellationToken,
+    registry: Mutex<Registry>,
     /// They are drained with this one.
     inner: Mutex<Vec<Weak<Drain>>>,
+}
+
+#[derive(Default)]
+struct Registry {
+    /// The streams that have started and are not dropped.
+    open: Slab<Weak<dyn Drainable>>,
+    /// Streams that were polled by another thread when the drain came to them.
+    busy: Vec<Weak<dyn Drainable>>,
 }
 
 impl Drain {
@@ -41,11 +75,53 @@ impl Drain {
         inner.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Tells all streams to end.
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a stream that the drain has to end. If the drain has begun, [`is_draining`](Self::is_draining) is true when
+    /// this returns, and the stream has to end by itself.
+    pub(crate) fn register(self: &Arc<Self>, stream: Weak<dyn Drainable>) -> Registration {
+        Registration {
+            key: self.registry().open.insert(stream),
+            drain: Arc::clone(self),
+        }
+    }
+
+    /// How many streams have started and are not dropped.
+    pub(crate) fn open_streams(&self) -> usize {
+        let inner = self.inner();
+        let open = self.registry().open.len();
+        open + inner
+            .iter()
+            .map(|inner| inner.open_streams())
+            .sum::<usize>()
+    }
+
+    /// Ends all streams.
     pub(crate) fn begin(&self) {
-        self.is_draining.store(true, Ordering::Release);
-        self.told.cancel();
+        self.begun_at.get_or_init(Instant::now);
+        let end = {
+            // A stream that is registered before is found below. A later one sees the flag.
+            let registry = self.registry();
+            if self.is_draining.swap(true, Ordering::AcqRel) {
+                return;
+            }
+            registry.open.capacity()
+        };
+        self.begun.cancel();
         self.tasks.close();
+        for first in (0..end).step_by(AT_ONCE) {
+            let streams: Vec<_> = {
+                let registry = self.registry();
+                (first..first + AT_ONCE)
+                    .filter_map(|key| registry.open.get(key).cloned())
+                    .collect()
+            };
+            let busy = still_busy(streams);
+            self.registry().busy.extend(busy);
+        }
+        self.all_told.store(true, Ordering::Release);
         self.inner().iter().for_each(|inner| inner.begin());
     }
 
@@ -53,8 +129,18 @@ impl Drain {
         self.is_draining.load(Ordering::Acquire)
     }
 
-    /// Ready when the tasks have ended, those of the inner ones too.
+    /// Ready when all streams have released their sources and the tasks have ended, those of the inner ones too.
     pub(crate) async fn finished(&self) {
+        loop {
+            let all_told = self.all_told.load(Ordering::Acquire);
+            let busy = std::mem::take(&mut self.registry().busy);
+            let busy = still_busy(busy);
+            if all_told && busy.is_empty() {
+                break;
+            }
+            self.registry().busy.extend(busy);
+            sleep(RETRY).await;
+        }
         self.tasks.wait().await;
         for inner in self.inner() {
             Box::pin(inner.finished()).await;
@@ -63,19 +149,89 @@ impl Drain {
 
     /// How many tasks have not ended.
     pub(crate) fn tasks(&self) -> usize {
-        self.tasks.len()
-            + self
-                .inner()
-                .iter()
-                .map(|inner| inner.tasks())
-                .sum::<usize>()
+        let inner = self.inner();
+        self.tasks.len() + inner.iter().map(|inner| inner.tasks()).sum::<usize>()
+    }
+
+    /// Ready when the drain has begun.
+    pub(crate) async fn begun(&self) {
+        self.begun.cancelled().await;
+    }
+
+    /// Marks the drain as finished, in time or not.
+    pub(crate) fn set_finished(&self) {
+        self.finished.cancel();
+    }
+
+    /// Ready when the drain has finished, in time or not. Returns when it has begun.
+    pub(crate) async fn wait_until_finished(&self) -> Instant {
+        self.finished.cancelled().await;
+        *self.begun_at.get_or_init(Instant::now)
+    }
+
+    /// Ready when no request is under way.
+    pub(crate) async fn requests_ended(&self) {
+        self.requests.close();
+        self.requests.wait().await;
+        for inner in self.inner() {
+            Box::pin(inner.requests_ended()).await;
+        }
     }
 
     pub(crate) fn drained(self: &Arc<Self>) -> Drained {
         Drained {
-            told: self.told.clone().cancelled_owned(),
+            begun: self.begun.clone().cancelled_owned(),
             drain: Arc::clone(self),
             waker: None,
+        }
+    }
+}
+
+/// Ends the streams, and returns those that are being polled. No lock is held here: the end of a stream runs code of the
+/// user, which may open another stream.
+fn still_busy(streams: Vec<Weak<dyn Drainable>>) -> Vec<Weak<dyn Drainable>> {
+    let is_busy = |stream: &Weak<dyn Drainable>| {
+        let Some(stream) = stream.upgrade() else {
+            return false;
+        };
+        let ended = catch_unwind(AssertUnwindSafe(|| stream.drain()));
+        !ended.unwrap_or_else(|_| {
+            tracing::error!("the source of a stream panicked when the drain released it");
+            true
+        })
+    };
+    streams.into_iter().filter(is_busy).collect()
+}
+
+impl std::fmt::Debug for Drain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Drain")
+            .field("is_draining", &self.is_draining())
+            .field("open_streams", &self.open_streams())
+            .field("tasks", &self.tasks())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A stream's entry in the registry of its drain. Dropping it removes the entry.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    drain: Arc<Drain>,
+    key: usize,
+}
+
+impl Registration {
+    pub(crate) fn drain(&self) -> &Drain {
+        &self.drain
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let mut registry = self.drain.registry();
+        registry.open.try_remove(self.key);
+        if registry.open.is_empty() && registry.open.capacity() > KEPT {
+            registry.open = Slab::new();
         }
     }
 }
@@ -83,12 +239,12 @@ impl Drain {
 pin_project! {
     /// Ready once the drain begins.
     ///
-    /// Made to be polled along with each event: the token takes a lock that all connections share whenever it is polled,
-    /// so it is only polled when there is a new waker to leave with it.
+    /// A connection polls it along with each event. The token takes a lock that all connections share, so this polls
+    /// the token only if there is a new waker to leave with it.
     #[derive(Debug)]
     pub(crate) struct Drained {
         #[pin]
-        told: WaitForCancellationFutureOwned,
+        begun: WaitForCancellationFutureOwned,
         drain: Arc<Drain>,
         waker: Option<Waker>,
     }
@@ -109,7 +265,7 @@ impl Future for Drained {
         {
             return Poll::Pending;
         }
-        ready!(this.told.poll(cx));
+        ready!(this.begun.poll(cx));
         *this.waker = Some(cx.waker().clone());
         Poll::Pending
     }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::runtime::Handle;
-use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
 use crate::error::Result;
 use crate::stream::Client;
+use crate::stream::drain::Registration;
 use crate::stream::options::StreamOptions;
 
 /// What may travel in a stream: events or bytes.
@@ -105,8 +105,8 @@ pub(crate) struct Feed<T: Payload> {
     source: Option<Pin<Box<dyn Source<T>>>>,
     pub(crate) options: StreamOptions,
     pub(crate) clients: Vec<Client>,
-    /// Who waits for clean-ups before the process may end.
-    pub(crate) clean_ups: Option<TaskTracker>,
+    /// The entry in the registry of a drain, which also waits for the clean-up. `None` before the stream has started.
+    pub(crate) registration: Option<Registration>,
 }
 
 impl<T: Payload> Feed<T> {
@@ -115,7 +115,7 @@ impl<T: Payload> Feed<T> {
             source: Some(Box::pin(source)),
             options: StreamOptions::new(),
             clients: Vec::new(),
-            clean_ups: None,
+            registration: None,
         }
     }
 
@@ -160,6 +160,11 @@ impl<T: Payload> Feed<T> {
         }
     }
 
+    /// Whether a drain has begun that has to end the stream.
+    pub(crate) fn is_draining(&self) -> bool {
+        (self.registration.as_ref()).is_some_and(|registration| registration.drain().is_draining())
+    }
+
     fn finish(&mut self) {
         self.source = None;
         self.clients
@@ -185,8 +190,10 @@ impl<T: Payload> Feed<T> {
             return;
         };
         let clean_up = clean_up(source, self.options.cleanup_timeout_or_default()).instrument(span);
-        match &self.clean_ups {
-            Some(tracker) => drop(tracker.spawn_on(clean_up, &runtime)),
+        match &self.registration {
+            Some(registration) => {
+                drop(registration.drain().tasks.spawn_on(clean_up, &runtime));
+            }
             None => drop(runtime.spawn(clean_up)),
         }
     }

@@ -15,7 +15,7 @@ use super::policy::SlowPolicy;
 use super::registry::Inner;
 use crate::event::EventName;
 
-/// Sets up a [`Hub`].
+/// Options of a [`Hub`]. Made by [`Hub::builder`].
 ///
 /// # Examples
 ///
@@ -44,7 +44,7 @@ pub struct HubBuilder {
 type Override = Box<dyn FnOnce(TopicOptions) -> TopicOptions + Send>;
 
 impl HubBuilder {
-    /// How much of each topic is kept for those who come back.
+    /// How many events each topic keeps for clients that reconnect. The default is [`History::new`].
     ///
     /// # Examples
     ///
@@ -59,7 +59,7 @@ impl HubBuilder {
         self
     }
 
-    /// What happens to subscribers that do not keep up.
+    /// What happens to subscribers that do not keep up. The default is [`SlowPolicy::disconnect`].
     ///
     /// # Examples
     ///
@@ -73,8 +73,9 @@ impl HubBuilder {
         self
     }
 
-    /// Other options for the topics whose names fit `pattern`, in which `*` stands for any text, slashes too. What is
-    /// not set there is as for all. Of several patterns that fit, the first counts.
+    /// Other options for the topics whose names match `pattern`. In the pattern, `*` matches any text, including slashes.
+    ///
+    /// Options that are not set there are those of the hub. If several patterns match, the first one counts.
     ///
     /// # Examples
     ///
@@ -95,7 +96,7 @@ impl HubBuilder {
         self
     }
 
-    /// The name of the event that says: what you have is not enough to go on from. `reset` unless you say otherwise.
+    /// The name of the event that tells a client to load its state again. The default is `reset`.
     ///
     /// # Examples
     ///
@@ -110,7 +111,7 @@ impl HubBuilder {
         self
     }
 
-    /// The name of the event that says how many events were dropped. `gap` unless you say otherwise.
+    /// The name of the event that tells a client how many events were dropped. The default is `gap`.
     ///
     /// # Examples
     ///
@@ -125,8 +126,9 @@ impl HubBuilder {
         self
     }
 
-    /// How long a publish waits for a broker that cannot be reached, before it fails. Not at all unless you say otherwise; an attempt to connect
-    /// that is under way is waited for in any case. A memory hub has no use for it.
+    /// How long a publish waits for a broker that cannot be reached. The default is zero: the publish fails at once.
+    ///
+    /// If the hub is just connecting, a publish waits for the result in any case. A memory hub ignores this option.
     ///
     /// # Examples
     ///
@@ -141,8 +143,11 @@ impl HubBuilder {
         self
     }
 
-    /// What the names of all begin with that the hub keeps in a broker, so that several applications can share one. `bocadillo:` in Redis
-    /// unless you say otherwise. A memory hub has no use for it.
+    /// The prefix of every key, subject and stream that this hub uses in a broker, so that several applications can share
+    /// the broker.
+    ///
+    /// The default is `bocadillo:` for Redis and `bocadillo` for NATS, where a colon at the end is left out. A memory hub
+    /// ignores this option.
     ///
     /// # Examples
     ///
@@ -154,7 +159,7 @@ impl HubBuilder {
         self
     }
 
-    /// A hub within this process.
+    /// A hub in this process. See [`Hub::memory`].
     ///
     /// # Examples
     ///
@@ -168,13 +173,13 @@ impl HubBuilder {
         self.build(Arc::new(Memory::new()))
     }
 
-    /// A hub over a broker.
+    /// A hub with a broker.
     #[cfg(any(test, feature = "nats", feature = "redis"))]
     pub(super) fn broker(self, broker: Arc<dyn Broker>) -> Hub {
         self.build(broker)
     }
 
-    /// The histories of all topics that there may be.
+    /// The histories of the hub and of all patterns.
     #[cfg(feature = "nats")]
     pub(super) fn histories(&mut self) -> Vec<History> {
         let mut histories = vec![self.defaults.history];
@@ -182,7 +187,7 @@ impl HubBuilder {
             let settle = std::mem::replace(options, Box::new(|options| options));
             let settled = settle(self.defaults.clone());
             histories.push(settled.history);
-            // `build` finds it as it is now.
+            // `build` uses the same options.
             *options = Box::new(|_| settled);
         }
         histories

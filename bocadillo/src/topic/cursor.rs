@@ -11,9 +11,9 @@ use crate::http::extract::{LastEventId, last_event_id};
 
 /// Where a subscription begins: now, at the start of the history, or after the event with an id.
 ///
-/// A handler that has one as an argument gets what the client says. Where anything else from outside decides, turn it into
-/// a cursor as it is: a missing or empty id is [`live`](Self::live), and no text can do harm. An id that cannot be honoured gives one `reset` event, after which
-/// the stream goes on as for a client that comes without an id.
+/// As an argument of a handler it is the cursor of the client. Any other text converts into a cursor too: no id and empty text
+/// are [`live`](Self::live), and invalid text does no harm. If the id is invalid or too old, the stream begins with a
+/// `reset` event, and continues as for a client without an id.
 ///
 /// # Examples
 ///
@@ -21,11 +21,11 @@ use crate::http::extract::{LastEventId, last_event_id};
 /// use bocadillo::topic::{Cursor, Hub};
 ///
 /// let rooms = Hub::memory().topic("rooms/7")?;
-/// let last_event_id = Some("Kq03xZ1a-1042");        // what the client says
+/// let last_event_id = Some("Kq03xZ1a-1042");        // from the client
 ///
-/// // New events; after a reconnect those that were missed first.
+/// // New events. A client that reconnects gets the events that it missed first.
 /// let subscription = rooms.subscribe_from(last_event_id);
-/// // The same, but who is new, or has been away for too long, gets the history.
+/// // The same, but a client that is new or was away for too long gets the history.
 /// let subscription = rooms.subscribe_from(Cursor::from(last_event_id).or_start());
 /// # Ok::<(), bocadillo::Error>(())
 /// ```
@@ -42,7 +42,7 @@ pub(crate) enum Fallback {
 }
 
 impl Cursor {
-    /// Events from now on.
+    /// Begins with the next event.
     ///
     /// # Examples
     ///
@@ -59,7 +59,7 @@ impl Cursor {
         }
     }
 
-    /// The whole history, then events from now on.
+    /// Begins with the whole history.
     ///
     /// # Examples
     ///
@@ -76,7 +76,7 @@ impl Cursor {
         }
     }
 
-    /// Events after the one with this id.
+    /// Begins after the event with this id.
     ///
     /// # Examples
     ///
@@ -114,7 +114,7 @@ impl Cursor {
         self.after.as_deref()
     }
 
-    /// The whole history where there is no id, and after a `reset`.
+    /// Begins with the whole history if there is no id, and after a `reset`.
     ///
     /// # Examples
     ///
@@ -136,7 +136,7 @@ impl Default for Cursor {
     }
 }
 
-/// As a client would say it: empty text is no id.
+/// Empty text is [`Cursor::live`].
 impl From<&str> for Cursor {
     fn from(id: &str) -> Self {
         if id.is_empty() {
@@ -147,7 +147,7 @@ impl From<&str> for Cursor {
     }
 }
 
-/// As a client would say it: empty text is no id.
+/// Empty text is [`Cursor::live`].
 impl From<String> for Cursor {
     fn from(id: String) -> Self {
         if id.is_empty() {
@@ -176,15 +176,15 @@ impl From<EventId> for Cursor {
     }
 }
 
-/// What the request says.
+/// No id is [`Cursor::live`].
 impl From<LastEventId> for Cursor {
     fn from(LastEventId(id): LastEventId) -> Self {
         id.into()
     }
 }
 
-/// As an argument of a handler: what the request says, in the header `Last-Event-ID` or else in the URL, as
-/// `?lastEventId=…`. [`LastEventId`] says which one counts if there are several, and why.
+/// As an argument of a handler: the id in the header `Last-Event-ID`, or else in the URL as `?lastEventId=…`.
+/// [`LastEventId`] describes which one counts if there are several.
 ///
 /// # Examples
 ///

@@ -11,7 +11,7 @@ use super::subscription::Subscription;
 use crate::error::{Error, Kind, Result};
 use crate::event::{EventId, IntoEvent};
 
-/// A handle of one topic: made by [`Hub::topic`], cheap to clone.
+/// A handle of one topic, from [`Hub::topic`](super::Hub::topic). A clone is cheap.
 ///
 /// # Examples
 ///
@@ -47,10 +47,11 @@ impl Topic {
         self.topic.name()
     }
 
-    /// Publishes an event, and gives its id once the hub has it.
+    /// Publishes an event, and returns its id when the hub has confirmed it.
     ///
-    /// Subscribers are never waited for, unless the topic's policy is [`SlowPolicy::block`]. Over a broker it waits, for at most 2
-    /// seconds, until the broker has answered the subscriptions that this hub made before: [`Subscription`] says why.
+    /// It does not wait for subscribers, unless the topic's policy is [`SlowPolicy::block`](super::SlowPolicy::block). With a
+    /// broker it waits for the broker's answers to earlier subscriptions of this hub, for at most 2 seconds. [`Subscription`]
+    /// explains why.
     ///
     /// # Examples
     ///
@@ -75,7 +76,7 @@ impl Topic {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, the event is published or it is not.
+    /// If the future is dropped before it is ready, the event may be published or not.
     pub async fn publish(&self, event: impl IntoEvent) -> Result<EventId> {
         let draft = self.draft(event)?;
         let mut ids = broker::publish(&self.topic, vec![draft]).await?;
@@ -85,11 +86,10 @@ impl Topic {
         })
     }
 
-    /// Publishes several events: all of them or none, one after the other with nothing in between, and no subscriber
-    /// sees some of them before the others are there.
+    /// Publishes several events: all or none, with no other event between them.
     ///
-    /// Subscribers are sent them after they have all been added. So they should come to fewer bytes than the topic's
-    /// [`History`] and the bound of its [`SlowPolicy`] together.
+    /// No subscriber gets one of them before all of them are in the topic. So their size should be less than the
+    /// [`History`](super::History) and the limit of the [`SlowPolicy`](super::SlowPolicy) together.
     ///
     /// # Examples
     ///
@@ -105,11 +105,11 @@ impl Topic {
     ///
     /// # Errors
     ///
-    /// As [`publish`](Self::publish); when one event is wrong none is published.
+    /// As [`publish`](Self::publish). If one event cannot be published, none is.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, all events are published or none is.
+    /// If the future is dropped before it is ready, all events are published or none.
     pub async fn publish_all<E: IntoEvent>(
         &self,
         events: impl IntoIterator<Item = E>,
@@ -167,9 +167,9 @@ impl Topic {
         Subscription::new(vec![self.topic.clone()], cursor.into())
     }
 
-    /// How many subscribers the topic has on this node.
+    /// The number of subscribers on this node.
     ///
-    /// A client that vanished without closing its connection counts until the server finds the connection dead.
+    /// A client that vanished without closing its connection counts until the server closes the connection.
     ///
     /// # Examples
     ///
@@ -185,21 +185,22 @@ impl Topic {
         self.topic.channel().subscribers()
     }
 
-    /// Tells when the first subscriber comes and the last one goes.
+    /// Waits for the first subscriber to come and for the last one to go.
     ///
     /// # Examples
     ///
-    /// See [`Presence`], and [`while_subscribed`](Self::while_subscribed) for what it is mostly for.
+    /// See [`Presence`]. For its most common use there is [`while_subscribed`](Self::while_subscribed).
     #[must_use]
     pub fn presence(&self) -> Presence {
         Presence::new(self.clone(), self.topic.channel().watch())
     }
 
-    /// Runs a source whenever somebody listens: `source` is called when the first subscriber comes, and what it
-    /// returns is dropped when the last one goes. A source that ends by itself is called again when a subscriber
-    /// comes after there was none.
+    /// Runs `source` while the topic has subscribers on this node.
     ///
-    /// It never returns: spawn it. Dropping the future drops the source with it.
+    /// `source` is called when the first subscriber comes, and its future is dropped when the last one goes. If the future
+    /// ends by itself, `source` is called again for the next first subscriber.
+    ///
+    /// It never returns, so spawn it. If its future is dropped, the future of `source` is dropped too.
     ///
     /// # Examples
     ///

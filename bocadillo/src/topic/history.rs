@@ -1,13 +1,15 @@
-//! How much of a topic is kept for those who come back.
+//! How many events a topic keeps for clients that reconnect.
 
 use std::time::Duration;
 
-/// How much of a topic is kept: so many events, so many bytes, so long; whichever is reached first.
-///
-/// It decides how long a client may be away and still lose nothing. A topic's history is also what keeps it in memory:
-/// once the last subscriber and the history are gone, so is the topic.
+/// How many events a topic keeps for clients that reconnect: a number of events, a number of bytes and an age. The limit that is
+/// reached first counts.
 ///
 /// The default is 1,000 events, 1 MiB and five minutes.
+///
+/// A client that reconnects gets all events that it missed if they are still in the history. If your clients watch something that
+/// takes longer than five minutes, such as a job, set a longer [`max_age`](Self::max_age). A topic without handles,
+/// subscribers and history is removed from memory.
 ///
 /// # Examples
 ///
@@ -29,7 +31,7 @@ pub struct History {
 }
 
 impl History {
-    /// The default: 1,000 events, 1 MiB, five minutes.
+    /// The default: 1,000 events, 1 MiB and five minutes.
     ///
     /// # Examples
     ///
@@ -47,7 +49,7 @@ impl History {
         }
     }
 
-    /// No history: who was away has missed what was published meanwhile, and is told so by a `reset`.
+    /// No history. A client that reconnects gets a `reset` if events were published meanwhile.
     ///
     /// # Examples
     ///
@@ -61,7 +63,7 @@ impl History {
         Self::new().max_events(0)
     }
 
-    /// At most so many events.
+    /// The maximum number of events. The default is 1,000.
     ///
     /// # Examples
     ///
@@ -76,7 +78,7 @@ impl History {
         self
     }
 
-    /// At most so many bytes, counted as they go over the wire. An event takes about 200 bytes of memory besides.
+    /// The maximum number of bytes of the encoded events. The default is 1 MiB. Each event needs about 200 bytes of memory more.
     ///
     /// # Examples
     ///
@@ -91,7 +93,7 @@ impl History {
         self
     }
 
-    /// Nothing that is as old as this, or older.
+    /// The age at which events are removed. The default is five minutes.
     ///
     /// # Examples
     ///
@@ -107,7 +109,7 @@ impl History {
         self
     }
 
-    /// However old. A topic that has had one event then stays in memory for good.
+    /// Keeps events of any age. A topic that has had an event then stays in memory until the hub ends.
     ///
     /// # Examples
     ///

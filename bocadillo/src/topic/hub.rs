@@ -12,9 +12,9 @@ use super::registry::{Inner, TopicRef};
 use super::subscription::Subscription;
 use crate::error::{Error, Kind, Result};
 
-/// All topics of an application. Cloning it is cheap, and gives the same hub.
+/// All topics of an application. A clone is cheap, and it is the same hub.
 ///
-/// Put it into the application's state. [The module](super) says what it guarantees.
+/// Put it into the application's state. [The module](super) describes its guarantees.
 ///
 /// # Examples
 ///
@@ -37,7 +37,7 @@ pub struct Hub {
     pub(super) inner: Arc<Inner>,
 }
 
-/// How much a hub holds at a moment: see [`Hub::stats`].
+/// What a hub holds now. See [`Hub::stats`].
 ///
 /// # Examples
 ///
@@ -53,19 +53,19 @@ pub struct Hub {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Topics that have a handle, a subscriber or a history.
+    /// The number of topics that have a handle, a subscriber or a history.
     pub topics: usize,
-    /// Subscriptions; one to several topics counts for each. A client that vanished counts until the server finds its
-    /// connection dead.
+    /// The number of subscribers. A subscription to several topics counts once for each topic. A client that vanished
+    /// counts until the server closes its connection.
     pub subscribers: usize,
-    /// Events that are kept.
+    /// The number of events in memory on this node.
     pub events: usize,
-    /// Their bytes.
+    /// The bytes of these events.
     pub bytes: usize,
 }
 
 impl Hub {
-    /// A hub within this process. Its topics end with it.
+    /// A hub in this process. Its topics and their histories end with the process.
     ///
     /// # Examples
     ///
@@ -81,7 +81,7 @@ impl Hub {
         Self::builder().memory()
     }
 
-    /// A hub with other than the default options.
+    /// Sets options of a hub.
     ///
     /// # Examples
     ///
@@ -97,10 +97,10 @@ impl Hub {
         HubBuilder::default()
     }
 
-    /// The topic with this name. It appears when it is used, and goes when its last handle, its last subscriber and its
-    /// history are gone.
+    /// The topic with this name.
     ///
-    /// A handle is cheap to get and to clone. Hold on to one where there is a hot path.
+    /// A topic is created when it is first used. It is removed when its last handle, its last subscriber and its history
+    /// are gone. To get a handle is cheap. If you publish very often, keep the handle.
     ///
     /// # Examples
     ///
@@ -116,7 +116,7 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// When the name is empty, longer than 200 bytes, or has a control character. [`Error::is_topic`] is true.
+    /// When the name is empty, is longer than 200 bytes, or has a control character: [`Error::is_topic`].
     pub fn topic(&self, name: impl AsRef<str>) -> Result<Topic> {
         let name = name.as_ref();
         name::check(name)?;
@@ -160,8 +160,7 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// When there is no topic, when there are more than eight, or when a name is invalid.
-    /// [`Error::is_topic`] is true.
+    /// When there is no topic, when there are more than eight, or when a name is invalid: [`Error::is_topic`].
     pub fn subscribe<N: AsRef<str>>(
         &self,
         topics: impl IntoIterator<Item = N>,
@@ -209,7 +208,7 @@ impl Hub {
         names.dedup_by(|a, b| a.as_ref() == b.as_ref());
         if names.is_empty() || names.len() > MAX_TOPICS {
             let text = format!(
-                "a stream has from one to {MAX_TOPICS} topics, not {}",
+                "a stream has one to {MAX_TOPICS} topics, not {}",
                 names.len()
             );
             return Err(Error::new(Kind::Topic, text));
@@ -221,7 +220,7 @@ impl Hub {
         Ok(Subscription::new(refs, cursor.into()))
     }
 
-    /// How much the hub holds now. It looks at each topic in turn.
+    /// What the hub holds now. The time that it takes grows with the number of topics.
     ///
     /// # Examples
     ///

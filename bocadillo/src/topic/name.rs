@@ -13,7 +13,7 @@ pub(super) fn check(name: &str) -> Result<()> {
         "the name of a topic is empty".to_owned()
     } else if name.len() > MAX_NAME {
         format!(
-            "the name of a topic has {} bytes: {MAX_NAME} are the most",
+            "the name of a topic has {} bytes; the limit is {MAX_NAME}",
             name.len()
         )
     } else if let Some((at, char)) = name.char_indices().find(|(_, char)| char.is_control()) {

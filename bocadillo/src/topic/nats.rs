@@ -497,7 +497,6 @@ impl fmt::Debug for JetStream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topic::Cursor;
 
     #[test]
     fn the_memory_of_many_topics_is_given_back() {
@@ -506,7 +505,7 @@ mod tests {
         let hub = Hub::builder().broker(Arc::clone(&broker) as Arc<dyn Broker>);
         let follow = |number: usize| {
             let topic = hub.topic(number.to_string()).unwrap();
-            topic.subscribe_from(Cursor::live())
+            topic.subscribe()
         };
         let all: Vec<_> = (0..2_000).map(follow).collect();
         assert!(broker.following().capacity() >= 2_000);

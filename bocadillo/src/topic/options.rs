@@ -1,9 +1,9 @@
-//! What may be set for a topic, and which topics a setting is for.
+//! The options of a topic, and the patterns of topic names.
 
 use super::history::History;
 use super::policy::SlowPolicy;
 
-/// What may be set for some topics only; see [`HubBuilder::topics`](super::HubBuilder::topics).
+/// Options for some topics of a hub. See [`HubBuilder::topics`](super::HubBuilder::topics).
 ///
 /// # Examples
 ///
@@ -23,7 +23,7 @@ pub struct TopicOptions {
 }
 
 impl TopicOptions {
-    /// How much is kept for those who come back.
+    /// How many events the topics keep for clients that reconnect. The default is the history of the hub.
     ///
     /// # Examples
     ///
@@ -38,7 +38,7 @@ impl TopicOptions {
         self
     }
 
-    /// What happens to subscribers that do not keep up.
+    /// What happens to subscribers that do not keep up. The default is the policy of the hub.
     ///
     /// # Examples
     ///
@@ -54,7 +54,7 @@ impl TopicOptions {
     }
 }
 
-/// Whether a topic's name fits a pattern, in which `*` stands for any text.
+/// Whether a topic's name matches a pattern, in which `*` matches any text.
 pub(super) fn fits(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_any_text() {
+    fn a_star_matches_any_text() {
         for (pattern, name) in [
             ("a", "a"),
             ("*", ""),

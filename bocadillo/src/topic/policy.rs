@@ -8,14 +8,14 @@ use crate::event::ServerEvent;
 
 /// What happens to a subscriber that does not keep up with its topic.
 ///
-/// No subscriber has a queue. All read from the topic's one ring of encoded events, each from its own place. The ring
-/// holds the [`History`](super::History). Beyond it the ring holds what a subscriber has yet to be sent, up to
+/// Subscribers have no queues. They all read from the topic's ring of encoded events, each from its own position. The ring
+/// holds the [`History`](super::History). Beyond the history it holds the events that subscribers still need, up to
 /// [`max_buffered_bytes`](Self::max_buffered_bytes). The default is 1 MiB. So:
 ///
-/// - a subscriber that reads in the history is never too slow, however large the history is: those events are kept anyway;
-/// - a subscriber that never reads makes the topic hold the bound more than the history, plus one event. A hundred such
-///   subscribers make it hold no more than one does;
-/// - when the ring has dropped an event that a subscriber had yet to be sent, the policy decides what happens to it.
+/// - A subscriber that reads from the history is never too slow, because these events are kept in any case.
+/// - A subscriber that never reads makes the topic hold up to `max_buffered_bytes` more than the history, and one event. A
+///   hundred such subscribers need no more memory than one.
+/// - When the ring drops an event that a subscriber still needs, the policy decides what happens.
 ///
 /// # Examples
 ///
@@ -44,8 +44,8 @@ pub(crate) enum SlowAction {
 pub(crate) type KeyOf = Arc<dyn Fn(&ServerEvent) -> Option<String> + Send + Sync>;
 
 impl SlowPolicy {
-    /// The stream ends. The client comes back with the id of the last event it has read, and goes on from there as
-    /// far as the history reaches; beyond that it gets a `reset`. This is the default.
+    /// The stream ends. The client reconnects with the id of its last event, and continues from there. If the history does not
+    /// reach back to it, the client gets a `reset`. This is the default.
     ///
     /// In a generator the subscription ends, and not the stream. The generator notices it after its `yield`: when the
     /// client reads again, or at the [`write_timeout`](crate::StreamOptions::write_timeout).
@@ -62,7 +62,7 @@ impl SlowPolicy {
         Self::new(SlowAction::Disconnect)
     }
 
-    /// The stream goes on with the oldest event that is left, after one `gap` event that says how many were dropped.
+    /// The stream continues with the oldest event that is left, after one `gap` event with the number of dropped events.
     ///
     /// # Examples
     ///
@@ -76,14 +76,14 @@ impl SlowPolicy {
         Self::new(SlowAction::DropOldest)
     }
 
-    /// An event takes the place of an earlier one with the same key that a subscriber has not been sent yet. Who
-    /// keeps up gets all of them, who does not gets the newest for each key; so does a client that comes back, for a
-    /// replaced event is out of the history too.
+    /// A new event replaces an earlier event with the same key. A subscriber that keeps up gets all events. A subscriber that does
+    /// not keep up gets the newest event of each key. So does a client that reconnects, because a replaced event is
+    /// removed from the history too.
     ///
-    /// An event whose key is `None` replaces nothing. Should the newest of all keys be more than fits, the oldest are
-    /// dropped with a `gap`, whose number counts those that had been replaced as well.
+    /// An event whose key is `None` replaces nothing. If the newest events of all keys exceed the limit, the oldest are
+    /// dropped with a `gap`. The number in the `gap` includes events that were replaced.
     ///
-    /// The function runs once for each event that is published, on the node that publishes it.
+    /// The function is called once for each published event, on the node that publishes it.
     ///
     /// # Examples
     ///
@@ -103,7 +103,7 @@ impl SlowPolicy {
         Self::new(SlowAction::Conflate(Arc::new(key)))
     }
 
-    /// [`conflate`](Self::conflate) with an event's name as its key.
+    /// [`conflate`](Self::conflate) with the name of the event as its key.
     ///
     /// # Examples
     ///
@@ -117,11 +117,11 @@ impl SlowPolicy {
         Self::conflate(|event| event.name().map(|name| name.as_str().to_owned()))
     }
 
-    /// The publisher waits, up to this long, as long as its event would push out another that a subscriber has yet to
-    /// be sent. After that the subscriber is disconnected. The publisher counts up to 64 bytes for the id of its event, so it may
-    /// wait a little before the bound is reached.
+    /// The publisher waits while the ring has no room: while its event would drop an event that a subscriber still needs. After
+    /// this time it publishes, and the subscriber is disconnected.
     ///
-    /// With a broker it is the node's own subscribers that its publishers wait for.
+    /// The publisher counts up to 64 bytes for the id of its event, so it may wait a little before the limit is reached.
+    /// With a broker, publishers wait only for subscribers on their own node.
     ///
     /// # Examples
     ///
@@ -136,11 +136,10 @@ impl SlowPolicy {
         Self::new(SlowAction::Block(up_to))
     }
 
-    /// How many bytes the topic holds for a subscriber beyond its history, as they go over the wire. The default is 1 MiB.
+    /// How many bytes of encoded events the topic holds for slow subscribers beyond its history. The default is 1 MiB.
     ///
-    /// Events in the history do not count. An event that leaves the history, because others came or because it is too
-    /// old, counts from then on for each subscriber that has yet to be sent it. The event that a subscriber gets next does not
-    /// count, so that an event larger than the bound can be sent.
+    /// Events in the history do not count. An event counts when it has left the history, because it is too old or newer events
+    /// came. The next event of the slowest subscriber does not count, so that an event larger than the limit can be sent.
     ///
     /// # Examples
     ///
@@ -180,7 +179,7 @@ impl SlowPolicy {
         }
     }
 
-    /// Whether a subscriber that has lost events goes on, with a `gap`.
+    /// Whether a subscriber that has lost events continues, with a `gap`.
     pub(crate) fn goes_on(&self) -> bool {
         matches!(
             self.action,

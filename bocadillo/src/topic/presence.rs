@@ -1,14 +1,14 @@
-//! Who listens to a topic, on this node.
+//! Whether a topic has subscribers on this node.
 
 use tokio::sync::watch;
 
 use super::Topic;
 
-/// Tells when the first subscriber of a topic comes and when the last one goes, so that an expensive source runs only
-/// while somebody listens. Made by [`Topic::presence`].
+/// Waits for the first subscriber of a topic to come and for the last one to go, so that an expensive source runs only while
+/// there are subscribers. Made by [`Topic::presence`].
 ///
 /// It counts the subscribers on this node. A client that vanished without closing its connection counts until the server
-/// finds the connection dead.
+/// closes the connection.
 ///
 /// # Examples
 ///
@@ -20,14 +20,14 @@ use super::Topic;
 /// let mut presence = topic.presence();
 ///
 /// let subscription = topic.subscribe();
-/// presence.occupied().await;          // at once: somebody listens
+/// presence.occupied().await;          // returns at once
 /// drop(subscription);
-/// presence.vacant().await;            // at once: nobody does
+/// presence.vacant().await;            // returns at once
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
 pub struct Presence {
-    /// Keeps the topic, and with it what is watched.
+    /// Keeps the topic, and with it the sender of `watch`.
     topic: Topic,
     watch: watch::Receiver<usize>,
 }
@@ -37,7 +37,7 @@ impl Presence {
         Self { topic, watch }
     }
 
-    /// How many subscribers there are now. A client that vanished counts until the server finds its connection dead.
+    /// The current number of subscribers.
     ///
     /// # Examples
     ///
@@ -52,7 +52,7 @@ impl Presence {
         self.topic.subscribers()
     }
 
-    /// Waits until there is a subscriber; at once where there is one.
+    /// Waits until there is a subscriber. Returns at once if there is one.
     ///
     /// # Examples
     ///
@@ -72,7 +72,7 @@ impl Presence {
         self.wait(|subscribers| subscribers > 0).await;
     }
 
-    /// Waits until there is no subscriber; at once where there is none.
+    /// Waits until there is no subscriber. Returns at once if there is none.
     ///
     /// # Examples
     ///
@@ -91,8 +91,8 @@ impl Presence {
         self.wait(|subscribers| subscribers == 0).await;
     }
 
-    /// Waits until the number of subscribers is another than at the last call, and says what it is now. Changes that
-    /// undo each other in the meantime are not seen.
+    /// Waits until the number of subscribers differs from the number at the last call, and returns it. A change that is
+    /// undone between two calls is not noticed.
     ///
     /// # Examples
     ///
@@ -113,7 +113,7 @@ impl Presence {
     /// It can be dropped and called again at any time.
     pub async fn changed(&mut self) -> usize {
         if self.watch.changed().await.is_err() {
-            // Cannot be: the topic that it holds has the sender.
+            // Does not happen, because `topic` keeps the sender.
             std::future::pending::<()>().await;
         }
         *self.watch.borrow_and_update()

@@ -1,9 +1,8 @@
-//! The ring: the encoded events of one topic on this node, and where its readers stand. No locks, no wakers, no time of
-//! its own: plain data.
+//! The ring: the encoded events of one topic on this node, and the indexes of its readers. It has no locks and no wakers, and
+//! it gets the time from its caller.
 //!
-//! Every event has an index, counted up from zero. A reader is one number: the index of the event that it wants next.
-//! Each entry counts the readers that stand at it, which tells the ring at once whether its oldest entry is still
-//! wanted.
+//! Each event has an index, counted up from zero. A reader is one number: the index of its next event. Each entry counts
+//! the readers whose next event it is. So the ring knows at once whether its oldest entry is still needed.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use super::history::History;
 use super::policy::SlowPolicy;
 use super::position::Position;
 
+mod limits;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -24,43 +24,43 @@ pub(crate) use read::Read;
 
 #[derive(Debug)]
 pub(crate) struct Ring {
-    /// By index, ascending. Without gaps, unless superseded entries were taken out.
+    /// In ascending order of their indexes. There are no gaps, except where superseded entries were removed.
     entries: VecDeque<Entry>,
-    /// The index of the event that will come next.
+    /// The index of the next event that is pushed.
     head: u64,
-    /// Events below this index are lost to whoever has not got them.
+    /// Events below this index were dropped.
     lost: u64,
-    /// Where the newest lost event stood. Cursors from here on can be honoured.
+    /// The position of the newest event that was dropped. A client can continue from here or from a later position.
     floor: Position,
-    /// Where the newest event stands.
+    /// The position of the newest event.
     last: Position,
-    /// Entries that are not superseded, and their bytes.
+    /// The number and the bytes of the entries that are not superseded.
     live: usize,
     bytes: usize,
-    /// Where the history begins. Entries before it are held for readers only, and never become history again.
+    /// The index at which the history begins. Entries before it are kept for readers only.
     start: u64,
-    /// How many of the entries before it are not superseded, and their bytes.
+    /// The number and the bytes of the entries before `start` that are not superseded.
     held: usize,
     held_bytes: usize,
-    /// The bytes of all events that ever were.
+    /// The bytes of all events that were ever pushed.
     end: u64,
-    /// Readers that have all there is, and readers in all.
+    /// The readers that have all events, and all readers.
     at_head: usize,
     readers: usize,
-    /// Whether a reader has lost an event since this was asked last.
+    /// Whether a reader has lost an event since the last `take_lost`.
     has_lost: bool,
-    /// Whether readers that have lost events go on with the oldest that are left, which are kept for them.
+    /// Whether a reader that has lost events continues with the oldest event that is left.
     carries: bool,
-    /// The newest event of each key. `None` where the topic does not conflate.
+    /// The newest event of each key. `None` if the topic does not conflate.
     newest: Option<HashMap<Arc<str>, u64>>,
-    batch: Option<CachedRead>,
+    cache: Option<CachedRead>,
 }
 
 #[derive(Debug)]
 struct Entry {
     event: Encoded,
     index: u64,
-    /// The bytes of all events up to this one and with it.
+    /// The bytes of all events up to this one, included.
     end: u64,
     at: Instant,
     readers: usize,
@@ -72,13 +72,13 @@ impl Entry {
     }
 }
 
-/// Where a cursor points.
+/// The result of looking for the event after a position.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Lookup {
     Found(u64),
-    /// Before what the ring holds.
+    /// The position is older than the events of the ring.
     TooOld,
-    /// After the newest event.
+    /// The position is newer than the newest event.
     TooNew,
 }
 
@@ -106,7 +106,7 @@ impl Ring {
             has_lost: false,
             carries,
             newest: conflates.then(HashMap::new),
-            batch: None,
+            cache: None,
         }
     }
 
@@ -151,14 +151,14 @@ impl Ring {
             self.held -= 1;
             self.held_bytes -= bytes;
         }
-        self.batch = None;
+        self.cache = None;
         if self.entries.len() > 2 * self.live + 16 {
             self.compact();
         }
     }
 
-    /// Takes the superseded entries out. The newest entry is never one, so it takes over the readers of the last of
-    /// them.
+    /// Removes the superseded entries. The newest entry is never superseded, so there is always an entry that takes over
+    /// their readers.
     fn compact(&mut self) {
         let mut readers = 0;
         self.entries.retain_mut(|entry| {
@@ -172,141 +172,12 @@ impl Ring {
         self.at_head += readers;
     }
 
-    /// Finds out where the history begins now. Each entry leaves it once.
-    fn advance(&mut self, history: &History, now: Instant) {
-        let mut slot = self.slot(self.start);
-        while let Some(entry) = self.entries.get(slot) {
-            let bytes = entry.event.wire.len();
-            if !entry.event.is_superseded() {
-                let (live, rest) = (self.live - self.held, self.bytes - self.held_bytes);
-                if !is_outside(entry, live, rest, history, now) {
-                    break;
-                }
-                self.held += 1;
-                self.held_bytes += bytes;
-            }
-            self.start = entry.index + 1;
-            slot += 1;
-        }
-    }
-
-    /// Lets go of what is neither history nor wanted by a reader. For readers it holds `bound` bytes beyond the history, and
-    /// the event that the last of them gets next.
-    pub(crate) fn trim(&mut self, history: &History, bound: usize, now: Instant) {
-        self.advance(history, now);
-        while let Some(front) = self.entries.front() {
-            if !front.event.is_superseded() {
-                if front.index >= self.start {
-                    break;
-                }
-                if front.readers > 0 && self.held_bytes - front.event.wire.len() <= bound {
-                    break;
-                }
-            }
-            self.pop();
-        }
-        if self
-            .batch
-            .as_ref()
-            .is_some_and(|batch| batch.from < self.lost)
-        {
-            self.batch = None;
-        }
-        self.shrink();
-    }
-
-    /// Gives back the memory of a burst.
-    fn shrink(&mut self) {
-        let Self {
-            entries, newest, ..
-        } = self;
-        if is_sparse(entries.len(), entries.capacity()) {
-            entries.shrink_to(entries.len() * 2);
-        }
-        if let Some(newest) = newest.as_mut()
-            && is_sparse(newest.len(), newest.capacity())
-        {
-            newest.shrink_to(newest.len() * 2);
-        }
-    }
-
     /// Whether a reader has lost an event since the last call.
     pub(crate) fn take_lost(&mut self) -> bool {
         std::mem::take(&mut self.has_lost)
     }
 
-    fn pop(&mut self) {
-        let Some(entry) = self.entries.pop_front() else {
-            return;
-        };
-        if self.carries || entry.event.is_superseded() {
-            match self.entries.front_mut() {
-                Some(front) => front.readers += entry.readers,
-                None => self.at_head += entry.readers,
-            }
-        } else {
-            self.readers -= entry.readers;
-            self.has_lost |= entry.readers > 0;
-        }
-        if entry.event.is_superseded() {
-            return;
-        }
-        self.live -= 1;
-        self.bytes -= entry.event.wire.len();
-        self.held -= 1;
-        self.held_bytes -= entry.event.wire.len();
-        self.lost = entry.index + 1;
-        self.floor = entry.event.position;
-        if let Some(newest) = &mut self.newest
-            && let Some(key) = &entry.event.key
-            && newest.get(key) == Some(&entry.index)
-        {
-            newest.remove(key);
-        }
-    }
-
-    /// Whether pushing so many events of so many bytes would take from a reader what it has yet to be sent. A reader that has
-    /// all cannot make room, so it does not count.
-    pub(crate) fn would_lose(
-        &self,
-        events: usize,
-        bytes: usize,
-        history: &History,
-        bound: usize,
-        now: Instant,
-    ) -> bool {
-        let mut live = self.live - self.held + events;
-        let mut rest = self.bytes - self.held_bytes + bytes;
-        // What would be held beyond the history after the event that the last reader gets next.
-        let mut held = None;
-        let mut is_wanted = false;
-        if let Some(front) = self.entries.front().filter(|_| self.held > 0) {
-            held = Some(self.held_bytes - front.event.wire.len());
-        }
-        for entry in self.entries.range(self.slot(self.start)..) {
-            is_wanted |= entry.readers > 0;
-            if entry.event.is_superseded() {
-                continue;
-            }
-            if !is_outside(entry, live, rest, history, now) {
-                return false;
-            }
-            let size = entry.event.wire.len();
-            live -= 1;
-            rest -= size;
-            held = match held {
-                Some(held) => Some(held + size),
-                None => is_wanted.then_some(0),
-            };
-            if held.is_some_and(|held| held > bound) {
-                return true;
-            }
-        }
-        let fits = events <= history.max_events && bytes <= history.max_bytes;
-        held.is_some_and(|held| !fits && held + bytes > bound)
-    }
-
-    /// Says where an empty ring stands.
+    /// Sets the position of an empty ring.
     pub(crate) fn begin(&mut self, floor: Position) {
         if self.entries.is_empty() {
             self.floor = floor;
@@ -314,12 +185,12 @@ impl Ring {
         }
     }
 
-    /// Whether it holds more than the history, for a slow reader.
+    /// Whether the ring keeps more than the history, for a slow reader.
     pub(crate) fn is_over(&self) -> bool {
         self.held > 0
     }
 
-    /// Forgets all, and goes on after `floor`. Readers are no longer counted: all must enter anew.
+    /// Drops all events, and continues after `floor`. Readers are no longer counted; each has to call `enter` again.
     pub(crate) fn restart(&mut self, floor: Position) {
         *self = Self {
             head: self.head,
@@ -358,7 +229,7 @@ impl Ring {
         self.entries.is_empty()
     }
 
-    /// Where the history begins; what is only kept for slow readers comes before it.
+    /// The index of the first event of the history. Events that are only kept for slow readers come before it.
     pub(crate) fn start(&mut self, history: &History, now: Instant) -> u64 {
         self.advance(history, now);
         let mut entries = self.entries.range(self.slot(self.start)..);
@@ -366,7 +237,7 @@ impl Ring {
         first.map_or(self.head, |entry| entry.index)
     }
 
-    /// The event after a position.
+    /// Looks for the event after a position.
     pub(crate) fn after(&self, position: Position) -> Lookup {
         if position < self.floor {
             return Lookup::TooOld;
@@ -384,7 +255,7 @@ impl Ring {
         Lookup::Found(next.map_or(self.head, |entry| entry.index))
     }
 
-    /// The position after which a reader at `index` goes on.
+    /// The position of the event before `index`.
     pub(crate) fn before(&self, index: u64) -> Position {
         let earlier = self.entries.range(..self.slot(index)).rev();
         earlier
@@ -393,13 +264,13 @@ impl Ring {
             .map_or(self.floor, |event| event.position)
     }
 
-    /// Counts a reader at `index`, which must not be lost.
+    /// Counts a reader whose next event is `index`, which must not be dropped yet.
     pub(crate) fn enter(&mut self, index: u64) {
         self.readers += 1;
         *self.count(index) += 1;
     }
 
-    /// No longer counts a reader that stands at `index`.
+    /// No longer counts a reader whose next event is `index`.
     pub(crate) fn leave(&mut self, index: u64) {
         if index < self.lost && !self.carries {
             return;
@@ -407,7 +278,7 @@ impl Ring {
         self.readers -= 1;
         *self.count(index) -= 1;
         if self.at_head == self.readers {
-            self.batch = None;
+            self.cache = None;
         }
     }
 
@@ -424,7 +295,7 @@ impl Ring {
         let Some(front) = self.entries.front() else {
             return 0;
         };
-        // Where most readers stand most of the time.
+        // Most readers have all events most of the time.
         if index == self.head {
             return self.entries.len();
         }
@@ -434,18 +305,4 @@ impl Ring {
             _ => self.entries.partition_point(|entry| entry.index < index),
         }
     }
-}
-
-/// Whether so much more room than is used is worth giving back.
-fn is_sparse(len: usize, capacity: usize) -> bool {
-    capacity > 64 && len < capacity / 8
-}
-
-/// Whether an entry is no longer history, when with it so many events of so many bytes are left.
-fn is_outside(entry: &Entry, live: usize, bytes: usize, history: &History, now: Instant) -> bool {
-    live > history.max_events
-        || bytes > history.max_bytes
-        || history
-            .max_age
-            .is_some_and(|age| now.saturating_duration_since(entry.at) >= age)
 }

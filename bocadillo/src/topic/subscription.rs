@@ -19,28 +19,26 @@ use crate::event::{EventId, ServerEvent};
 use crate::stream::EventStream;
 use crate::stream::feed::{Batch, Source};
 
-/// The events of a topic, or of several, for one subscriber.
+/// The events of one topic, or of several, for one subscriber.
 ///
-/// It is a [`Stream`] of events for a generator to loop over, and turns into an [`EventStream`](crate::EventStream),
-/// which sends the shared bytes as they are. It ends only where the topic's policy disconnects clients that are too
-/// slow.
+/// A handler returns it as an [`EventStream`](crate::EventStream), by `.into()`. The stream then sends the bytes that all
+/// subscribers share. A generator can loop over it, because it is a [`Stream`] of events.
 ///
-/// `EventStream::from(subscription)`, or `.into()`, is what a handler answers with.
+/// It counts as a subscriber from the moment it is made, even if it is not polled. It ends only if the policy of the topic
+/// disconnects subscribers that are too slow.
 ///
-/// It counts as a subscriber from the moment it is made, whether it is polled or not.
-///
-/// # From when on nothing is missed
+/// # Which events a subscription gets
 ///
 /// - With [`Hub::memory`](super::Hub::memory) it gets every event that is published after it was made.
-/// - Over a broker it gets every event that this hub publishes after it was made: a publish waits for the broker's answer to
-///   an earlier subscription of the same topic, for at most 2 seconds. If that time runs out, or the broker refuses
-///   the subscription or cannot be reached, the publish goes on without it. The subscription tries on. When it succeeds, a
-///   subscription that came without an id gets one `reset` with the reason `missed`.
-/// - Other nodes do not wait. A subscription without an id gets what they publish once the broker has
-///   answered it: [`ready`](Self::ready) waits for that. With [`Cursor::start`] it begins with the history as it
-///   is at that moment.
-/// - With an id it begins after the event with that id, wherever events were published. If they cannot all be sent, it
-///   gets a `reset`.
+/// - With a broker it gets every event that this hub publishes after it was made. For this, a publish waits for the broker's
+///   answer to earlier subscriptions of the topic, for at most 2 seconds. If there is no answer in that time, or the broker
+///   refuses the subscription or cannot be reached, the publish continues, and the subscription tries again. When
+///   it succeeds, a subscription without an id gets one `reset` with the reason `missed`.
+/// - Other nodes do not wait. A subscription without an id gets the events of other nodes from the moment at which the broker
+///   has answered. [`ready`](Self::ready) waits for that. With [`Cursor::start`] it begins with the history of that
+///   moment.
+/// - With an id it begins after the event with that id, whichever node published the events. If the events cannot all be
+///   sent, it gets a `reset`.
 ///
 /// # Examples
 ///
@@ -60,7 +58,7 @@ use crate::stream::feed::{Batch, Source};
 ///
 /// # Cancel safety
 ///
-/// Nothing is lost when `next` is dropped before it is ready, or when it loses in a `select!`.
+/// If the future of `next` is dropped before it is ready, as in a `select!`, no event is lost.
 #[must_use = "a subscription that is dropped has ended"]
 pub struct Subscription {
     readers: Readers,
@@ -89,7 +87,7 @@ impl Subscription {
             readers,
             has_ended: false,
         };
-        // In memory that is all. A broker has to be asked first; its answer is looked at when the subscription is polled.
+        // With a memory hub the subscription begins here. With a broker it begins when it is polled after the broker's answer.
         let _ = subscription.poll_begin(&mut Context::from_waker(std::task::Waker::noop()));
         subscription
     }
@@ -102,11 +100,11 @@ impl Subscription {
         }
     }
 
-    /// Waits until the broker has answered: from then on no event is missed, whichever node publishes it.
+    /// Waits until the broker has answered. Then the subscription gets all later events of all nodes.
     ///
-    /// With several topics it waits for all of them. With [`Hub::memory`](super::Hub::memory) it returns at once. While the
-    /// broker cannot be reached, or refuses the subscription, it waits on: put a time-out around it where you cannot wait. An
-    /// event is still lost to a client that is too slow, as the [`SlowPolicy`](super::SlowPolicy) says.
+    /// With several topics it waits for all of them. With [`Hub::memory`](super::Hub::memory) it returns at once. It waits as long
+    /// as the broker cannot be reached or refuses the subscription, so put a time-out around it if you cannot wait. A
+    /// subscriber that is too slow may still lose events, as the [`SlowPolicy`](super::SlowPolicy) says.
     ///
     /// # Examples
     ///
@@ -132,7 +130,7 @@ impl Subscription {
         std::future::poll_fn(|cx| self.poll_begin(cx)).await;
     }
 
-    /// The next events as they go over the wire: about `limit` bytes where there is more than single. `None` once it has
+    /// The next events as they go over the wire: about `limit` bytes where there is more than one. `None` once it has
     /// ended.
     pub(crate) fn poll_wire(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Option<Bytes>> {
         if self.has_ended {
@@ -146,7 +144,7 @@ impl Subscription {
         Poll::Ready(bytes)
     }
 
-    /// Ready when the policy for slow clients is going to end it.
+    /// Ready when the policy for slow clients will end the subscription.
     fn poll_lost(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.readers {
             Readers::Single(single) => single.reader.poll_lost(cx),
@@ -163,15 +161,15 @@ impl Subscription {
 
     /// The next event.
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<ServerEvent>> {
-        // With a limit of one byte there is one event: more than one would be more than that.
+        // With a limit of one byte, the result is always one event.
         let wire = ready!(self.poll_wire(cx, 1));
         Poll::Ready(wire.map(|wire| read(&wire).expect("what this crate has encoded it can read")))
     }
 
-    /// The id from which a client would go on that has got all that has come out of this subscription so far.
+    /// The id of the last event that this subscription returned. A client that reconnects with it continues after that event.
     ///
-    /// It is that of the last event; before the first event it says where the subscription has begun. `None` before the
-    /// broker has answered, and before a `reset` with which the stream begins.
+    /// Before the first event it is the id of the position at which the subscription began. It is `None` before the
+    /// broker has answered, and before a `reset` at the beginning of the stream.
     ///
     /// # Examples
     ///
@@ -184,7 +182,7 @@ impl Subscription {
     /// let topic = Hub::memory().topic("news")?;
     /// let subscription = topic.subscribe();
     ///
-    /// // A first event with an id, so that who leaves before anything has happened misses nothing either.
+    /// // A first event with an id, so that a client that reconnects before the next event misses nothing.
     /// let mut hello = ServerEvent::new("welcome");
     /// if let Some(id) = subscription.last_id() {
     ///     hello = hello.with_id(id);
@@ -204,7 +202,7 @@ impl Subscription {
     }
 }
 
-/// A subscription on its way to one client: the shared bytes go out as they are.
+/// A subscription as the source of an event stream. It sends the shared bytes.
 struct Sending {
     subscription: Subscription,
     span: Span,
@@ -240,7 +238,7 @@ impl Source<ServerEvent> for Sending {
     }
 }
 
-/// The fast path: what is sent is the topic's own bytes, many events at a time, with no generator between.
+/// The fast path: the stream sends the bytes of the topic, many events at a time, without a generator.
 ///
 /// # Examples
 ///
@@ -269,7 +267,7 @@ impl Stream for Subscription {
     type Item = ServerEvent;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ServerEvent>> {
-        // A topic that always has more must not keep a task from others.
+        // A topic that always has events must not block other tasks of its thread.
         let budget = ready!(tokio::task::coop::poll_proceed(cx));
         let event = self.poll_event(cx);
         if event.is_ready() {

@@ -71,7 +71,11 @@ fn ten_thousand_rounds_leave_no_stream_no_task_and_no_descriptor_behind() {
         .block_on(TcpListener::bind("127.0.0.1:0"))
         .expect("there is a free port");
     let address = listener.local_addr().expect("it is bound");
-    let served = runtime.spawn(app.serve_until(listener, stop.clone().cancelled_owned()));
+    let served = runtime.spawn(
+        bocadillo::Server::new(app)
+            .listener(listener)
+            .serve_until(stop.clone().cancelled_owned()),
+    );
     wait::until("the server to run", || (tasks(&runtime) == 1).then_some(()));
 
     let clients: Vec<_> = (0..CLIENTS)

@@ -117,13 +117,14 @@ const READERS: [&str; 7] = [
     "/text", "/bytes", "/json", "/form", "/stream", "/panics", "/axum",
 ];
 
-fn app(watch: &Watch) -> App<Watch> {
+fn app(watch: &Watch) -> bocadillo::Server {
     let router = Router::new().route("/axum", axum::routing::post(async |text: String| text));
-    App::with_state(watch.clone())
+    let app = App::with_state(watch.clone())
         .routes(routes![text, whole, json, form, stream, part, panics])
         .routes(routes![unread, both, events, told])
         .fallback_service(router)
-        .layer(CorsLayer::permissive())
+        .layer(CorsLayer::permissive());
+    bocadillo::Server::new(app)
 }
 
 /// How the body is announced, and what of it is sent.

@@ -59,8 +59,9 @@ async fn waits() -> &'static str {
     std::future::pending().await
 }
 
-fn app(count: &Count) -> App<Count> {
-    App::with_state(Arc::clone(count)).routes(routes![endless, large, ended, waits])
+fn app(count: &Count) -> bocadillo::Server {
+    let app = App::with_state(Arc::clone(count)).routes(routes![endless, large, ended, waits]);
+    bocadillo::Server::new(app)
 }
 
 /// A frame of HTTP/2 (RFC 9113, section 4.1).
@@ -283,7 +284,7 @@ async fn a_client_of_http2_that_answers_no_ping_is_cut_after_30_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_waits_for_20_seconds_unless_the_app_says_otherwise() {
+async fn a_shutdown_waits_for_20_seconds_unless_the_server_sets_another_time() {
     for (app, expected) in [
         (app(&Count::default()), 20),
         (
@@ -293,9 +294,11 @@ async fn a_shutdown_waits_for_20_seconds_unless_the_app_says_otherwise() {
     ] {
         let (client, server) = tokio::io::duplex(1000);
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let served = tokio::spawn(app.serve_until(Failing::then(server, 0, None), async {
-            let _ = stopped.await;
-        }));
+        let served = tokio::spawn(app.listener(Failing::then(server, 0, None)).serve_until(
+            async {
+                let _ = stopped.await;
+            },
+        ));
         let mut client = client;
         let request = b"GET /waits HTTP/1.1\r\nhost: x\r\n\r\n";
         client.write_all(request).await.expect("it reads");
@@ -345,7 +348,7 @@ impl Listener for Failing {
         }
     }
 
-    fn address(&self) -> io::Result<String> {
+    fn local_addr(&self) -> io::Result<String> {
         Ok("memory".to_owned())
     }
 }
@@ -365,7 +368,7 @@ async fn after_an_error_of_its_own_the_listener_is_asked_again_in_a_second() {
         let asked = Arc::clone(&listener.asked);
         let start = Instant::now();
         let app = app(&Count::default());
-        let served = tokio::spawn(app.serve_until(listener, std::future::pending()));
+        let served = tokio::spawn(app.listener(listener).serve());
         let request = b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n";
         client.write_all(request).await.expect("it reads");
         let mut answer = [0; 12];
@@ -454,11 +457,11 @@ impl Drop for Running {
 #[test]
 fn a_task_that_blocks_does_not_hold_up_the_end_of_the_process() {
     if std::env::var_os(CHILD).is_some() {
-        let app = App::new().background(async {
+        let server = bocadillo::Server::new(App::new()).background(async {
             let blocking = || std::thread::sleep(Duration::from_secs(3600));
             tokio::task::spawn_blocking(blocking).await
         });
-        app.host("127.0.0.1").port(0).run().expect("it is served");
+        server.bind("127.0.0.1:0").run().expect("it is served");
         return;
     }
     let test = "http::limits::a_task_that_blocks_does_not_hold_up_the_end_of_the_process";

@@ -33,9 +33,13 @@ async fn a_unix_socket_serves_both_protocols() {
     let path = folder.join("socket");
     let listener = UnixListener::bind(&path).expect("the folder is new");
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let served = tokio::spawn(app().serve_until(listener, async {
-        let _ = stopped.await;
-    }));
+    let served = tokio::spawn(
+        bocadillo::Server::new(app())
+            .listener(listener)
+            .serve_until(async {
+                let _ = stopped.await;
+            }),
+    );
     for protocol in BOTH {
         let connection = UnixStream::connect(&path).await.expect("it listens");
         let mut connection = Connection::over(protocol, connection, "localhost").await;

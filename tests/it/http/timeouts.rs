@@ -43,8 +43,8 @@ async fn large() -> String {
     "x".repeat(10_000)
 }
 
-fn app() -> App {
-    App::new().routes(routes![feed, text, echo, large])
+fn app() -> bocadillo::Server {
+    bocadillo::Server::new(App::new().routes(routes![feed, text, echo, large]))
 }
 
 /// Heads are cut soon, and idle connections never.

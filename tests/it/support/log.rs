@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::subscriber::DefaultGuard;
 
-/// The warnings of this thread for as long as it is there: of a test on a runtime of one thread, all of them.
+/// The log of this thread for as long as it is there: of a test on a runtime of one thread, all of it.
 pub(crate) struct Log {
     text: Text,
     _guard: DefaultGuard,
@@ -15,11 +15,16 @@ pub(crate) struct Log {
 struct Text(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
+    /// Warnings and errors.
     pub(crate) fn start() -> Self {
+        Self::at(tracing::Level::WARN)
+    }
+
+    pub(crate) fn at(level: tracing::Level) -> Self {
         let text = Text::default();
         let writer = text.clone();
         let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::WARN)
+            .with_max_level(level)
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .finish();

@@ -3,9 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 
-use bocadillo::{App, Listener};
+use bocadillo::Listener;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
+
+use super::IntoServer;
 
 struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
 
@@ -19,7 +21,7 @@ impl Listener for Pipes {
         }
     }
 
-    fn address(&self) -> io::Result<String> {
+    fn local_addr(&self) -> io::Result<String> {
         Ok("memory".to_owned())
     }
 }
@@ -29,11 +31,11 @@ impl Listener for Pipes {
 pub(crate) struct Memory(mpsc::UnboundedSender<DuplexStream>);
 
 impl Memory {
-    pub(crate) fn serve<S: Clone + Send + Sync + 'static>(app: App<S>) -> Self {
+    pub(crate) fn serve(app: impl IntoServer) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
+        let server = app.into_server().listener(Pipes(receiver));
         tokio::spawn(async move {
-            let served = app.serve_until(Pipes(receiver), std::future::pending());
-            served.await.expect("the routes do not conflict");
+            server.serve().await.expect("the routes do not conflict");
         });
         Self(sender)
     }

@@ -20,7 +20,7 @@ pub(crate) use log::Log;
 pub(crate) use nats::Nats;
 pub(crate) use nginx::Nginx;
 pub(crate) use redis::{Monitor, Redis};
-pub(crate) use server::Server;
+pub(crate) use server::{IntoServer, Server};
 pub(crate) use watch::{Reports, Watch, watch};
 
 use std::path::{Path, PathBuf};

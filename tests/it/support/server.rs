@@ -9,7 +9,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::wait;
 
-/// Dropping it begins the drain, as the signal does in a process; [`stop`](Self::stop) waits for its end as well.
+/// What a test serves: an app, or a server with options.
+pub(crate) trait IntoServer {
+    fn into_server(self) -> bocadillo::Server;
+}
+
+impl<S: Clone + Send + Sync + 'static> IntoServer for App<S> {
+    fn into_server(self) -> bocadillo::Server {
+        bocadillo::Server::new(self)
+    }
+}
+
+impl IntoServer for bocadillo::Server {
+    fn into_server(self) -> bocadillo::Server {
+        self
+    }
+}
+
+/// A server that runs. Dropping it begins the shutdown, as the signal does in a process; [`stop`](Self::stop) waits for
+/// its end as well.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -19,7 +37,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// Serves `app` on a free port of 127.0.0.1.
-    pub(crate) async fn start<S: Clone + Send + Sync + 'static>(app: App<S>) -> Self {
+    pub(crate) async fn start(app: impl IntoServer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("there is a free port");
@@ -30,15 +48,13 @@ impl Server {
     }
 
     /// Serves `app` on a listener of the test's. [`address`](Self::address) says nothing then.
-    pub(crate) fn on<S: Clone + Send + Sync + 'static>(
-        app: App<S>,
-        listener: impl Listener,
-    ) -> Self {
+    pub(crate) fn on(app: impl IntoServer, listener: impl Listener) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
+        let server = app.into_server().listener(listener);
         let served = tokio::spawn(async move {
             // A test whose server does not start sees why, beside the connection that it does not get.
-            let served = app.serve_until(listener, stopped).await;
+            let served = server.serve_until(stopped).await;
             served.expect("the routes do not conflict");
         });
         Self {

@@ -17,7 +17,7 @@ async fn few_histories_are_read_at_once_on_nats() {
         publish(&topic(&near), &number.to_string()).await;
     }
     publish(&far.topic("other").expect("a name"), "warm").await;
-    let mut live = topic(&far).subscribe_from(Cursor::live());
+    let mut live = topic(&far).subscribe();
     is_known(&mut live).await;
     tap.forget();
     tap.set(Way::Held);
@@ -46,7 +46,7 @@ async fn a_replay_costs_few_requests_on_nats() {
     for number in 0..100 {
         ids.push(publish(&topic(&near), &number.to_string()).await);
     }
-    let mut live = topic(&far).subscribe_from(Cursor::live());
+    let mut live = topic(&far).subscribe();
     is_known(&mut live).await;
     tap.settled().await;
     tap.forget();
@@ -73,7 +73,7 @@ async fn many_small_messages_are_caught_up_with_on_nats() {
     let far = options().nats(tap.url()).expect("the URL is one");
     let a = far.topic("a").expect("a name");
     publish(&a, "first").await;
-    let mut events = a.subscribe_from(Cursor::live());
+    let mut events = a.subscribe();
     is_known(&mut events).await;
     tap.set(Way::Refused);
     nats.flood("bocadillo.events.a", 30_000);
@@ -175,7 +175,7 @@ async fn a_server_that_says_nothing_is_connected_to_again_on_nats() {
     let tap = Tap::to(nats.address(), None).await;
     tap.set(Way::Held);
     let hub = tap.hub();
-    let _events = topic(&hub).subscribe_from(Cursor::live());
+    let _events = topic(&hub).subscribe();
     let again = async {
         while tap.connections() < 2 {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -192,7 +192,7 @@ async fn there_is_a_pause_between_attempts_to_connect_on_nats() {
     let tap = Tap::to(nats.address(), None).await;
     tap.set(Way::Refused);
     let hub = tap.hub();
-    let mut events = topic(&hub).subscribe_from(Cursor::live());
+    let mut events = topic(&hub).subscribe();
     for _ in ["the first connection", "another"] {
         let before = tap.connections();
         let start = Instant::now();
@@ -256,7 +256,7 @@ async fn a_long_list_of_deleted_messages_is_not_asked_for_on_nats() {
         nats.flood("bocadillo.events.many", deleted);
         publish(&far.topic("last").expect("a name"), "x").await;
         let quiet = far.topic("quiet").expect("a name");
-        let mut events = quiet.subscribe_from(Cursor::live());
+        let mut events = quiet.subscribe();
         is_known(&mut events).await;
         let id = events.last_id().expect("it is known").to_string();
         drop(events);
@@ -265,7 +265,7 @@ async fn a_long_list_of_deleted_messages_is_not_asked_for_on_nats() {
             "{\"filter\":\"bocadillo.events.many\"}",
         );
         publish(&far.topic("last").expect("a name"), "y").await;
-        let mut live = quiet.subscribe_from(Cursor::live());
+        let mut live = quiet.subscribe();
         is_known(&mut live).await;
         tap.forget();
         let mut events = quiet.subscribe_from(Cursor::after(&*id));

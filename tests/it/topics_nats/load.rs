@@ -42,7 +42,7 @@ async fn a_message_that_takes_long_is_waited_for_on_nats() {
     let text = "x".repeat(750_000);
     publish(&topic(&near), &text).await;
     let far = tap.hub();
-    let mut live = topic(&far).subscribe_from(Cursor::live());
+    let mut live = topic(&far).subscribe();
     is_known(&mut live).await;
     tap.forget();
     // The answer is a third longer than the message: it takes more than eleven seconds.
@@ -172,7 +172,7 @@ fn a_flood_past_a_busy_node_is_one_catch_up_on_nats() {
         .history(History::new().max_events(200_000).max_bytes(1 << 30))
         .slow_clients(SlowPolicy::disconnect().max_buffered_bytes(1 << 30));
     let a = built(&nats, options).topic("a").expect("a name");
-    let mut events = runtime.block_on(async { a.subscribe_from(Cursor::live()) });
+    let mut events = runtime.block_on(async { a.subscribe() });
     runtime.block_on(is_known(&mut events));
     // The one who follows the topic is held up where it logs this.
     nats.publish("bocadillo.events.a", "", "not an event");

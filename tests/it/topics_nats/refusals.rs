@@ -154,7 +154,7 @@ async fn many_publishes_that_are_refused_at_once_are_all_certain_on_nats() {
     let all = tokio::time::timeout(Duration::from_secs(20), all);
     for published in all.await.expect("all are answered") {
         let error = published.expect_err("it is not allowed");
-        assert!(error.is_refused(), "{error:?}");
+        assert!(error.is_topic() && error.is_refused(), "{error:?}");
     }
     publish(&b, "x").await;
 }
@@ -172,10 +172,7 @@ async fn few_requests_are_under_way_at_once_on_nats() {
     let topics: Vec<_> = (0..300)
         .map(|number| hub.topic(format!("users/{number}")).expect("a name"))
         .collect();
-    let subscriptions: Vec<_> = topics
-        .iter()
-        .map(|topic| topic.subscribe_from(Cursor::live()))
-        .collect();
+    let subscriptions: Vec<_> = topics.iter().map(|topic| topic.subscribe()).collect();
     let publishers: Vec<_> = (0..300)
         .map(|number| {
             let topic = hub.topic(format!("others/{number}")).expect("a name");
@@ -211,10 +208,7 @@ async fn many_subscriptions_that_are_refused_at_once_all_come_back_on_nats() {
     };
     let (near, far) = (topics(&near), topics(&far));
     publish(&near[0], "warm").await;
-    let mut all: Vec<_> = far
-        .iter()
-        .map(|topic| topic.subscribe_from(Cursor::live()))
-        .collect();
+    let mut all: Vec<_> = far.iter().map(|topic| topic.subscribe()).collect();
     for events in &mut all {
         is_known(events).await;
     }
@@ -244,10 +238,7 @@ async fn a_refused_subscription_is_not_tried_all_the_time_on_nats() {
     let nats = Nats::configured(&settings("subscribe: { deny: [\"bocadillo.live.a\"] }"));
     let tap = Tap::to(nats.address(), None).await;
     let far = limited_at(tap.url()["nats://".len()..].parse().expect("an address"));
-    let mut events = far
-        .topic("a")
-        .expect("a name")
-        .subscribe_from(Cursor::live());
+    let mut events = far.topic("a").expect("a name").subscribe();
     let start = Instant::now();
     let tried = async {
         while tap.sent("SUB bocadillo.live.a") < 2 {

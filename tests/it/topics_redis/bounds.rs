@@ -90,7 +90,7 @@ async fn one_question_is_about_256_topics() {
     let hub = hub(&redis);
     // The runtime has one thread, so the node asks when all are there.
     let mut clients: Vec<_> = (0..TOPICS)
-        .map(|number| topic(&hub, &number.to_string()).subscribe_from(Cursor::live()))
+        .map(|number| topic(&hub, &number.to_string()).subscribe())
         .collect();
     for client in &mut clients {
         known(client).await;
@@ -111,7 +111,7 @@ async fn an_idle_node_asks_three_things_every_two_seconds_and_notices_what_is_go
     let redis = Redis::start();
     let link = Link::new(&redis, FAST).await;
     let x = topic(&Hub::redis(&link.url).unwrap(), "x");
-    let mut events = x.subscribe_from(Cursor::live());
+    let mut events = x.subscribe();
     known(&mut events).await;
     let monitor = redis.monitor();
     until("three pings", || {
@@ -130,8 +130,8 @@ async fn an_idle_node_asks_three_things_every_two_seconds_and_notices_what_is_go
 async fn a_busy_node_asks_about_its_topics_every_ten_seconds_and_pings_once_a_second() {
     let redis = Redis::start();
     let (near, far) = (hub(&redis), hub(&redis));
-    let mut busy = topic(&near, "busy").subscribe_from(Cursor::live());
-    let mut quiet = topic(&near, "quiet").subscribe_from(Cursor::live());
+    let mut busy = topic(&near, "busy").subscribe();
+    let mut quiet = topic(&near, "quiet").subscribe();
     known(&mut busy).await;
     known(&mut quiet).await;
     publish(&topic(&far, "busy"), "x").await;
@@ -172,10 +172,10 @@ async fn refused_topics_are_asked_about_sixteen_at_a_time_once_a_second() {
         redis.command(&format!("SET bocadillo:topic:{number} text"));
     }
     let hub = hub(&redis);
-    let mut events = topic(&hub, "works").subscribe_from(Cursor::live());
+    let mut events = topic(&hub, "works").subscribe();
     known(&mut events).await;
     let refused: Vec<_> = (0..REFUSED)
-        .map(|number| topic(&hub, &number.to_string()).subscribe_from(Cursor::live()))
+        .map(|number| topic(&hub, &number.to_string()).subscribe())
         .collect();
     // A publish comes behind them.
     let works = topic(&hub, "works");
@@ -208,7 +208,7 @@ async fn a_node_that_may_not_wait_for_events_says_so_and_tries_twice_a_second() 
     let log = Log::start();
     let redis = Redis::start();
     let hub = hub(&redis);
-    let mut events = topic(&hub, "x").subscribe_from(Cursor::live());
+    let mut events = topic(&hub, "x").subscribe();
     known(&mut events).await;
     redis.command(
         "ACL SETUSER default resetkeys ~bocadillo:epoch ~bocadillo:places ~bocadillo:topic:x",
@@ -244,7 +244,7 @@ async fn what_wakes_a_node_is_one_entry_that_is_gone_after_a_minute() {
     let hub = hub(&redis);
     let mut clients = Vec::new();
     for number in 0..5 {
-        let mut client = topic(&hub, &number.to_string()).subscribe_from(Cursor::live());
+        let mut client = topic(&hub, &number.to_string()).subscribe();
         known(&mut client).await;
         clients.push(client);
     }
@@ -267,9 +267,9 @@ async fn four_replays_are_read_at_a_time() {
     publish(&near, "end").await;
     let link = Link::new(&redis, FAST).await;
     let far = topic(&Hub::redis(&link.url).unwrap(), "x");
-    let mut live = topic(&hub(&redis), "x").subscribe_from(Cursor::live());
+    let mut live = topic(&hub(&redis), "x").subscribe();
     known(&mut live).await;
-    let mut keeps = far.subscribe_from(Cursor::live());
+    let mut keeps = far.subscribe();
     known(&mut keeps).await;
     // Makes the connection for replays.
     assert_eq!(next(&mut far.subscribe_from(first.as_str())).await, "end");
@@ -299,13 +299,13 @@ async fn four_replays_are_read_at_a_time() {
 async fn a_refused_replay_is_tried_again_twice_a_second() {
     let redis = Redis::start();
     let hub = hub(&redis);
-    let mut events = topic(&hub, "works").subscribe_from(Cursor::live());
+    let mut events = topic(&hub, "works").subscribe();
     known(&mut events).await;
     let x = topic(&hub, "refused");
     let first = publish(&x, "first").await;
     publish(&x, "second").await;
     // From here on the node has the events itself.
-    let mut keeps = x.subscribe_from(Cursor::live());
+    let mut keeps = x.subscribe();
     known(&mut keeps).await;
     redis.command("RENAME bocadillo:topic:refused away");
     redis.command("SET bocadillo:topic:refused text");
@@ -333,7 +333,7 @@ async fn a_node_without_a_connection_for_replays_tries_on_with_pauses() {
     let x = topic(&hub, "x");
     let first = publish(&x, "first").await;
     publish(&x, "second").await;
-    let mut events = topic(&hub, "works").subscribe_from(Cursor::live());
+    let mut events = topic(&hub, "works").subscribe();
     known(&mut events).await;
     // The node has two, and this is the third.
     let mut admin = TcpStream::connect(redis.address()).await.unwrap();
@@ -368,7 +368,7 @@ async fn answers(small_before: usize, events: usize, size: usize) -> (usize, usi
     let link = Link::new(&redis, FAST).await;
     let history = History::new().max_events(10_000).max_bytes(64 << 20);
     let far = Hub::builder().history(history).redis(&link.url).unwrap();
-    let mut client = topic(&far, "x").subscribe_from(Cursor::live());
+    let mut client = topic(&far, "x").subscribe();
     known(&mut client).await;
     let near = topic(&limited(&redis, history), "x");
     for _ in 0..small_before {
@@ -418,7 +418,7 @@ async fn events_beyond_the_history_are_kept_for_nodes_that_are_a_little_behind()
 async fn only_the_last_epoch_is_kept() {
     let redis = Redis::start();
     let x = topic(&hub(&redis), "x");
-    let mut events = x.subscribe_from(Cursor::live());
+    let mut events = x.subscribe();
     for _ in 0..3 {
         publish(&x, "x").await;
         assert_eq!(next(&mut events).await, "x");

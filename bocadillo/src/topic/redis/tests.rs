@@ -6,14 +6,14 @@ use tokio::net::UnixListener;
 use tokio::time::Instant;
 
 use super::Redis;
-use crate::topic::{Cursor, Hub};
+use crate::topic::Hub;
 
 #[tokio::test(start_paused = true)]
 async fn the_pause_between_attempts_to_connect_doubles_up_to_half_a_second() {
     let path = std::env::temp_dir().join(format!("bocadillo-pauses-{}.sock", std::process::id()));
     let listener = UnixListener::bind(&path).unwrap();
     let hub = Hub::redis(Redis::new(format!("unix://{}", path.display()))).unwrap();
-    let _events = hub.topic("x").unwrap().subscribe_from(Cursor::live());
+    let _events = hub.topic("x").unwrap().subscribe();
     let mut attempts = Vec::new();
     for _ in 0..9 {
         // It is closed at once.

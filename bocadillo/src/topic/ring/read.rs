@@ -1,4 +1,4 @@
-//! What a reader gets of the ring.
+//! Reading from the ring.
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
@@ -7,7 +7,7 @@ use super::{Entry, Ring};
 use crate::topic::encoded::Encoded;
 use crate::topic::position::Position;
 
-/// The last events that were put together for a reader: the next one probably stands at the same place.
+/// The bytes that were put together for the last reader. The next reader probably needs the same.
 #[derive(Debug)]
 pub(super) struct CachedRead {
     pub(super) from: u64,
@@ -17,12 +17,12 @@ pub(super) struct CachedRead {
     bytes: Bytes,
 }
 
-/// What there is for a reader.
+/// The result of a read.
 #[derive(Debug)]
 pub(crate) enum Read<T> {
-    /// It has all.
+    /// The reader has all events.
     Nothing,
-    /// So many events are gone that it has not got.
+    /// So many of the reader's events were dropped.
     Lost(u64),
     Ready {
         value: T,
@@ -32,19 +32,19 @@ pub(crate) enum Read<T> {
 }
 
 impl Ring {
-    /// The events from `next` on as one piece: at least one, and no more than `limit` bytes where there is more than
-    /// one. The caller moves its reader to where it says.
+    /// The events from `next` on as one piece: one event, or several of at most `limit` bytes. The caller moves its reader
+    /// to the returned index.
     pub(crate) fn read(&mut self, next: u64, limit: usize) -> Read<Bytes> {
         if next < self.lost {
             return Read::Lost(self.lost - next);
         }
-        if let Some(batch) = &self.batch
-            && let Some(bytes) = self.cached(batch, next, limit)
+        if let Some(cache) = &self.cache
+            && let Some(bytes) = self.cached(cache, next, limit)
         {
             return Read::Ready {
                 value: bytes,
-                next: batch.to,
-                last: batch.last,
+                next: cache.to,
+                last: cache.last,
             };
         }
         let (mut total, mut events) = (0, 0);
@@ -76,7 +76,7 @@ impl Ring {
             bytes.extend_from_slice(&entry.event.wire);
         }
         let bytes = bytes.freeze();
-        self.batch = Some(CachedRead {
+        self.cache = Some(CachedRead {
             from: next,
             to,
             start,
@@ -90,26 +90,26 @@ impl Ring {
         }
     }
 
-    /// The end of the last batch, from `next` on: worth taking if it is all there is, or most of what would fit.
-    fn cached(&self, batch: &CachedRead, next: u64, limit: usize) -> Option<Bytes> {
-        if next < batch.from || next >= batch.to {
+    /// The end of the cached bytes, from `next` on, if no other events follow or if they fill at least half of the limit.
+    fn cached(&self, cache: &CachedRead, next: u64, limit: usize) -> Option<Bytes> {
+        if next < cache.from || next >= cache.to {
             return None;
         }
-        let skipped = if next == batch.from {
+        let skipped = if next == cache.from {
             0
         } else {
-            // Superseded events have no bytes, so that where they are possible the sums do not hold.
+            // Superseded events have no bytes, so the sums are wrong in a topic that conflates.
             if self.newest.is_some() {
                 return None;
             }
-            usize::try_from(self.entries.get(self.slot(next))?.start() - batch.start).ok()?
+            usize::try_from(self.entries.get(self.slot(next))?.start() - cache.start).ok()?
         };
-        let rest = batch.bytes.len() - skipped;
-        (rest <= limit && (batch.to == self.head || rest >= limit / 2))
-            .then(|| batch.bytes.slice(skipped..))
+        let rest = cache.bytes.len() - skipped;
+        (rest <= limit && (cache.to == self.head || rest >= limit / 2))
+            .then(|| cache.bytes.slice(skipped..))
     }
 
-    /// As [`read`](Self::read), one by one, with the time at which each came.
+    /// As [`read`](Self::read), but single events, each with the time at which it was pushed.
     pub(crate) fn take(&self, next: u64, limit: usize) -> Read<Vec<(Instant, Encoded)>> {
         if next < self.lost {
             return Read::Lost(self.lost - next);

@@ -29,7 +29,7 @@ fn keep(ring: &mut Ring, events: usize) {
 }
 
 #[test]
-fn the_memory_of_a_burst_is_given_back() {
+fn the_memory_of_a_burst_is_freed() {
     for policy in [SlowPolicy::disconnect(), SlowPolicy::conflate_by_name()] {
         let mut ring = filled(&policy, 1_024);
         let capacity = ring.entries.capacity();
@@ -65,7 +65,7 @@ fn a_key_is_forgotten_with_its_event() {
 }
 
 #[test]
-fn replaced_events_take_little_room() {
+fn replaced_events_take_little_memory() {
     let mut ring = Ring::new(Position::default(), &SlowPolicy::conflate_by_name());
     ring.push(event(1, None), Instant::now());
     ring.enter(0);
@@ -84,49 +84,49 @@ fn replaced_events_take_little_room() {
     assert!(replaced.wire.is_empty() && replaced.key.is_none());
 }
 
-fn has_batch(ring: &mut Ring) -> bool {
+fn has_cache(ring: &mut Ring) -> bool {
     assert!(matches!(ring.read(0, 1_000), Read::Ready { .. }));
-    ring.batch.is_some()
+    ring.cache.is_some()
 }
 
 #[test]
-fn a_batch_is_kept_only_while_somebody_may_want_it() {
+fn the_cache_is_kept_only_while_a_reader_may_need_it() {
     let forever = History::new().max_events(1_000).unlimited_age();
     // An event of it is dropped.
     let mut ring = filled(&SlowPolicy::disconnect(), 10);
     ring.enter(0);
-    assert!(has_batch(&mut ring));
+    assert!(has_cache(&mut ring));
     ring.trim(&forever, 0, Instant::now());
-    assert!(ring.batch.is_some());
+    assert!(ring.cache.is_some());
     ring.trim(&forever.max_events(8), 0, Instant::now());
-    assert!(ring.batch.is_none());
+    assert!(ring.cache.is_none());
 
     // All readers have all there is.
     let mut ring = filled(&SlowPolicy::disconnect(), 10);
     ring.enter(0);
     ring.enter(0);
     ring.enter(10);
-    assert!(has_batch(&mut ring));
+    assert!(has_cache(&mut ring));
     ring.leave(0);
-    assert!(ring.batch.is_some(), "one has not got it yet");
+    assert!(ring.cache.is_some(), "one has not got it yet");
     ring.leave(0);
-    assert!(ring.batch.is_none());
+    assert!(ring.cache.is_none());
 
     // One of its events is replaced.
     let mut ring = filled(&SlowPolicy::conflate_by_name(), 10);
     ring.enter(0);
-    assert!(has_batch(&mut ring));
+    assert!(has_cache(&mut ring));
     ring.push(event(11, Some("5")), Instant::now());
-    assert!(ring.batch.is_none());
+    assert!(ring.cache.is_none());
 
     // One event alone is no copy.
     let mut ring = filled(&SlowPolicy::disconnect(), 1);
-    assert!(!has_batch(&mut ring));
+    assert!(!has_cache(&mut ring));
 }
 
-/// Who stands in the middle of a batch takes the rest of it if that is at least half of what it could get.
+/// Who stands in the middle of a cache takes the rest of it if that is at least half of what it could get.
 #[test]
-fn a_short_rest_of_a_batch_is_not_taken() {
+fn a_short_rest_of_the_cache_is_not_used() {
     let mut ring = filled(&SlowPolicy::disconnect(), 40);
     let size = ring.bytes / 40 + 1;
     let limit = 10 * size;
@@ -136,7 +136,7 @@ fn a_short_rest_of_a_batch_is_not_taken() {
     };
     assert_eq!(read(0), 10);
     assert_eq!(read(4), 10, "six of ten");
-    assert_eq!(read(6), 16, "not four, but a batch of its own");
+    assert_eq!(read(6), 16, "not four, but a cache of its own");
     assert_eq!(read(35), 40);
     assert_eq!(read(39), 40, "all there is");
     let all = ring.read(0, 40 * size);

@@ -1,0 +1,1 @@
+//! The layer of `Streams` among other layers, and services inside of one another.
