@@ -16,7 +16,8 @@
 //! | the server | [`Server`] for an app or any tower service; [`Listener`] for connections of another kind; [`shutdown_signal`] |
 //! | one event to many clients, resumed without loss | [`topic`] |
 //! | the format itself, encoded and decoded | [`wire`] |
-//! | tests of your own | `testing`, with the feature of that name |
+//! | your own tests | `testing`, with the feature of that name |
+//! | common questions, such as tokens for `EventSource` | [`recipes`] |
 //! | what goes wrong | [`Error`]; [`Error::chain`] for the whole of it on one line |
 //!
 //! # Features
@@ -42,6 +43,8 @@ mod error;
 mod event;
 pub mod http;
 mod macros;
+#[cfg(any(doc, doctest))]
+pub mod recipes;
 #[cfg(feature = "server")]
 mod server;
 mod stream;
