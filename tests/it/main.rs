@@ -1,5 +1,6 @@
 //! The framework from outside: real sockets, real clients, the examples as processes, pages in a browser.
 
+mod app;
 mod background;
 mod behind_nginx;
 mod beside_axum;

@@ -359,7 +359,7 @@ impl Follower<'_> {
             let Some(repeated) = record::repeated(&message) else {
                 tracing::warn!(
                     topic = &**self.feed.topic(),
-                    "a message on a subject of the stream's own is passed over"
+                    "a message on a subject of the stream is skipped"
                 );
                 continue;
             };

@@ -144,7 +144,7 @@ impl Task {
             // The first time, it may be a topic that is allowed again.
             self.refusals += 1;
             if self.refusals == 2 {
-                tracing::warn!("Redis refuses to wait for events, trying on: {refusal}");
+                tracing::warn!("Redis refuses to wait for events, which is tried again: {refusal}");
             }
             if self.refusals >= 2 {
                 tokio::time::sleep(LONGEST_PAUSE).await;
