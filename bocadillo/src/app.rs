@@ -1,41 +1,31 @@
-//! `App`: routes, state and layers, as a `tower` service.
+//! `App`: routes, state and layers, and other apps under a prefix.
+//!
+//! The file is longer than 400 lines because each method has its own documentation with an example.
 
 pub(crate) mod endpoint;
+mod group;
 pub(crate) mod route;
 mod router;
+pub(crate) mod service;
 
 use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
-use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::panic::Location;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use axum_core::response::IntoResponse;
 use bytes::Bytes;
-use futures_util::FutureExt;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{Request, Response};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt};
 use tower_layer::Layer;
 
-use crate::app::endpoint::{Route, RouteRequest};
+use crate::app::endpoint::Route;
+use crate::app::group::{Group, Groups, Layered, Wrap};
 use crate::app::route::RouteInfo;
-use crate::app::router::{Found, Router};
+use crate::app::service::AppService;
 use crate::error::{BoxError, Result};
-use crate::http::layer::RequestScope;
-use crate::http::problem::Problem;
-use crate::stream::body::Body;
-use crate::stream::streams::OuterStreams;
 use crate::stream::{StreamOptions, Streams};
-
-type Layered = BoxCloneSyncService<
-    Request<axum_core::body::Body>,
-    Response<axum_core::body::Body>,
-    Infallible,
->;
-type Wrap = Box<dyn FnOnce(Layered) -> Layered + Send>;
 
 /// Routes with their state and layers, to be run, served, or called as a [`tower::Service`].
 ///
@@ -63,9 +53,10 @@ pub struct App<S = ()> {
     layers: Vec<Wrap>,
     fallback: Option<Layered>,
     /// The routes of the fallback, if it is an app.
-    fallback_routes: Arc<[&'static RouteInfo]>,
-    options: StreamOptions,
-    streams: Streams,
+    fallback_infos: Arc<[Arc<RouteInfo>]>,
+    nested: Vec<Groups>,
+    options: Option<StreamOptions>,
+    streams: Option<Streams>,
 }
 
 impl App {
@@ -115,9 +106,10 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
             routes: Vec::new(),
             layers: Vec::new(),
             fallback: None,
-            fallback_routes: Arc::default(),
-            options: StreamOptions::new(),
-            streams: Streams::new(),
+            fallback_infos: Arc::default(),
+            nested: Vec::new(),
+            options: None,
+            streams: None,
         }
     }
 
@@ -149,10 +141,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// What the routes say of themselves, in the order in which they were added. If the
-    /// [fallback](Self::fallback_service) is an app, its routes follow.
-    ///
-    /// For a page that lists them, say, or a description of the API.
+    /// Describes the routes, for example for a page that lists them. The app's own routes come first, then those of the
+    /// [nested](Self::nest) apps, then those of the [fallback](Self::fallback_service) if it is an app.
     ///
     /// # Examples
     ///
@@ -164,13 +154,18 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     ///
     /// # fn main() {
     /// let app = App::new().routes(routes![hello]);
-    /// let patterns: Vec<_> = app.route_infos().map(|info| info.pattern).collect();
+    /// let patterns: Vec<_> = app.route_infos().map(|info| info.pattern.clone()).collect();
     /// assert_eq!(patterns, ["/hello"]);
     /// # }
     /// ```
-    pub fn route_infos(&self) -> impl Iterator<Item = &'static RouteInfo> + '_ {
-        let fallback = self.fallback_routes.iter().copied();
-        self.routes.iter().map(Route::info).chain(fallback)
+    pub fn route_infos(&self) -> impl Iterator<Item = &RouteInfo> + '_ {
+        let own = self
+            .routes
+            .iter()
+            .map(|route| -> &RouteInfo { route.info() });
+        let nested = self.nested.iter().flat_map(|nested| &nested.routes);
+        let fallback = self.fallback_infos.iter().map(|info| &**info);
+        own.chain(nested.map(|route| &*route.info)).chain(fallback)
     }
 
     /// Wraps the whole app in a layer of tower's: one of tower-http's, or your own. It sees every request, also those to
@@ -214,6 +209,53 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
+    /// Puts another app under a prefix. The other app keeps its state, layers, fallback and options.
+    ///
+    /// This is also how some of the routes get a layer: give it to an app of their own, and nest that app. The prefix `/`
+    /// adds nothing to the paths.
+    ///
+    /// **Paths.** The pattern of each route begins with the prefix: in an app that is nested at `/api`, the route `/rooms`
+    /// answers `/api/rooms`, and the route `/` answers `/api`, but not `/api/`. [`RouteInfo`] has the whole pattern.
+    /// Handlers, layers and fallbacks of the nested app see the whole path of the request; axum's `Router::nest` removes
+    /// the prefix there. A prefix is compared with the path as the client sends it: it is not decoded, so `/%61pi` is
+    /// not under `/api`. A prefix has no parameters.
+    ///
+    /// **Order.** All routes of all apps are one table, and the most specific pattern answers. If two routes of two apps
+    /// would answer the same requests, [`into_service`](Self::into_service) returns an error that names both places. The
+    /// layers of the nested app run after the routing: a path that they change does not change the route.
+    ///
+    /// **Unknown paths and methods.** A path under the prefix that has no route goes through the layers of the nested app
+    /// to its fallback; without one, to the fallback of the outer app; without one, the answer is 404. An answer of 405
+    /// goes through the layers of the app that has the path's first route.
+    ///
+    /// **Streams.** The options of the nested app go first; what they leave unset comes from the outer app. A shutdown of
+    /// the outer app ends the streams of the nested app.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, State, route, routes};
+    ///
+    /// #[route("/rooms")]
+    /// async fn rooms(State(names): State<Vec<String>>) -> String { names.join(", ") }
+    ///
+    /// #[route("/health")]
+    /// async fn health() -> &'static str { "fine" }
+    ///
+    /// # fn main() {
+    /// let api = App::with_state(vec!["garden".to_owned()]).routes(routes![rooms]);
+    /// let app = App::new().routes(routes![health]).nest("/api", api);
+    /// let patterns: Vec<_> = app.route_infos().map(|info| info.pattern.clone()).collect();
+    /// assert_eq!(patterns, ["/health", "/api/rooms"]);
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn nest<T: Clone + Send + Sync + 'static>(mut self, prefix: &str, app: App<T>) -> Self {
+        let groups = app.into_groups();
+        self.nested.push(groups.under(prefix, Location::caller()));
+        self
+    }
+
     /// Hands requests for which there is no route to another service, for example an axum router, a directory of files,
     /// or another app.
     ///
@@ -240,9 +282,9 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         F::Future: Send,
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        self.fallback_routes = (&service as &dyn Any)
+        self.fallback_infos = (&service as &dyn Any)
             .downcast_ref::<AppService>()
-            .map_or_else(Arc::default, |app| Arc::clone(&app.routes));
+            .map_or_else(Arc::default, |app| Arc::clone(app.route_infos()));
         let service =
             service.map_response(|response: Response<B>| response.map(axum_core::body::Body::new));
         self.fallback = Some(BoxCloneSyncService::new(service));
@@ -261,7 +303,10 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// let app = App::new().stream_options(StreamOptions::new().keep_alive(Duration::from_secs(5)));
     /// ```
     pub fn stream_options(mut self, options: StreamOptions) -> Self {
-        self.options = options.or(&self.options);
+        self.options = Some(match &self.options {
+            Some(earlier) => options.or(earlier),
+            None => options,
+        });
         self
     }
 
@@ -276,7 +321,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// let app = App::new().streams(streams.clone());
     /// ```
     pub fn streams(mut self, streams: Streams) -> Self {
-        self.streams = streams;
+        self.streams = Some(streams);
         self
     }
 
@@ -305,36 +350,24 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// # }
     /// ```
     pub fn into_service(self) -> Result<AppService> {
-        let routes = self.route_infos().collect();
-        let defaults = self.options.or(self.streams.options());
-        let streams = self.streams.defaults(defaults);
-        let router = Router::new(&self.routes)?;
-        let direct = Direct {
-            router: Arc::new(router),
-            state: Arc::new(self.state),
+        let infos = self.route_infos().cloned().map(Arc::new).collect();
+        AppService::new(self.into_groups(), infos)
+    }
+
+    fn into_groups(self) -> Groups {
+        let group = Group {
+            prefix: "/".to_owned(),
+            parent: None,
+            layers: self.layers,
             fallback: self.fallback,
-            streams: streams.clone(),
+            options: self.options,
+            streams: self.streams,
         };
-        let kind = if self.layers.is_empty() {
-            Kind::Direct(Arc::new(move |request| {
-                Box::pin(direct.clone().answer(request))
-            }))
-        } else {
-            let service = tower::service_fn(move |request| {
-                let direct = direct.clone();
-                async move { Ok(direct.answer(request).await.map(Body::into_axum)) }
-            });
-            let layered = self
-                .layers
-                .into_iter()
-                .fold(BoxCloneSyncService::new(service), |inner, wrap| wrap(inner));
-            Kind::Layered(layered)
-        };
-        Ok(AppService {
-            kind,
-            streams,
-            routes,
-        })
+        let mut groups = Groups::new(group, self.routes, self.state);
+        for nested in self.nested {
+            groups.add(nested);
+        }
+        groups
     }
 }
 
@@ -347,171 +380,4 @@ impl<S: fmt::Debug> fmt::Debug for App<S> {
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
-}
-
-type AnswerFuture = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
-
-/// An [`App`] whose routes have been checked: a [`tower::Service`], cheap to clone.
-///
-/// # Examples
-///
-/// ```
-/// use bocadillo::{App, route, routes};
-/// use tower::ServiceExt;
-///
-/// #[route("/hello")]
-/// async fn hello() -> &'static str { "hello" }
-///
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let service = App::new().routes(routes![hello]).into_service()?;
-/// let request = http::Request::get("/hello").body(axum_core::body::Body::empty())?;
-/// assert_eq!(service.oneshot(request).await?.status(), 200);
-/// # Ok(()) }
-/// ```
-#[derive(Clone)]
-pub struct AppService {
-    kind: Kind,
-    pub(crate) streams: Streams,
-    routes: Arc<[&'static RouteInfo]>,
-}
-
-#[derive(Clone)]
-enum Kind {
-    /// Without layers a response's body keeps its type.
-    Direct(Arc<dyn Fn(Request<axum_core::body::Body>) -> AnswerFuture + Send + Sync>),
-    Layered(Layered),
-}
-
-impl AppService {
-    pub(crate) fn routes(&self) -> &[&'static RouteInfo] {
-        &self.routes
-    }
-}
-
-impl fmt::Debug for AppService {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AppService").finish_non_exhaustive()
-    }
-}
-
-impl<B> Service<Request<B>> for AppService
-where
-    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // A layer's readiness is asked for in `call`, on a clone of its own.
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let mut request = request.map(axum_core::body::Body::new);
-        match &self.kind {
-            Kind::Direct(answer) => Box::pin(answer(request).map(Ok)),
-            Kind::Layered(layered) => {
-                let layered = layered.clone();
-                let streams = self.streams.for_request(request.extensions());
-                request
-                    .extensions_mut()
-                    .insert(OuterStreams(streams.clone()));
-                Box::pin(async move {
-                    Ok(streams
-                        .scope(layered.oneshot(request))
-                        .await?
-                        .map(Body::from))
-                })
-            }
-        }
-    }
-}
-
-/// Routes and state, without layers.
-struct Direct<S> {
-    router: Arc<Router<S>>,
-    state: Arc<S>,
-    fallback: Option<Layered>,
-    streams: Streams,
-}
-
-impl<S> Clone for Direct<S> {
-    fn clone(&self) -> Self {
-        Self {
-            router: Arc::clone(&self.router),
-            state: Arc::clone(&self.state),
-            fallback: self.fallback.clone(),
-            streams: self.streams.clone(),
-        }
-    }
-}
-
-impl<S: Send + Sync + 'static> Direct<S> {
-    async fn answer(self, request: Request<axum_core::body::Body>) -> Response<Body> {
-        let (mut parts, body) = request.into_parts();
-        let scope = RequestScope::begin(&self.streams, &mut parts);
-        let streams = scope.streams().clone();
-        let response = match self.router.find(&parts.method, parts.uri.path()) {
-            Found::Route(route, path) => {
-                parts.extensions.insert(route.info);
-                let request = RouteRequest {
-                    parts,
-                    body,
-                    path,
-                    state: self.state,
-                };
-                let answer = (route.handler)(request);
-                contained(streams.scope(answer), route.info).await
-            }
-            Found::OtherMethods(allow) => {
-                let detail = format!(
-                    "{} does not take {}; it takes {allow}",
-                    parts.uri.path(),
-                    parts.method
-                );
-                let allow = HeaderValue::try_from(allow)
-                    .expect("methods are tokens, and so a header value");
-                let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED)
-                    .detail(detail)
-                    .header(header::ALLOW, allow);
-                problem.into_response().map(Body::from)
-            }
-            Found::Nothing => match self.fallback {
-                Some(fallback) => {
-                    let request = Request::from_parts(parts, body);
-                    let answer = async {
-                        let Ok(response) = fallback.oneshot(request).await;
-                        response.map(Body::from)
-                    };
-                    contained(streams.scope(answer), "the fallback").await
-                }
-                None => {
-                    let detail = format!("nothing is served at {}", parts.uri.path());
-                    Problem::new(StatusCode::NOT_FOUND)
-                        .detail(detail)
-                        .into_response()
-                        .map(Body::from)
-                }
-            },
-        };
-        scope.finish(response)
-    }
-}
-
-/// What `who` answers, or a 500: a panic that went on would cut the connection, or its one stream in HTTP/2, without a
-/// word.
-pub(crate) async fn contained(
-    answer: impl Future<Output = Response<Body>>,
-    who: impl fmt::Display,
-) -> Response<Body> {
-    AssertUnwindSafe(answer)
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_| {
-            tracing::error!("{who} panicked");
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
-                .into_response()
-                .map(Body::from)
-        })
 }

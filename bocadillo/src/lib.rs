@@ -11,6 +11,8 @@
 //! | a path and its arguments | [`#[route]`](macro@route); [`State`], [`Query`], [`Json`], [`LastEventId`], [`Peer`], and any [`FromRequestParts`] |
 //! | an answer that is no stream | [`Problem`], [`Html`], [`Json`], [`StopReconnecting`], and any [`IntoResponse`] |
 //! | the app | [`App`] with [`routes!`]; [`AppService`] as a `tower::Service` |
+//! | streams in axum or another server | [`Streams`] with its [`layer`](Streams::layer) and its [`drain`](Streams::drain) |
+//! | options of streams | [`StreamOptions`], [`KeepAlive`] |
 //! | the server | [`Server`] for an app or any tower service; [`Listener`] for connections of another kind; [`shutdown_signal`] |
 //! | one event to many clients, resumed without loss | [`topic`] |
 //! | the format itself, encoded and decoded | [`wire`] |
@@ -65,7 +67,7 @@ pub use app::endpoint::Route;
 #[cfg(feature = "server")]
 pub use app::route::{RouteArgument, RouteInfo};
 #[cfg(feature = "server")]
-pub use app::{App, AppService};
+pub use app::{App, service::AppService};
 pub use error::{Error, Result};
 pub use event::{EventId, EventName, FieldError, IntoEvent, ServerEvent, wire};
 pub use http::extract::{Json, LastEventId, Query, State};

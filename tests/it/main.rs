@@ -1,5 +1,6 @@
 //! The framework from outside: real sockets, real clients, the examples as processes, pages in a browser.
 
+mod app;
 mod background;
 mod behind_nginx;
 mod beside_axum;
@@ -17,9 +18,5 @@ mod shutdown;
 mod streams;
 mod support;
 mod topics;
-mod topics_nats;
-mod topics_nodes;
-mod topics_redis;
-mod topics_together;
 mod unread;
 mod vanished;

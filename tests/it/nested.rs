@@ -285,7 +285,7 @@ async fn the_routes_of_an_inner_app_are_in_the_log_at_the_start() {
     let (watch, _reports) = watch();
     let middle = App::new().fallback_service(inner_service(&watch));
     let app = outer_app().fallback_service(middle.into_service().expect("there are no routes"));
-    let patterns: Vec<_> = app.route_infos().map(|info| info.pattern).collect();
+    let patterns: Vec<_> = app.route_infos().map(|info| info.pattern.clone()).collect();
     assert_eq!(patterns, ["/outer", "/inner", "/inner/bytes"]);
     Server::start(app).await.stop().await;
     let log = log.0.lock().expect("no panic").clone();

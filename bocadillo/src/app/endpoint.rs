@@ -125,8 +125,12 @@ pub trait Endpoint<S: 'static, M>: 'static {
     }
 }
 
-pub(crate) type Handler<S> =
-    fn(RouteRequest<S>) -> Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>;
+type HandlerFuture = Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>;
+pub(crate) type Handler<S> = fn(RouteRequest<S>) -> HandlerFuture;
+/// A handler with its state.
+pub(crate) type BoundHandler = Arc<
+    dyn Fn(request::Parts, axum_core::body::Body, PathParameters) -> HandlerFuture + Send + Sync,
+>;
 
 /// A function with `#[route]`, in an app whose state is `S`. Made by [`routes!`](crate::routes).
 ///
@@ -177,6 +181,19 @@ impl<S> Route<S> {
     }
 }
 
+impl<S: Send + Sync + 'static> Route<S> {
+    pub(crate) fn with_state(self, state: Arc<S>) -> BoundHandler {
+        Arc::new(move |parts, body, path| {
+            (self.handler)(RouteRequest {
+                parts,
+                body,
+                path,
+                state: Arc::clone(&state),
+            })
+        })
+    }
+}
+
 // Not derived: that would ask the same of `S`.
 impl<S> Clone for Route<S> {
     fn clone(&self) -> Self {
@@ -202,7 +219,7 @@ pub struct RouteRequest<S> {
 }
 
 /// The names of a pattern's parameters with what stands in their places, still percent-encoded.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct PathParameters(pub(crate) Vec<(String, String)>);
 
 impl<S: Send + Sync> RouteRequest<S> {

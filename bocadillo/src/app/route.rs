@@ -1,10 +1,12 @@
 //! What `#[route]` says of a function. The route itself, and how the function is called, is in `endpoint.rs`.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display};
 
 /// What a `#[route]` function says of itself: for logs, metrics and descriptions of an API.
 ///
-/// The matched one is among a request's extensions, as `&'static RouteInfo`, for handlers and extractors.
+/// The one of the matched route is among a request's extensions, as `Arc<RouteInfo>`, for handlers, extractors and the
+/// layers of [nested](crate::App::nest) apps.
 ///
 /// # Examples
 ///
@@ -17,14 +19,14 @@ use std::fmt::{self, Display};
 /// # fn main() {
 /// let app = App::new().routes(routes![room]);
 /// let info = app.route_infos().next().expect("there is one");
-/// assert_eq!((info.pattern, info.methods), ("/rooms/{room}", ["GET"].as_slice()));
+/// assert_eq!((&*info.pattern, info.methods), ("/rooms/{room}", ["GET"].as_slice()));
 /// # }
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RouteInfo {
-    /// The pattern as it is written.
-    pub pattern: &'static str,
+    /// The whole pattern: as it is written, after the prefix of the app if that is nested.
+    pub pattern: Cow<'static, str>,
     /// The methods, in the order in which they are written. A `GET` answers `HEAD` as well.
     pub methods: &'static [&'static str],
     /// The function's path.
@@ -77,7 +79,7 @@ impl RouteInfo {
         arguments: &'static [RouteArgument],
     ) -> Self {
         Self {
-            pattern,
+            pattern: Cow::Borrowed(pattern),
             methods,
             name,
             file,

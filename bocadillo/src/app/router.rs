@@ -1,69 +1,73 @@
 //! From method and path to a route.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use http::Method;
 
-use crate::app::endpoint::{PathParameters, Route};
+use crate::app::endpoint::PathParameters;
+use crate::app::group::GroupRoute;
 use crate::app::route::RouteInfo;
 use crate::error::{Error, Result};
 
 /// Where the requests of an app go.
-pub(crate) struct Router<S> {
+pub(crate) struct Router {
     /// From a path to an index into `patterns`.
     paths: matchit::Router<usize>,
-    patterns: Vec<Pattern<S>>,
+    patterns: Vec<Pattern>,
 }
 
-struct Pattern<S> {
-    routes: Vec<(Method, Route<S>)>,
+struct Pattern {
+    /// With indexes into the app's routes.
+    routes: Vec<(Method, usize)>,
     /// What `Allow` says of this pattern.
-    allow: String,
+    allow: Arc<str>,
 }
 
-/// What a router finds for a request.
-pub(crate) enum Found<'a, S> {
-    Route(&'a Route<S>, PathParameters),
-    /// The path is known, but not with this method.
-    OtherMethods(&'a str),
+/// What a router finds for a request. The numbers are indexes into the app's routes.
+#[derive(Clone)]
+pub(crate) enum Found {
+    Route(usize, PathParameters),
+    /// The path is known, but not with this method. The index is that of the first route of this path.
+    OtherMethods(usize, Arc<str>),
     Nothing,
 }
 
-impl<S> Router<S> {
-    pub(crate) fn new(routes: &[Route<S>]) -> Result<Self> {
+impl Router {
+    pub(crate) fn new(routes: &[GroupRoute]) -> Result<Self> {
         let mut paths = matchit::Router::new();
-        let mut patterns: Vec<Pattern<S>> = Vec::new();
-        let mut known: HashMap<&'static str, usize> = HashMap::new();
-        for route in routes {
-            let info = route.info;
-            let index = match known.get(info.pattern) {
+        let mut patterns: Vec<Pattern> = Vec::new();
+        let mut known: HashMap<&str, usize> = HashMap::new();
+        for (number, route) in routes.iter().enumerate() {
+            let info = &*route.info;
+            let index = match known.get(&*info.pattern) {
                 Some(index) => *index,
                 None => {
                     let index = patterns.len();
                     paths
-                        .insert(info.pattern, index)
+                        .insert(&*info.pattern, index)
                         .map_err(|error| refused(info, &error, routes))?;
-                    known.insert(info.pattern, index);
+                    known.insert(&info.pattern, index);
                     patterns.push(Pattern {
                         routes: Vec::new(),
-                        allow: String::new(),
+                        allow: Arc::default(),
                     });
                     index
                 }
             };
             let pattern = &mut patterns[index];
             for method in info.methods {
-                let method: Method = method
-                    .parse()
-                    .map_err(|_| Error::route(format!("{info}: `{method}` is no HTTP method")))?;
+                let method: Method = method.parse().map_err(|_| {
+                    Error::route(format!("{info}: `{method}` is not an HTTP method"))
+                })?;
                 if let Some((_, other)) = pattern.routes.iter().find(|(known, _)| *known == method)
                 {
                     return Err(Error::route(format!(
                         "two routes answer the same requests: {} and {info}",
-                        other.info
+                        routes[*other].info
                     )));
                 }
-                pattern.routes.push((method, *route));
+                pattern.routes.push((method, number));
             }
         }
         for pattern in &mut patterns {
@@ -76,12 +80,12 @@ impl<S> Router<S> {
                 methods.push("HEAD");
             }
             methods.sort_unstable();
-            pattern.allow = methods.join(", ");
+            pattern.allow = methods.join(", ").into();
         }
         Ok(Self { paths, patterns })
     }
 
-    pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_, S> {
+    pub(crate) fn find(&self, method: &Method, path: &str) -> Found {
         let Ok(matched) = self.paths.at(path) else {
             return Found::Nothing;
         };
@@ -91,7 +95,7 @@ impl<S> Router<S> {
                 .routes
                 .iter()
                 .find(|(known, _)| known == wanted)
-                .map(|(_, route)| route)
+                .map(|(_, route)| *route)
         };
         let route = with(method).or_else(|| with(&Method::GET).filter(|_| method == Method::HEAD));
         match route {
@@ -102,19 +106,22 @@ impl<S> Router<S> {
                     PathParameters(matched.params.iter().map(own).collect()),
                 )
             }
-            None => Found::OtherMethods(&pattern.allow),
+            None => match pattern.routes.first() {
+                Some((_, first)) => Found::OtherMethods(*first, Arc::clone(&pattern.allow)),
+                None => Found::Nothing,
+            },
         }
     }
 }
 
-fn refused<S>(info: &RouteInfo, error: &matchit::InsertError, routes: &[Route<S>]) -> Error {
+fn refused(info: &RouteInfo, error: &matchit::InsertError, routes: &[GroupRoute]) -> Error {
     let text = match error {
         matchit::InsertError::Conflict { with } => {
-            match routes.iter().find(|route| route.info.pattern == with) {
+            match routes.iter().find(|route| route.info.pattern == **with) {
                 Some(other) => {
-                    let other = other.info;
+                    let other = &*other.info;
                     let same_method = |method| other.methods.contains(method);
-                    let instead = if shape(other.pattern) == shape(info.pattern)
+                    let instead = if shape(&other.pattern) == shape(&info.pattern)
                         && !info.methods.iter().any(same_method)
                     {
                         ": to share them, give their parameters the same names"

@@ -17,7 +17,7 @@ use crate::http::rules::ResponseRules;
 use crate::http::stream_headers::StreamHeaders;
 use crate::stream::Streams;
 use crate::stream::body::Body;
-use crate::stream::streams::{OuterStreams, StreamsSlot};
+use crate::stream::membership::{OuterStreams, StreamsSlot};
 
 /// One request in the care of a `Streams`: what a layer and an app do before and after the handler.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl RequestScope {
     }
 
     /// Completes the response if its body is a stream.
-    fn finish_stream(self, mut response: Response<Body>) -> Response<Body> {
+    pub(crate) fn finish_stream(self, mut response: Response<Body>) -> Response<Body> {
         self.fill_slot(&mut response);
         self.rules.apply_to_stream(response, &self.streams)
     }

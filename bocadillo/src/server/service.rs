@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use axum_core::response::IntoResponse;
 use bytes::Bytes;
@@ -12,14 +13,15 @@ use http::{Request, Response, StatusCode};
 use tower::util::BoxCloneService;
 use tower::{Service, ServiceExt};
 
+use crate::app::App;
 use crate::app::route::RouteInfo;
-use crate::app::{App, AppService, contained};
+use crate::app::service::{AppService, contained};
 use crate::error::{BoxError, Result, chain};
 use crate::http::layer::RequestScope;
 use crate::http::problem::Problem;
 use crate::stream::Streams;
 use crate::stream::body::Body;
-use crate::stream::streams::OuterStreams;
+use crate::stream::membership::OuterStreams;
 
 type AxumBody = axum_core::body::Body;
 type BoxService = BoxCloneService<Request<AxumBody>, Response<AxumBody>, BoxError>;
@@ -136,9 +138,9 @@ impl fmt::Debug for Kind {
 
 impl Kind {
     /// The routes, if it is an app.
-    pub(crate) fn routes(&self) -> &[&'static RouteInfo] {
+    pub(crate) fn routes(&self) -> &[Arc<RouteInfo>] {
         match self {
-            Self::App(app) => app.routes(),
+            Self::App(app) => app.route_infos(),
             Self::Service(_) | Self::Make(_) => &[],
         }
     }
@@ -146,7 +148,7 @@ impl Kind {
     /// The `Streams` of an app.
     pub(crate) fn streams(&self) -> Option<&Streams> {
         match self {
-            Self::App(app) => Some(&app.streams),
+            Self::App(app) => Some(app.streams()),
             Self::Service(_) | Self::Make(_) => None,
         }
     }
@@ -173,7 +175,7 @@ impl Kind {
         };
         let streams = match &service {
             // The app's own `Streams` are then the server's.
-            Answerer::App(app) if app.streams.is_same(streams) => None,
+            Answerer::App(app) if app.streams().is_same(streams) => None,
             _ => Some(streams.clone()),
         };
         Ok(ConnectionService { service, streams })
@@ -197,18 +199,21 @@ impl ConnectionService {
     where
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        if let Some(streams) = &self.streams {
-            request
-                .extensions_mut()
-                .insert(OuterStreams(streams.clone()));
-        }
-        match (&self.service, &self.streams) {
-            (Answerer::App(app), _) => {
+        match &self.service {
+            Answerer::App(app) => {
+                if let Some(streams) = &self.streams {
+                    request
+                        .extensions_mut()
+                        .insert(OuterStreams(streams.clone()));
+                }
                 let answer = app.clone().call(request);
-                Box::pin(async { answer.await.unwrap_or_else(|never| match never {}) })
+                Box::pin(async {
+                    let Ok(response) = answer.await;
+                    response
+                })
             }
-            (Answerer::Service(service), streams) => {
-                let streams = streams.clone().unwrap_or_default();
+            Answerer::Service(service) => {
+                let streams = self.streams.clone().unwrap_or_default();
                 Box::pin(answer(service.clone(), request.map(AxumBody::new), streams))
             }
         }
@@ -223,6 +228,7 @@ async fn answer(
 ) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
     let scope = RequestScope::begin(&streams, &mut parts);
+    let streams = scope.streams().clone();
     let request = Request::from_parts(parts, body);
     let answer = async {
         let response = service.oneshot(request).await.unwrap_or_else(|error| {
@@ -232,5 +238,5 @@ async fn answer(
         response.map(Body::from)
     };
     let response = contained(streams.scope(answer), "the service").await;
-    scope.finish(response)
+    scope.finish_stream(response)
 }

@@ -1,6 +1,7 @@
 //! What an app is made of: routes, state, fallback.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use bocadillo::{
     App, Error, FromRef, FromRequestParts, IntoResponse, Json, LastEventId, Problem, RouteInfo,
@@ -68,8 +69,8 @@ async fn whole(State(shared): State<Shared>, Json(number): Json<u8>) -> String {
 
 #[route("/info/{x}")]
 async fn info(x: u8, request: axum::extract::Request) -> impl IntoResponse {
-    let info = request.extensions().get::<&'static RouteInfo>();
-    format!("{x} {}", info.map_or("none", |info| info.pattern))
+    let info = request.extensions().get::<Arc<RouteInfo>>();
+    format!("{x} {}", info.map_or("none", |info| &*info.pattern))
 }
 
 fn app() -> App<Shared> {

@@ -253,7 +253,7 @@ mod api {
     pub(super) async fn view(
         State(greeting): State<String>,
         rest: String,
-        info: axum::extract::Extension<&'static RouteInfo>,
+        info: axum::extract::Extension<std::sync::Arc<RouteInfo>>,
         room: u32,
         Json(body): Json<String>,
     ) -> Result<String, bocadillo::Problem> {

@@ -146,6 +146,33 @@ async fn head_of_a_plain_router_starts_no_stream_and_strict_accept_is_applied() 
 }
 
 #[tokio::test]
+async fn the_drain_of_the_servers_streams_ends_streams_while_the_server_goes_on() {
+    let (watch, _reports) = watch();
+    let streams = Streams::new();
+    let app = App::with_state(watch.clone())
+        .routes(routes![feed])
+        .fallback_service(router(&watch));
+    let server = BocadilloServer::new(app).streams(streams.clone());
+    let server = Server::start(server).await;
+    let mut open = Vec::new();
+    for protocol in BOTH {
+        for path in ["/feed", "/cleans-up"] {
+            let mut stream = get(protocol, server.address, path).await;
+            stream.until("data: ").await;
+            open.push(stream);
+        }
+    }
+    streams.drain().await;
+    for stream in open {
+        assert!(stream.end().await.1.is_ok());
+    }
+    for protocol in BOTH {
+        let reply = get(protocol, server.address, "/text").await;
+        assert_eq!(reply.text().await, "true", "{protocol:?}");
+    }
+}
+
+#[tokio::test]
 async fn connect_info_of_axum_is_the_clients_address() {
     async fn client(ConnectInfo(client): ConnectInfo<SocketAddr>, Peer(peer): Peer) -> String {
         assert_eq!(peer, Some(client));

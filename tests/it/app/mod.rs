@@ -1,0 +1,3 @@
+//! `App`: routes, and other apps under a prefix.
+
+mod nest;
