@@ -185,7 +185,7 @@ copied_into_text!(&str &&str &String &Box<str> &Cow<'_, str> Rc<str> &Rc<str> Ar
 /// from the one for iterables, which would overlap otherwise.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the data of an event",
-    label = "neither text nor an iterable of text",
+    label = "expected text or an iterable of text",
     note = "write `data = x.to_string()` for its text, or `json = x` for its JSON"
 )]
 pub trait IntoData<M> {

@@ -43,10 +43,10 @@ use crate::event::wire;
 /// # Ok::<(), bocadillo::Error>(())
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an event",
-    label = "neither an event, nor text, nor a `Result` of one",
-    note = "`server_event!(json = …)` makes an event of any `Serialize` value, `server_event!(data = …)` of text",
-    note = "for a type of your own implement `IntoEvent`"
+    message = "`{Self}` cannot be sent as an event",
+    label = "expected an event, text, or a `Result` of one of these",
+    note = "`server_event!(json = …)` makes an event from any value that implements `Serialize`, and `server_event!(data = …)` from text",
+    note = "implement `IntoEvent` for your own types"
 )]
 pub trait IntoEvent {
     /// Converts the value into an event.
