@@ -1,4 +1,6 @@
 //! The macros, documented where users meet them. Their code is in `bocadillo-macros`.
+//!
+//! Longer than 400 lines: it is documentation alone.
 
 /// Makes a route from a function. [`routes!`] lists routes for an app.
 ///
