@@ -247,9 +247,15 @@ mod tests {
         check("bocadillo/src/server/run.rs", text, &[]);
         check("bocadillo/src/server.rs", text, &[]);
         check("tests/it/topics.rs", text, &[]);
-        check(text, &["redis.rs:1: `TcpListener`, but only `server`"]);
+        check(
+            "bocadillo/src/topic/redis.rs",
+            text,
+            &["redis.rs:1: `TcpListener`, but only `server`"],
+        );
         let tests = format!("#[cfg(test)]\nmod tests {{ {text} }}");
+        check("bocadillo/src/topic/redis.rs", &tests, &[]);
         let after = format!("{tests}\n{text}");
+        check("bocadillo/src/topic/redis.rs", &after, &["redis.rs:3:"]);
     }
 
     #[test]
