@@ -17,7 +17,7 @@ use crate::server::link::{HungUp, Link, Seen};
 use crate::server::timeouts::WriteTimeouts;
 use crate::server::unanswered;
 use crate::stream::drain::Drain;
-use crate::stream::outgoing::{Look, Outgoing, State};
+use crate::stream::outgoing::{Outgoing, State, StreamView};
 
 /// What decides when a connection is cut.
 #[derive(Clone, Debug)]
@@ -154,19 +154,19 @@ impl<C> Http1<C> {
         let Seen {
             blocked, is_read, ..
         } = self.link.look();
-        let Look {
+        let StreamView {
             stream,
-            is_told,
+            is_ending,
             write_timeout,
             ..
-        } = self.outgoing.look(cx);
+        } = self.outgoing.view(cx);
         if stream.is_none() && blocked.is_none() {
             self.outgoing.forget();
         }
         // A body that has ended is gone before its last bytes are written.
         let is_drained =
             stream.is_none() && write_timeout.is_some() && self.limits.drain.is_draining();
-        if is_told || is_drained {
+        if is_ending || is_drained {
             self.told.get_or_insert_with(Instant::now);
         } else {
             self.told = None;
@@ -430,17 +430,17 @@ impl<F: Future<Output = ()>> Future for Http2Stream<F> {
         if this.outgoing.scope(|| this.future.poll(cx)).is_ready() {
             return Poll::Ready(());
         }
-        let Look {
+        let StreamView {
             stream: Some(stream),
             state: Some(state),
             write_timeout: timeout,
             ..
-        } = this.outgoing.look(cx)
+        } = this.outgoing.view(cx)
         else {
             return Poll::Pending;
         };
         this.open
-            .set_unlimited(timeout.is_none() && state != State::Told);
+            .set_unlimited(timeout.is_none() && state != State::Ending);
         let due = match state {
             State::Waiting => {
                 *this.handed_out = None;
@@ -453,7 +453,7 @@ impl<F: Future<Output = ()>> Future for Http2Stream<F> {
                 });
                 timeout.and_then(|timeout| since.checked_add(timeout))
             }
-            State::Told => {
+            State::Ending => {
                 let told = this.told.get_or_insert_with(Instant::now);
                 Some(*told + this.limits.timeouts.end)
             }
