@@ -54,7 +54,7 @@ struct Last {
 }
 
 /// What a connection sees of its last stream.
-pub(crate) struct Look {
+pub(crate) struct StreamView {
     /// `None` once the body is dropped.
     pub(crate) stream: Option<Arc<dyn Stream>>,
     pub(crate) state: Option<State>,
@@ -137,7 +137,7 @@ impl Outgoing {
     }
 
     /// The state of the last stream.
-    pub(crate) fn look(&self, cx: &mut Context<'_>) -> Look {
+    pub(crate) fn view(&self, cx: &mut Context<'_>) -> StreamView {
         let stream = self.stream();
         let state = stream.as_ref().map(|stream| stream.poll_state(cx));
         let mut last = self.lock();
@@ -145,7 +145,7 @@ impl Outgoing {
             last.write_timeout = stream.write_timeout();
             last.is_told |= state == Some(State::Told);
         }
-        Look {
+        StreamView {
             is_told: last.is_told,
             write_timeout: last.write_timeout,
             state,

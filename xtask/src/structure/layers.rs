@@ -57,12 +57,7 @@ pub(crate) struct Exception {
     pub(crate) reason: &'static str,
 }
 
-pub(crate) const EXCEPTIONS: [Exception; 5] = [
-    Exception {
-        from: "app.rs",
-        to: "server/timeouts.rs",
-        reason: "the app still holds the time-outs of its server",
-    },
+pub(crate) const EXCEPTIONS: [Exception; 4] = [
     Exception {
         from: "topic/builder.rs",
         to: "topic/hub.rs",
