@@ -11,10 +11,13 @@
 //! | a path and its arguments | [`#[route]`](macro@route); [`State`], [`Query`], [`Json`], [`LastEventId`], [`Peer`], and any [`FromRequestParts`] |
 //! | an answer that is no stream | [`Problem`], [`Html`], [`Json`], [`StopReconnecting`], and any [`IntoResponse`] |
 //! | the app | [`App`] with [`routes!`]; [`AppService`] as a `tower::Service` |
+//! | streams in axum or another server | [`Streams`] with its [`layer`](Streams::layer) and its [`drain`](Streams::drain) |
+//! | options of streams | [`StreamOptions`], [`KeepAlive`] |
 //! | the server | [`Server`] for an app or any tower service; [`Listener`] for connections of another kind; [`shutdown_signal`] |
 //! | one event to many clients, resumed without loss | [`topic`] |
 //! | the format itself, encoded and decoded | [`wire`] |
-//! | tests of your own | `testing`, with the feature of that name |
+//! | your own tests | `testing`, with the feature of that name |
+//! | common questions, such as tokens for `EventSource` | [`recipes`] |
 //! | what goes wrong | [`Error`]; [`Error::chain`] for the whole of it on one line |
 //!
 //! # Features
@@ -40,6 +43,8 @@ mod error;
 mod event;
 pub mod http;
 mod macros;
+#[cfg(any(doc, doctest))]
+pub mod recipes;
 #[cfg(feature = "server")]
 mod server;
 mod stream;

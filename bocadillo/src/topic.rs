@@ -105,6 +105,7 @@ mod channel;
 mod cursor;
 mod encoded;
 mod handle;
+mod hash;
 mod history;
 mod hub;
 mod memory;
@@ -121,6 +122,8 @@ mod reader;
 #[cfg(feature = "redis")]
 mod redis;
 mod registry;
+#[cfg(any(feature = "nats", feature = "redis"))]
+mod remote;
 mod ring;
 mod several;
 mod shape;

@@ -14,7 +14,3 @@ mod server;
 mod streams;
 mod support;
 mod topics;
-mod topics_nats;
-mod topics_nodes;
-mod topics_redis;
-mod topics_together;

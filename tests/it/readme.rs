@@ -1,4 +1,4 @@
-//! The README promises guarantees by the names of their tests: each name has to be a test's.
+//! The README and the pages beside it name tests and examples: these have to exist, and to say the same.
 
 use std::fs;
 use std::path::Path;
@@ -15,13 +15,16 @@ fn text(folder: &Path, all: &mut String) {
     }
 }
 
+fn page(name: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(root.join(name)).expect("a page of the repository")
+}
+
 #[test]
 fn each_guarantee_of_topics_names_a_test_that_there_is() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = fs::read_to_string(root.join("README.md")).expect("there is one");
-    let (_, topics) = readme.split_once("## Topics\n").expect("a section");
-    let (topics, _) = topics.split_once("\n## ").expect("a section after it");
-    let rows = topics.lines().filter(|line| line.starts_with('|'));
+    let guarantees = page("docs/guarantees.md");
+    let rows = guarantees.lines().filter(|line| line.starts_with('|'));
     let quoted = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
     let names: Vec<_> = quoted
         .filter(|name| name.matches('_').count() > 2)
@@ -34,11 +37,64 @@ fn each_guarantee_of_topics_names_a_test_that_there_is() {
     for name in names {
         let (before, _) = source
             .split_once(&format!("fn {name}()"))
-            .unwrap_or_else(|| panic!("the README names `{name}`, which is no test"));
+            .unwrap_or_else(|| panic!("docs/guarantees.md names `{name}`, which is not a test"));
         let attribute = before.trim_end().lines().rev().take(3);
         assert!(
             attribute.into_iter().any(|line| line.contains("test")),
-            "`{name}` is no test"
+            "`{name}` is not a test"
         );
+    }
+}
+
+#[test]
+fn the_program_for_axum_is_the_example() {
+    let readme = page("README.md");
+    let (_, section) = readme.split_once("## In axum").expect("a section");
+    let (_, code) = section.split_once("```rust,no_run\n").expect("code");
+    let (code, _) = code.split_once("```").expect("its end");
+    let example = page("examples/axum_rooms.rs");
+    // The example takes its address from the environment.
+    let lines = code.lines().filter(|line| !line.contains("127.0.0.1"));
+    let missing: Vec<_> = lines.filter(|line| !example.contains(line)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn the_list_of_examples_is_complete() {
+    let list = page("examples/README.md");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for entry in fs::read_dir(root.join("examples")).expect("the folder of examples") {
+        let name = entry.expect("it can be read").file_name();
+        let name = name.to_string_lossy();
+        let name = name.strip_suffix(".rs").unwrap_or(&name);
+        assert!(
+            name == "README.md" || list.contains(&format!("| [`{name}`](")),
+            "examples/README.md does not list {name}"
+        );
+    }
+}
+
+#[test]
+fn links_between_pages_lead_to_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "docs/clients.md",
+        "docs/features.md",
+        "docs/guarantees.md",
+        "examples/README.md",
+    ] {
+        let text = page(name);
+        let folder = Path::new(name).parent().expect("a file is in a folder");
+        for link in text.split("](").skip(1) {
+            let (link, _) = link.split_once(')').expect("the end of a link");
+            let file = root.join(folder).join(link);
+            assert!(
+                link.contains("://") || file.exists(),
+                "{name} links to {link}"
+            );
+        }
     }
 }

@@ -3,8 +3,12 @@
 mod errors;
 mod hostile;
 mod memory;
+mod nats;
+pub(crate) mod nodes;
+mod redis;
 mod resume;
 mod slow;
+mod together;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -35,7 +35,7 @@ const STEPS: [Step; 10] = [
     },
     Step {
         name: "tidy",
-        does: "no path of this machine is committed, the README quotes real lines",
+        does: "no path of this machine is committed, docs/features.md quotes lines that exist",
         work: tidy::check,
     },
     Step {

@@ -1,4 +1,5 @@
-//! What the compiler cannot see: committed files name no place of one machine, and the README quotes real lines.
+//! What the compiler does not check: no committed file names a path of this machine, and docs/features.md quotes lines that
+//! exist.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,12 +8,18 @@ use crate::run::{Failure, Outcome, output, root};
 
 pub(crate) fn check() -> Outcome {
     let mut found = machine_paths();
-    let readme = std::fs::read_to_string(root().join("README.md")).map_err(Failure::new)?;
-    let quotes = readme.lines().filter_map(quote);
-    let stale = quotes.filter(|(line, file)| {
-        !std::fs::read_to_string(root().join(file)).is_ok_and(|text| text.contains(line))
+    let docs = root().join("docs");
+    let features = std::fs::read_to_string(docs.join("features.md")).map_err(Failure::new)?;
+    let quotes: Vec<_> = features.lines().filter_map(quote).collect();
+    if quotes.is_empty() {
+        found.push("docs/features.md quotes nothing".to_owned());
+    }
+    let stale = quotes.into_iter().filter(|(line, file)| {
+        !std::fs::read_to_string(docs.join(file)).is_ok_and(|text| text.contains(line))
     });
-    found.extend(stale.map(|(line, file)| format!("README.md says that {file} has `{line}`")));
+    found.extend(
+        stale.map(|(line, file)| format!("docs/features.md says that {file} has `{line}`")),
+    );
     if found.is_empty() {
         Ok(None)
     } else {

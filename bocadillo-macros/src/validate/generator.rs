@@ -31,6 +31,7 @@ pub(crate) fn generator(
 
     let body = body::body(
         kind,
+        matches!(signature.output, ReturnType::Default),
         &mut raise_on_disconnect,
         &body,
         &runtime,

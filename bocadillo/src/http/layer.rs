@@ -17,7 +17,7 @@ use crate::http::rules::ResponseRules;
 use crate::http::stream_headers::StreamHeaders;
 use crate::stream::Streams;
 use crate::stream::body::Body;
-use crate::stream::streams::{OuterStreams, StreamsSlot};
+use crate::stream::membership::{OuterStreams, StreamsSlot};
 
 /// One request in the care of a `Streams`: what a layer and an app do before and after the handler.
 #[derive(Debug)]

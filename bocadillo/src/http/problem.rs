@@ -164,7 +164,7 @@ impl From<Error> for Problem {
         if error.is_unavailable() {
             tracing::warn!(error = %error.chain(), "a handler failed: the broker is away");
             return Self::new(StatusCode::SERVICE_UNAVAILABLE)
-                .detail("nothing was published, because the broker cannot be reached; try again")
+                .detail("the broker cannot be reached, so nothing was published; try again")
                 .header(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if error.is_unconfirmed() {

@@ -7,7 +7,8 @@ use http::StatusCode;
 
 use crate::http::problem::Problem;
 use crate::http::stream_headers::StreamHeaders;
-use crate::stream::body::{Body, StreamBody};
+use crate::stream::body::Body;
+use crate::stream::stream_body::StreamBody;
 use crate::stream::{ByteStream, EventStream};
 
 impl IntoResponse for EventStream {
@@ -29,8 +30,8 @@ impl IntoResponse for EventStream {
 }
 
 fn event_stream(stream: EventStream) -> http::Response<Body> {
-    let headers = StreamHeaders::of_events(stream.feed.options.has_charset());
-    let body = StreamBody::new(stream.feed);
+    let headers = StreamHeaders::of_events(stream.source.options().has_charset());
+    let body = StreamBody::new(stream.source);
     let slot = body.slot();
     let mut response = http::Response::new(Body::events(body));
     headers.set_on(&mut response);
@@ -41,7 +42,7 @@ fn event_stream(stream: EventStream) -> http::Response<Body> {
 impl IntoResponse for ByteStream {
     /// 200 with the stream's content type.
     fn into_response(self) -> Response {
-        let body = StreamBody::new(self.feed);
+        let body = StreamBody::new(self.source);
         let slot = body.slot();
         let mut response = Response::new(axum_core::body::Body::new(body));
         StreamHeaders::of_bytes(self.content_type).set_on(&mut response);

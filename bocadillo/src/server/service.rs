@@ -21,7 +21,7 @@ use crate::http::layer::RequestScope;
 use crate::http::problem::Problem;
 use crate::stream::Streams;
 use crate::stream::body::Body;
-use crate::stream::streams::OuterStreams;
+use crate::stream::membership::OuterStreams;
 
 type AxumBody = axum_core::body::Body;
 type BoxService = BoxCloneService<Request<AxumBody>, Response<AxumBody>, BoxError>;

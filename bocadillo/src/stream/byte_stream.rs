@@ -10,20 +10,20 @@ use http::HeaderValue;
 
 use crate::error::{BoxError, Error, Result};
 use crate::stream::Client;
-use crate::stream::feed::{Batch, Feed, Payload, Source};
 use crate::stream::options::StreamOptions;
+use crate::stream::source::{FrameBuffer, Payload, RunningSource, Source};
 
 /// A chunk from this size on goes out as it is; smaller ones are gathered into one frame.
 const LARGE: usize = 4096;
 
 impl Payload for Bytes {
-    fn write(self, batch: &mut Batch) {
+    fn write(self, frame: &mut FrameBuffer) {
         if self.is_empty() {
-            batch.empty += 1;
+            frame.empty += 1;
         } else if self.len() < LARGE {
-            batch.own.put_slice(&self);
+            frame.own.put_slice(&self);
         } else {
-            batch.shared = Some(self);
+            frame.shared = Some(self);
         }
     }
 }
@@ -148,14 +148,14 @@ impl<T: IntoChunk, E: Into<BoxError>> IntoChunk for Result<T, E> {
 #[derive(Debug)]
 #[must_use = "a stream does nothing until it is returned from a handler, or polled"]
 pub struct ByteStream {
-    pub(crate) feed: Feed<Bytes>,
+    pub(crate) source: RunningSource<Bytes>,
     pub(crate) content_type: HeaderValue,
 }
 
 impl ByteStream {
     pub(crate) fn from_source(source: impl Source<Bytes> + 'static) -> Self {
         Self {
-            feed: Feed::new(source),
+            source: RunningSource::new(source),
             content_type: HeaderValue::from_static("application/octet-stream"),
         }
     }
@@ -200,7 +200,7 @@ impl ByteStream {
     /// let numbers = numbers().with(StreamOptions::new().cleanup_timeout(Duration::from_secs(5)));
     /// ```
     pub fn with(mut self, options: StreamOptions) -> Self {
-        self.feed.options = options.or(&self.feed.options);
+        self.source.set_options(options);
         self
     }
 
@@ -221,7 +221,7 @@ impl ByteStream {
     /// assert!(client.is_disconnected());
     /// ```
     pub fn bind(mut self, client: Client) -> Self {
-        self.feed.clients.push(client);
+        self.source.clients.push(client);
         self
     }
 }
@@ -230,7 +230,7 @@ impl Stream for ByteStream {
     type Item = Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.feed.poll_item(cx)
+        self.source.poll_item(cx)
     }
 }
 

@@ -270,3 +270,6 @@ impl Future for Drained {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,12 +11,12 @@ use crate::error::Result;
 use crate::event::wire;
 use crate::event::{IntoEvent, ServerEvent};
 use crate::stream::Client;
-use crate::stream::feed::{Batch, Feed, Payload, Source};
 use crate::stream::options::StreamOptions;
+use crate::stream::source::{FrameBuffer, Payload, RunningSource, Source};
 
 impl Payload for ServerEvent {
-    fn write(self, batch: &mut Batch) {
-        wire::encode(&self, &mut batch.own);
+    fn write(self, frame: &mut FrameBuffer) {
+        wire::encode(&self, &mut frame.own);
     }
 }
 
@@ -44,7 +44,7 @@ impl Payload for ServerEvent {
 #[derive(Debug)]
 #[must_use = "a stream does nothing until it is returned from a handler, or polled"]
 pub struct EventStream {
-    pub(crate) feed: Feed<ServerEvent>,
+    pub(crate) source: RunningSource<ServerEvent>,
 }
 
 impl EventStream {
@@ -78,7 +78,7 @@ impl EventStream {
 
     pub(crate) fn from_source(source: impl Source<ServerEvent> + 'static) -> Self {
         Self {
-            feed: Feed::new(source),
+            source: RunningSource::new(source),
         }
     }
 
@@ -96,7 +96,7 @@ impl EventStream {
     ///     .with(StreamOptions::new().keep_alive(Duration::from_secs(5)));
     /// ```
     pub fn with(mut self, options: StreamOptions) -> Self {
-        self.feed.options = options.or(&self.feed.options);
+        self.source.set_options(options);
         self
     }
 
@@ -115,7 +115,7 @@ impl EventStream {
     /// assert!(client.is_disconnected());
     /// ```
     pub fn bind(mut self, client: Client) -> Self {
-        self.feed.clients.push(client);
+        self.source.clients.push(client);
         self
     }
 }
@@ -124,7 +124,7 @@ impl Stream for EventStream {
     type Item = Result<ServerEvent>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.feed.poll_item(cx)
+        self.source.poll_item(cx)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The lowering of `yield`: a future and its stream share one slot, and `yield x` is the `.await` of a send into it.
 //!
 //! The slot is in `slot.rs`. What a client's leaving means for a generator is decided here; who notices it, and who runs
-//! the clean-up, is in `feed.rs`.
+//! the clean-up, is in `source.rs`.
 
 mod slot;
 mod yields;
@@ -19,7 +19,7 @@ use std::task::{Context, Poll, Waker};
 use tracing::Span;
 
 use crate::error::{BoxError, Error, Result};
-use crate::stream::feed::{Batch, Payload, Source};
+use crate::stream::source::{FrameBuffer, Payload, Source};
 
 use slot::{Slot, Yielder};
 pub use yields::{
@@ -186,23 +186,23 @@ where
         }
     }
 
-    fn poll_batch(
+    fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        batch: &mut Batch,
+        frame: &mut FrameBuffer,
         limit: usize,
     ) -> Poll<()> {
         self.as_mut().start(cx);
-        batch.empty = 0;
-        self.slot.begin_batch(std::mem::take(batch), limit);
+        frame.empty = 0;
+        self.slot.begin_frame(std::mem::take(frame), limit);
         let outcome = self.as_mut().resume(cx);
-        *batch = self.slot.take_batch();
-        if batch.end.is_some() {
+        *frame = self.slot.take_frame();
+        if frame.end.is_some() {
             self.drop_future();
         } else {
-            batch.end = outcome;
+            frame.end = outcome;
         }
-        batch.poll(cx, limit)
+        frame.poll(cx, limit)
     }
 
     fn disconnect(self: Pin<&mut Self>) -> bool {

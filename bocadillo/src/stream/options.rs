@@ -1,13 +1,18 @@
 //! `StreamOptions`: what can be set for one stream, or as the default of many.
 
+mod setting;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::error::Error;
-use crate::event::{EventName, ServerEvent, wire};
+use crate::event::{ServerEvent, wire};
+use crate::stream::keep_alive::KeepAlive;
+
+use setting::Setting;
 
 /// How long the client of an event stream may take nothing.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -49,36 +54,18 @@ pub struct StreamOptions {
 /// What the client sees last of a stream that ends with an error.
 type OnError = Arc<dyn Fn(&Error) -> Option<ServerEvent> + Send + Sync>;
 
-/// An option that can also be switched off.
-#[derive(Clone, Debug, Default)]
-enum Setting<T> {
-    #[default]
-    Unset,
-    Off,
-    On(T),
-}
-
-impl<T> Setting<T> {
-    fn or_else(self, other: impl FnOnce() -> Self) -> Self {
-        match self {
-            Self::Unset => other(),
-            set => set,
-        }
-    }
-
-    fn get(&self, default: Option<T>) -> Option<T>
-    where
-        T: Clone,
-    {
-        match self {
-            Self::Unset => default,
-            Self::Off => None,
-            Self::On(value) => Some(value.clone()),
-        }
-    }
-}
-
 impl StreamOptions {
+    pub(crate) const UNSET: Self = Self {
+        keep_alive: Setting::Unset,
+        retry: None,
+        max_lifetime: Setting::Unset,
+        cleanup_timeout: None,
+        on_error: None,
+        write_timeout: Setting::Unset,
+        byte_write_timeout: Setting::Unset,
+        charset: None,
+    };
+
     /// Options of which none is set.
     ///
     /// # Examples
@@ -324,11 +311,23 @@ impl StreamOptions {
         }
     }
 
-    pub(crate) fn keep_alive_or_default(&self) -> Option<KeepAlive> {
-        self.keep_alive
-            .get(Some(KeepAlive::every(KEEP_ALIVE)))
-            // An interval of zero would send without a pause.
-            .filter(|keep_alive| !keep_alive.interval.is_zero())
+    /// The interval of the keep-alive.
+    pub(crate) fn keep_alive_interval(&self) -> Option<Duration> {
+        match &self.keep_alive {
+            Setting::Unset => Some(KEEP_ALIVE),
+            Setting::Off => None,
+            Setting::On(keep_alive) => Some(keep_alive.interval),
+        }
+        // An interval of zero would send without a pause.
+        .filter(|interval| !interval.is_zero())
+    }
+
+    /// What a silent stream sends.
+    pub(crate) fn keep_alive_bytes(&self) -> Bytes {
+        match &self.keep_alive {
+            Setting::On(keep_alive) => keep_alive.bytes.clone(),
+            Setting::Unset | Setting::Off => Bytes::from_static(wire::KEEP_ALIVE),
+        }
     }
 
     pub(crate) fn retry_delay(&self) -> Option<Duration> {
@@ -377,188 +376,5 @@ impl fmt::Debug for StreamOptions {
     }
 }
 
-/// What an event stream sends when it has been silent for an interval, and how long the interval is.
-///
-/// A comment line is the default, and right for most clients: the standard says that it is ignored. Some parsers split
-/// the stream at blank lines and lose the event behind a bare comment: for them use [`blank_line`](Self::blank_line).
-/// Others report an empty event for a comment with a blank line: for them use the default. A client that wants to know
-/// that the stream lives needs an event: use [`event`](Self::event).
-///
-/// # Examples
-///
-/// ```
-/// use std::time::Duration;
-/// use bocadillo::{EventName, EventStream, KeepAlive, StreamOptions};
-///
-/// const PING: EventName = EventName::from_static("ping");
-/// let keep_alive = KeepAlive::every(Duration::from_secs(5)).event_named(PING);
-/// let events = EventStream::new(futures_util::stream::pending::<String>())
-///     .with(StreamOptions::new().keep_alive(keep_alive));
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "a keep-alive does nothing until it is set in `StreamOptions`"]
-pub struct KeepAlive {
-    pub(crate) interval: Duration,
-    /// As it goes out.
-    pub(crate) bytes: Bytes,
-}
-
-impl KeepAlive {
-    /// A comment line after each `interval` of silence: `: keep-alive` and a line end.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// let keep_alive = bocadillo::KeepAlive::every(Duration::from_secs(5));
-    /// ```
-    pub fn every(interval: Duration) -> Self {
-        Self {
-            interval,
-            bytes: Bytes::from_static(wire::KEEP_ALIVE),
-        }
-    }
-
-    /// Sends a comment line and a blank line.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// let keep_alive = bocadillo::KeepAlive::every(Duration::from_secs(5)).blank_line();
-    /// ```
-    pub fn blank_line(self) -> Self {
-        Self {
-            bytes: Bytes::from_static(b": keep-alive\n\n"),
-            ..self
-        }
-    }
-
-    /// Sends an event of this name with empty data.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use bocadillo::{EventName, KeepAlive};
-    ///
-    /// const PING: EventName = EventName::from_static("ping");
-    /// let keep_alive = KeepAlive::every(Duration::from_secs(5)).event_named(PING);
-    /// ```
-    pub fn event_named(self, name: EventName) -> Self {
-        self.event(ServerEvent::new("").with_name(name))
-    }
-
-    /// Sends this event.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use bocadillo::{KeepAlive, ServerEvent};
-    ///
-    /// let keep_alive = KeepAlive::every(Duration::from_secs(5)).event(ServerEvent::new("still here"));
-    /// ```
-    pub fn event(self, event: ServerEvent) -> Self {
-        let mut bytes = BytesMut::new();
-        wire::encode(&event, &mut bytes);
-        Self {
-            bytes: bytes.freeze(),
-            ..self
-        }
-    }
-}
-
-impl From<Duration> for KeepAlive {
-    fn from(interval: Duration) -> Self {
-        Self::every(interval)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn interval(options: &StreamOptions) -> Option<Duration> {
-        Some(options.keep_alive_or_default()?.interval)
-    }
-
-    fn error() -> Error {
-        Error::panic("x".to_owned())
-    }
-
-    #[test]
-    fn the_defaults_are_as_documented() {
-        let options = StreamOptions::new();
-        assert_eq!(interval(&options), Some(15 * SECOND));
-        assert_eq!(options.retry_delay(), None);
-        assert_eq!(options.lifetime(), None);
-        assert_eq!(options.cleanup_timeout_or_default(), 30 * SECOND);
-        assert_eq!(options.shown(&error()), None);
-        assert_eq!(options.write_timeout_or_default(true), Some(30 * SECOND));
-        assert_eq!(options.write_timeout_or_default(false), None);
-        assert_eq!(options.has_charset(), None);
-    }
-
-    #[test]
-    fn what_is_not_set_comes_from_the_defaults() {
-        let defaults = StreamOptions::new()
-            .keep_alive(3 * SECOND)
-            .retry(7 * SECOND)
-            .max_lifetime(100 * SECOND)
-            .cleanup_timeout(4 * SECOND)
-            .on_error(|_| Some(ServerEvent::new("the default")))
-            .write_timeout(5 * SECOND)
-            .byte_write_timeout(6 * SECOND)
-            .charset(true);
-        let merged = StreamOptions::new().or(&defaults);
-        assert_eq!(interval(&merged), Some(3 * SECOND));
-        assert_eq!(merged.retry_delay(), Some(7 * SECOND));
-        assert_eq!(merged.lifetime(), Some(100 * SECOND));
-        assert_eq!(merged.cleanup_timeout_or_default(), 4 * SECOND);
-        assert!(merged.shown(&error()).is_some());
-        assert_eq!(merged.write_timeout_or_default(true), Some(5 * SECOND));
-        assert_eq!(merged.write_timeout_or_default(false), Some(6 * SECOND));
-        assert_eq!(merged.has_charset(), Some(true));
-
-        let own = StreamOptions::new()
-            .no_keep_alive()
-            .retry(SECOND)
-            .no_max_lifetime()
-            .cleanup_timeout(SECOND)
-            .on_error(|_| None)
-            .no_write_timeout()
-            .no_byte_write_timeout()
-            .charset(false)
-            .or(&defaults);
-        assert_eq!(interval(&own), None);
-        assert_eq!(own.retry_delay(), Some(SECOND));
-        assert_eq!(own.lifetime(), None);
-        assert_eq!(own.cleanup_timeout_or_default(), SECOND);
-        assert_eq!(own.shown(&error()), None);
-        assert_eq!(own.write_timeout_or_default(true), None);
-        assert_eq!(own.write_timeout_or_default(false), None);
-        assert_eq!(own.has_charset(), Some(false));
-    }
-
-    #[test]
-    fn an_interval_of_zero_sends_nothing() {
-        let options = StreamOptions::new().keep_alive(Duration::ZERO);
-        assert_eq!(options.keep_alive_or_default(), None);
-    }
-
-    #[test]
-    fn a_keep_alive_has_four_forms() {
-        let ping = EventName::from_static("ping");
-        let every = || KeepAlive::every(SECOND);
-        assert_eq!(every().bytes, ": keep-alive\n");
-        assert_eq!(every().blank_line().bytes, ": keep-alive\n\n");
-        assert_eq!(every().event_named(ping).bytes, "event: ping\ndata: \n\n");
-        let event = ServerEvent::new("here").with_comment("still");
-        assert_eq!(every().event(event).bytes, ": still\ndata: here\n\n");
-    }
-}
+mod tests;

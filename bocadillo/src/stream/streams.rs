@@ -1,22 +1,16 @@
 //! `Streams`: what all streams of a program share, wherever they are served.
 //!
-//! It reaches a stream by a task-local, because layers and axum's types may stand between the two. If the stream is made
-//! in another task, it reaches the stream through the response. The tower layer is in `http/layer.rs`.
+//! How it reaches a stream is in `membership.rs`. The tower layer is in `http/layer.rs`.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::task::futures::TaskLocalFuture;
 use tokio::time::{sleep, timeout, timeout_at};
 
 use crate::stream::drain::Drain;
 use crate::stream::options::StreamOptions;
-
-tokio::task_local! {
-    static CURRENT: Streams;
-}
 
 /// How long a drain waits, unless `Streams` says otherwise.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -73,7 +67,7 @@ const END_TIMEOUT: Duration = Duration::from_millis(500);
 pub struct Streams(Arc<Inner>);
 
 struct Inner {
-    options: StreamOptions,
+    options: Arc<StreamOptions>,
     strict_accept: bool,
     drain_timeout: Duration,
     end_timeout: Duration,
@@ -94,7 +88,7 @@ impl Streams {
     /// ```
     pub fn new() -> Self {
         Self(Arc::new(Inner {
-            options: StreamOptions::new(),
+            options: Arc::default(),
             strict_accept: false,
             drain_timeout: DRAIN_TIMEOUT,
             end_timeout: END_TIMEOUT,
@@ -106,7 +100,7 @@ impl Streams {
 
     fn change(self, change: impl FnOnce(&mut Inner)) -> Self {
         let mut inner = Inner {
-            options: self.0.options.clone(),
+            options: Arc::clone(&self.0.options),
             strict_accept: self.0.strict_accept,
             drain_timeout: self.0.drain_timeout,
             end_timeout: self.0.end_timeout,
@@ -131,7 +125,7 @@ impl Streams {
     /// let streams = Streams::new().defaults(StreamOptions::new().retry(Duration::from_secs(1)));
     /// ```
     pub fn defaults(self, options: StreamOptions) -> Self {
-        self.change(|inner| inner.options = options)
+        self.change(|inner| inner.options = Arc::new(options))
     }
 
     /// Whether a GET or HEAD request whose `Accept` header excludes event streams gets 406 instead of the stream. The
@@ -326,7 +320,7 @@ impl Streams {
         self.0.strict_accept
     }
 
-    pub(crate) fn options(&self) -> &StreamOptions {
+    pub(crate) fn options(&self) -> &Arc<StreamOptions> {
         &self.0.options
     }
 
@@ -339,37 +333,13 @@ impl Streams {
         &self.0.drain
     }
 
-    pub(crate) fn current() -> Option<Self> {
-        CURRENT.try_with(Self::clone).ok()
+    /// Whether the two are the same value, alone or inside of another one.
+    pub(super) fn has_same_origin(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0.origin, &other.0.origin)
     }
 
-    /// Runs `future`. The streams that it makes belong to this value.
-    pub(crate) fn scope<F: Future>(self, future: F) -> TaskLocalFuture<Self, F> {
-        CURRENT.scope(self, future)
-    }
-
-    /// Runs `f`. The streams that it makes belong to this value.
-    pub(crate) fn sync_scope<R>(self, f: impl FnOnce() -> R) -> R {
-        CURRENT.sync_scope(self, f)
-    }
-
-    /// The `Streams` for a request with these extensions: this value, or this value inside of the one that the request
-    /// came through.
-    pub(crate) fn for_request(&self, extensions: &http::Extensions) -> Self {
-        let outer = Self::current().or_else(|| {
-            extensions
-                .get::<OuterStreams>()
-                .map(|outer| outer.0.clone())
-        });
-        match outer {
-            None => self.clone(),
-            // A layer of this app stands between.
-            Some(outer) if Arc::ptr_eq(&outer.0.origin, &self.0.origin) => outer,
-            Some(outer) => self.inside(outer),
-        }
-    }
-
-    fn inside(&self, outer: Self) -> Self {
+    /// This value inside of `outer`: its streams end when either is drained.
+    pub(super) fn inside(&self, outer: Self) -> Self {
         let mut nested = self.0.nested.lock().unwrap_or_else(PoisonError::into_inner);
         let known = nested
             .iter()
@@ -383,7 +353,7 @@ impl Streams {
             Drain::inside(&self.0.drain, &outer.0.drain)
         };
         let both = Self(Arc::new(Inner {
-            options: self.0.options.clone().or(&outer.0.options),
+            options: Arc::new(StreamOptions::clone(&self.0.options).or(&outer.0.options)),
             strict_accept: self.0.strict_accept || outer.0.strict_accept,
             drain_timeout: self.0.drain_timeout,
             end_timeout: self.0.end_timeout,
@@ -410,64 +380,5 @@ impl fmt::Debug for Streams {
             .field("strict_accept", &self.0.strict_accept)
             .field("drain", &self.0.drain)
             .finish_non_exhaustive()
-    }
-}
-
-/// Request extension: the `Streams` outside of the service that gets the request. A service between the two may call the
-/// inner one from another task, where the task-local is not set.
-#[derive(Clone, Debug)]
-pub(crate) struct OuterStreams(pub(crate) Streams);
-
-/// Response extension: the layer of a `Streams` puts it in here for a stream that was made in another task.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct StreamsSlot(Arc<OnceLock<Streams>>);
-
-impl StreamsSlot {
-    pub(crate) fn fill(&self, streams: Streams) {
-        // The innermost layer comes first, and stays.
-        let _ = self.0.set(streams);
-    }
-}
-
-/// The warning about a stream without `Streams` is logged once in a process.
-static WITHOUT_STREAMS: Once = Once::new();
-
-/// The `Streams` that a stream belongs to.
-#[derive(Debug)]
-pub(crate) enum StreamsLookup {
-    /// It was made in the task of a request.
-    Known(Streams),
-    /// It was made in another task.
-    FromResponse(StreamsSlot),
-}
-
-impl StreamsLookup {
-    pub(crate) fn new() -> Self {
-        Streams::current().map_or_else(|| Self::FromResponse(StreamsSlot::default()), Self::Known)
-    }
-
-    pub(crate) fn slot(&self) -> Option<StreamsSlot> {
-        match self {
-            Self::Known(_) => None,
-            Self::FromResponse(slot) => Some(slot.clone()),
-        }
-    }
-
-    pub(crate) fn get(self) -> Option<Streams> {
-        match self {
-            Self::Known(streams) => Some(streams),
-            Self::FromResponse(slot) => {
-                let streams = slot.0.get().cloned();
-                if streams.is_none() {
-                    WITHOUT_STREAMS.call_once(|| {
-                        tracing::warn!(
-                            "a stream belongs to no `Streams`, so no shutdown ends it: add the layer of `Streams`, and \
-                             keep a response's extensions where a layer makes a new response"
-                        );
-                    });
-                }
-                streams
-            }
-        }
     }
 }

@@ -68,12 +68,12 @@ impl TestClient {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// use std::convert::Infallible;
-    /// use axum_core::{body::Body, extract::Request, response::{IntoResponse, Response}};
-    /// use bocadillo::{EventStream, ServerEvent, testing::TestClient};
+    /// use axum_core::extract::Request;
+    /// use bocadillo::{EventStream, IntoResponse, testing::TestClient};
     ///
-    /// let service = tower::service_fn(async |_: Request| -> Result<Response, Infallible> {
-    ///     let events = futures_util::stream::iter([ServerEvent::data("hello")]);
-    ///     Ok(EventStream::new(events).into_response())
+    /// let service = tower::service_fn(|_: Request| async {
+    ///     let events = futures_util::stream::iter(["hello"]);
+    ///     Ok::<_, Infallible>(EventStream::new(events).into_response())
     /// });
     /// let mut stream = TestClient::of(service).get("/").send().await;
     /// assert_eq!(stream.next_event().await.expect("one").data, "hello");

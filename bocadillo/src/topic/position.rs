@@ -12,6 +12,7 @@
 //! base 62 where there are several. All of it are letters, digits, `-` and `.`: nothing that a browser would ask the
 //! server's leave for.
 
+use super::hash::fnv;
 use crate::event::EventId;
 
 /// How many topics one stream may have, so that its ids stay below 128 bytes.
@@ -45,13 +46,7 @@ pub(crate) struct Tag(u64);
 
 impl Tag {
     pub(crate) fn new(epoch: u64, topic: &str) -> Self {
-        // FNV-1a, not the standard library's hasher: all nodes, and tomorrow's build, must come to the same tag.
-        let hash = topic
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-            });
-        Self(mix(hash ^ mix(epoch)) % TAGS)
+        Self(mix(fnv(topic.bytes()) ^ mix(epoch)) % TAGS)
     }
 
     pub(crate) fn of_all(tags: impl Iterator<Item = Self>) -> Self {

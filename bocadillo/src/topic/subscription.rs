@@ -17,7 +17,7 @@ use super::single::Single;
 use crate::error::Result;
 use crate::event::{EventId, ServerEvent};
 use crate::stream::EventStream;
-use crate::stream::feed::{Batch, Source};
+use crate::stream::source::{FrameBuffer, Source};
 
 /// The events of one topic, or of several, for one subscriber.
 ///
@@ -216,10 +216,10 @@ impl Source<ServerEvent> for Sending {
         self.subscription.poll_event(cx).map(|event| event.map(Ok))
     }
 
-    fn poll_batch(
+    fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        batch: &mut Batch,
+        batch: &mut FrameBuffer,
         limit: usize,
     ) -> Poll<()> {
         match ready!(self.subscription.poll_wire(cx, limit)) {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Browser;
 use crate::examples::chat::{post, say, say_until_taken};
 use crate::support::{Example, Nats, Redis};
-use crate::topics_nodes::Broker;
+use crate::topics::nodes::Broker;
 
 fn open(browser: &Browser, example: &Example) {
     browser.open(&example.url("/#lobby"));

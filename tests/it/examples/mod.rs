@@ -1,5 +1,6 @@
 //! Each example as a user starts it, met by a client as a user has it.
 
+mod axum_rooms;
 pub(crate) mod chat;
 mod completions;
 mod in_axum;

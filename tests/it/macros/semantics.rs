@@ -519,3 +519,21 @@ async fn an_import_of_the_word_stays_free_of_warnings() {
         ["renamed", "bare"]
     );
 }
+
+generators!(
+    #[event_stream]
+    async fn questions_of_its_closures_and_blocks() {
+        let number =
+            |text: &str| -> Result<u8, std::num::ParseIntError> { Ok(text.parse::<u8>()? + 1) };
+        let later = async { Ok::<_, std::num::ParseIntError>("2".parse::<u8>()? + 1) };
+        yield number("1").unwrap_or_default().to_string();
+        yield later.await.unwrap_or_default().to_string();
+        yield server_event!(json = {"four": (|| Some("3".parse::<u8>().ok()? + 1))()});
+    }
+);
+
+#[tokio::test]
+async fn closures_and_blocks_use_the_question_mark_where_the_generator_cannot() {
+    let data = data(questions_of_its_closures_and_blocks()).await;
+    assert_eq!(data, ["2", "3", r#"{"four":4}"#]);
+}

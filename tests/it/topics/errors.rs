@@ -90,7 +90,9 @@ async fn what_redis_says_when_it_refuses_is_logged_and_not_sent() {
     redis.command("CONFIG SET maxmemory 0");
     publishes(&hub, "x").await;
 
-    redis.command("ACL SETUSER app resetkeys ~bocadillo:epoch ~bocadillo:places ~bocadillo:wake:*");
+    redis.command(
+        "ACL SETUSER app resetkeys ~bocadillo:epoch ~bocadillo:positions ~bocadillo:wake:*",
+    );
     check_refused(&hub, "x", "x", "no permissions").await;
     redis.command("ACL SETUSER app ~bocadillo:*");
     publishes(&hub, "x").await;
@@ -110,6 +112,66 @@ async fn what_nats_says_when_it_refuses_is_logged_and_not_sent() {
     // By default NATS takes messages of up to 1 MiB.
     check_refused(&hub, "x", &"x".repeat((1 << 20) + 1), "payload").await;
     publishes(&hub, "x").await;
+}
+
+#[tokio::test]
+async fn a_redis_that_refuses_from_the_start_is_not_away() {
+    let redis = Redis::start();
+    redis.command("ACL SETUSER app on >secret allcommands ~bocadillo:*");
+    let url = |password: &str| {
+        redis
+            .url()
+            .replace("redis://", &format!("redis://app:{password}@"))
+    };
+    check_refused(
+        &Hub::redis(url("guessed")).unwrap(),
+        "x",
+        "x",
+        "the broker refuses",
+    )
+    .await;
+
+    redis.command("CONFIG SET maxmemory 1");
+    check_refused(&Hub::redis(url("secret")).unwrap(), "x", "x", "OOM").await;
+    redis.command("CONFIG SET maxmemory 0");
+
+    redis.command("ACL SETUSER app resetkeys");
+    let hub = Hub::redis(url("secret")).unwrap();
+    check_refused(&hub, "x", "x", "no permissions").await;
+    // The hub tries again by itself.
+    redis.command("ACL SETUSER app ~bocadillo:*");
+    wait::within("a publish that is allowed", async {
+        while answer(&hub, "x", "x").await.0 != 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_nats_that_refuses_from_the_start_is_not_away() {
+    let settings = |denied: &str| {
+        format!(
+            "authorization {{ users: [ {{ user: app, password: secret, permissions: {{ publish: {{ deny: [{denied}] }} }} }} ] }}\n"
+        )
+    };
+    let nats = Nats::configured(&settings("\"$JS.API.>\""));
+    let url = |password: &str| {
+        nats.url()
+            .replace("nats://", &format!("nats://app:{password}@"))
+    };
+    check_refused(&Hub::nats(url("guessed")).unwrap(), "x", "x", "credentials").await;
+
+    let hub = Hub::nats(url("secret")).unwrap();
+    check_refused(&hub, "x", "x", "$JS.API").await;
+    // The hub tries again by itself.
+    nats.reload(&settings("\"other\""));
+    wait::within("a publish that is allowed", async {
+        while answer(&hub, "x", "x").await.0 != 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

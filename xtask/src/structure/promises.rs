@@ -77,16 +77,10 @@ const LONG: &str = "//! Longer than 400 lines: ";
 
 /// Files that are still longer, without a reason. The check asks for the removal of those that are not.
 pub(crate) const STILL_LONG: &[&str] = &[
-    "bocadillo/src/stream/body.rs",
-    "bocadillo/src/stream/options.rs",
-    "bocadillo/src/topic/nats.rs",
+    "bocadillo/src/topic/nats/connection.rs",
+    "bocadillo/src/topic/redis/task.rs",
     "bocadillo/src/topic/nats/follow.rs",
-    "bocadillo/src/topic/nats/link.rs",
     "bocadillo/src/topic/nats/read.rs",
-    "bocadillo/src/topic/reader.rs",
-    "bocadillo/src/topic/redis.rs",
-    "bocadillo/src/topic/redis/session.rs",
-    "bocadillo/src/topic/ring.rs",
 ];
 
 /// What one file breaks. The promises that are not about it are passed over.

@@ -1,6 +1,6 @@
 //! What a generator's body may hold: a `yield` somewhere, with something to send, where it can be awaited.
 
-use proc_macro2::{Group, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use syn::parse::{ParseStream, Parser as _};
 use syn::visit::{self, Visit};
 use syn::{AttrStyle, Attribute, Block, Expr, Item, Macro};
@@ -15,6 +15,7 @@ use crate::paths::Runtime;
 /// not have, `raise_on_disconnect` is set, so that the rest is looked at as it is meant.
 pub(super) fn body(
     kind: Kind,
+    returns_nothing: bool,
     raise_on_disconnect: &mut bool,
     group: &Group,
     runtime: &Runtime,
@@ -46,6 +47,8 @@ pub(super) fn body(
             let mut yields = Yields {
                 cx,
                 in_closure: false,
+                refuses_try: returns_nothing,
+                try_is_refused: false,
                 has_value: *raise_on_disconnect,
                 value_is_missed: false,
                 found: 0,
@@ -57,7 +60,12 @@ pub(super) fn body(
             if !has_helpers {
                 require_yield(kind, yields.found, group.span_open(), cx);
             }
-            Code::Statements(statements)
+            if yields.try_is_refused {
+                // The compiler would report the same `?` once more, in words about an async closure.
+                Code::Tokens(TokenStream::from_iter(endless()))
+            } else {
+                Code::Statements(statements)
+            }
         }
         Err(_) => {
             if !has_helpers {
@@ -72,6 +80,31 @@ pub(super) fn body(
         has_helpers,
         code,
     }
+}
+
+/// The first `?` among the values of an event, unless a closure or an `async` block among them may be what it belongs to.
+fn question_mark(tokens: TokenStream) -> Option<Span> {
+    let mut found = None;
+    for token in tokens {
+        match token {
+            TokenTree::Punct(punct) if punct.as_char() == '|' => return None,
+            TokenTree::Ident(word) if word == "async" => return None,
+            TokenTree::Punct(punct) if punct.as_char() == '?' => {
+                found = found.or(Some(punct.span()));
+            }
+            TokenTree::Group(group) => found = found.or_else(|| question_mark(group.stream())),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// `loop {}`, which has any type.
+fn endless() -> [TokenTree; 2] {
+    [
+        Ident::new("loop", Span::mixed_site()).into(),
+        Group::new(Delimiter::Brace, TokenStream::new()).into(),
+    ]
 }
 
 fn require_yield(kind: Kind, found: usize, span: Span, cx: &Context) {
@@ -91,6 +124,9 @@ fn require_yield(kind: Kind, found: usize, span: Span, cx: &Context) {
 struct Yields<'a> {
     cx: &'a Context,
     in_closure: bool,
+    /// Whether the generator has no return type, and the code at hand is its own and not a block's or a closure's in it.
+    refuses_try: bool,
+    try_is_refused: bool,
     /// Whether a `yield` tells of the disconnect.
     has_value: bool,
     value_is_missed: bool,
@@ -99,9 +135,11 @@ struct Yields<'a> {
 
 impl Yields<'_> {
     fn within(&mut self, in_closure: bool, visit: impl FnOnce(&mut Self)) {
-        let before = std::mem::replace(&mut self.in_closure, in_closure);
+        let in_closure = std::mem::replace(&mut self.in_closure, in_closure);
+        let refuses_try = std::mem::replace(&mut self.refuses_try, false);
         visit(self);
-        self.in_closure = before;
+        self.in_closure = in_closure;
+        self.refuses_try = refuses_try;
     }
 
     fn one(&mut self, span: Span, operand: &TokenStream) {
@@ -113,6 +151,16 @@ impl Yields<'_> {
             self.cx.error(
                 span,
                 "a closure cannot yield: use a loop in its place, or yield in an `async` block that the generator awaits",
+            );
+        }
+    }
+
+    fn tried(&mut self, question_mark: Span) {
+        if self.refuses_try {
+            self.try_is_refused = true;
+            self.cx.error(
+                question_mark,
+                "the `?` operator needs a generator that returns a `Result`: write `-> Result<(), E>` after its arguments, and `Ok(())` at its end",
             );
         }
     }
@@ -140,23 +188,38 @@ impl<'ast> Visit<'ast> for Yields<'_> {
 
     fn visit_expr_try(&mut self, expression: &'ast syn::ExprTry) {
         self.looked_into(&expression.expr);
+        self.tried(expression.question_token.spans[0]);
         visit::visit_expr_try(self, expression);
     }
 
     fn visit_macro(&mut self, mac: &'ast Macro) {
         let Some(span) = calls::yield_span(&mac.path) else {
+            if mac
+                .path
+                .segments
+                .last()
+                .is_some_and(|name| name.ident == "server_event")
+                && let Some(question_mark) = question_mark(mac.tokens.clone())
+            {
+                self.tried(question_mark);
+            }
             return self.visit_token_stream(&mac.tokens);
         };
         self.one(span, &mac.tokens);
         match syn::parse2::<Expr>(mac.tokens.clone()) {
-            Ok(operand) => Yields {
-                cx: self.cx,
-                in_closure: self.in_closure,
-                has_value: self.has_value,
-                value_is_missed: false,
-                found: 0,
+            Ok(operand) => {
+                let mut inner = Yields {
+                    cx: self.cx,
+                    in_closure: self.in_closure,
+                    refuses_try: self.refuses_try,
+                    try_is_refused: false,
+                    has_value: self.has_value,
+                    value_is_missed: false,
+                    found: 0,
+                };
+                inner.visit_expr(&operand);
+                self.try_is_refused |= inner.try_is_refused;
             }
-            .visit_expr(&operand),
             Err(_) => self.visit_token_stream(&mac.tokens),
         }
     }

@@ -8,12 +8,12 @@ use std::task::{Context, Poll, Waker, ready};
 
 use super::ClientDisconnect;
 use crate::error::{Error, Result};
-use crate::stream::feed::Batch;
+use crate::stream::source::FrameBuffer;
 
 /// What `yield` takes in a stream of `T`.
 pub(crate) trait Yield<T> {
     fn into_item(self) -> Result<T>;
-    fn write(self, batch: &mut Batch) -> Result<()>;
+    fn write(self, frame: &mut FrameBuffer) -> Result<()>;
 }
 
 /// Where items go from the generator to its stream.
@@ -41,7 +41,7 @@ enum Taking<T> {
     /// One item; its `yield` ends when the next one is asked for.
     One(Option<Result<T>>),
     /// Up to about so many bytes; a `yield` ends once it is written.
-    Batch(Batch, usize),
+    Frame(FrameBuffer, usize),
 }
 
 impl<T> Slot<T> {
@@ -77,17 +77,17 @@ impl<T> Slot<T> {
         state.wake_foreign();
     }
 
-    /// From now on a batch is taken.
-    pub(super) fn begin_batch(&self, batch: Batch, limit: usize) {
+    /// From now on a frame is taken.
+    pub(super) fn begin_frame(&self, frame: FrameBuffer, limit: usize) {
         let mut state = self.lock();
-        state.taking = Taking::Batch(batch, limit);
+        state.taking = Taking::Frame(frame, limit);
         state.wake_foreign();
     }
 
-    pub(super) fn take_batch(&self) -> Batch {
+    pub(super) fn take_frame(&self) -> FrameBuffer {
         match std::mem::replace(&mut self.lock().taking, Taking::One(None)) {
-            Taking::Batch(batch, _) => batch,
-            Taking::One(_) => Batch::default(),
+            Taking::Frame(frame, _) => frame,
+            Taking::One(_) => FrameBuffer::default(),
         }
     }
 
@@ -123,9 +123,9 @@ impl<T> State<T> {
         }
     }
 
-    fn end_batch<P>(&mut self, error: Error) -> Poll<P> {
-        if let Taking::Batch(batch, _) = &mut self.taking {
-            batch.end = Some(Err(error));
+    fn end_frame<P>(&mut self, error: Error) -> Poll<P> {
+        if let Taking::Frame(frame, _) = &mut self.taking {
+            frame.end = Some(Err(error));
         }
         Poll::Pending
     }
@@ -195,9 +195,9 @@ impl<T, Y: Yield<T>> Future for Handover<'_, T, Y> {
         let state = &mut *state;
         if this.ticket.unwrap_or(state.next_ticket) == serving {
             match &mut state.taking {
-                Taking::Batch(batch, limit) if batch.has_room(*limit) => {
+                Taking::Frame(frame, limit) if frame.has_room(*limit) => {
                     if let Some(item) = this.item.take() {
-                        let written = item.write(batch);
+                        let written = item.write(frame);
                         if this.ticket.take().is_some() {
                             this.slot.serve_next(state);
                             state.wake_foreign();
@@ -205,7 +205,7 @@ impl<T, Y: Yield<T>> Future for Handover<'_, T, Y> {
                         match written {
                             Ok(()) => return Poll::Ready(Ok(())),
                             // The stream ends with it, and drops the generator here.
-                            Err(error) => return state.end_batch(error),
+                            Err(error) => return state.end_frame(error),
                         }
                     }
                     return Poll::Pending;
@@ -215,7 +215,7 @@ impl<T, Y: Yield<T>> Future for Handover<'_, T, Y> {
                         *one = Some(item.into_item());
                     }
                 }
-                Taking::Batch(..) | Taking::One(_) => {}
+                Taking::Frame(..) | Taking::One(_) => {}
             }
         }
         if this.ticket.is_none() {
@@ -264,8 +264,8 @@ mod tests {
             self.0.into_event()
         }
 
-        fn write(self, batch: &mut Batch) -> Result<()> {
-            self.0.write(&mut batch.own)
+        fn write(self, frame: &mut FrameBuffer) -> Result<()> {
+            self.0.write(&mut frame.own)
         }
     }
 

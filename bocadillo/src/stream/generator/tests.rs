@@ -159,9 +159,9 @@ async fn a_stream_of_empty_chunks_gives_way_to_others() {
             y.send("").await;
         }
     });
-    let mut batch = Batch::default();
+    let mut frame = FrameBuffer::default();
     let others = tokio::spawn(async {});
-    let frame = std::future::poll_fn(|cx| stream.feed.poll_batch(cx, &mut batch, 1000));
+    let frame = std::future::poll_fn(|cx| stream.source.poll_frame(cx, &mut frame, 1000));
     tokio::select! {
         biased;
         () = frame => unreachable!("there is nothing to send"),

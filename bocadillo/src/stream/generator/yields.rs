@@ -7,7 +7,7 @@ use super::{ClientDisconnect, Generator, Outcome};
 use crate::error::Result;
 use crate::event::{IntoEvent, ServerEvent};
 use crate::stream::byte_stream::IntoChunk;
-use crate::stream::feed::{Batch, Payload};
+use crate::stream::source::{FrameBuffer, Payload};
 use crate::stream::{ByteStream, EventStream};
 
 /// The `yield` of a generator that is dropped when the client leaves.
@@ -25,8 +25,8 @@ impl<E: IntoEvent> slot::Yield<ServerEvent> for Event<E> {
         self.0.into_event()
     }
 
-    fn write(self, batch: &mut Batch) -> Result<()> {
-        self.0.write(&mut batch.own)
+    fn write(self, frame: &mut FrameBuffer) -> Result<()> {
+        self.0.write(&mut frame.own)
     }
 }
 
@@ -37,8 +37,8 @@ impl<C: IntoChunk> slot::Yield<Bytes> for Chunk<C> {
         self.0.into_chunk()
     }
 
-    fn write(self, batch: &mut Batch) -> Result<()> {
-        self.0.into_chunk().map(|chunk| chunk.write(batch))
+    fn write(self, frame: &mut FrameBuffer) -> Result<()> {
+        self.0.into_chunk().map(|chunk| chunk.write(frame))
     }
 }
 

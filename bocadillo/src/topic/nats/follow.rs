@@ -12,7 +12,7 @@ use async_nats::{Message, Subscriber};
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 
-use super::link::{self, AGAIN, CAPACITY, Link, Session, State};
+use super::connection::{AGAIN, CAPACITY, Connection, Session, State};
 use super::read::{self, Wanted, read, stand};
 use super::record;
 use super::refusals::Asking;
@@ -22,6 +22,7 @@ use crate::topic::broker::{Replay, TopicFeed};
 use crate::topic::encoded::Draft;
 use crate::topic::notice::Reason;
 use crate::topic::position::Position;
+use crate::topic::remote;
 
 /// How many bytes are read at once of what did not come, and how many that come meanwhile are kept.
 const PIECE: usize = 512 * 1024;
@@ -32,7 +33,7 @@ const REFUSED: Duration = Duration::from_secs(1);
 struct Done;
 
 struct Follower<'a> {
-    link: &'a Link,
+    connection: &'a Connection,
     feed: &'a TopicFeed,
     subjects: &'a Subjects,
     session: Arc<Session>,
@@ -52,20 +53,24 @@ struct Follower<'a> {
 }
 
 /// Follows a topic for as long as it is polled and somebody listens. `epoch` is told in which epoch the feed stands.
-pub(super) async fn follow(link: Arc<Link>, feed: TopicFeed, epoch: watch::Sender<Option<u64>>) {
-    let subjects = Subjects::new(&link.settings.stream, feed.topic());
-    let mut states = link.states();
-    let first = states.wait_for(|state| !matches!(state, State::Starting));
+pub(super) async fn follow(
+    connection: Arc<Connection>,
+    feed: TopicFeed,
+    epoch: watch::Sender<Option<u64>>,
+) {
+    let subjects = Subjects::new(&connection.settings.stream, feed.topic());
+    let mut states = connection.states();
+    let first = states.wait_for(|state| !matches!(state, State::Connecting));
     if matches!(first.await.as_deref(), Ok(State::Down(_))) {
         feed.interrupt();
     }
-    let Some(session) = link::up(&mut states).await else {
+    let Some(session) = remote::up(&mut states).await else {
         return;
     };
     // Held until the server has answered something: a refusal comes before that answer.
-    let mut place = link.subscribing.acquire().await.ok();
+    let mut place = connection.subscribing.acquire().await.ok();
     // Before the subscription: a refusal may come at once.
-    let mut asking = link.refusals.watch(&subjects.live);
+    let mut asking = connection.refusals.watch(&subjects.live);
     let live = match session.client.subscribe(subjects.live.clone()).await {
         Ok(live) => live,
         Err(error) => {
@@ -75,10 +80,10 @@ pub(super) async fn follow(link: Arc<Link>, feed: TopicFeed, epoch: watch::Sende
     };
     // Asked after the subscription: what comes behind the answer comes by it.
     let (session, (at, is_own)) = loop {
-        let Some(session) = link::up(&mut states).await else {
+        let Some(session) = remote::up(&mut states).await else {
             return;
         };
-        let stand = stand(&link, &session, &subjects).await;
+        let stand = stand(&connection, &session, &subjects).await;
         drop(place.take());
         match stand {
             Ok(stand) => break (session, stand),
@@ -92,7 +97,7 @@ pub(super) async fn follow(link: Arc<Link>, feed: TopicFeed, epoch: watch::Sende
     if feed.begin(session.epoch, at) {
         epoch.send_replace(Some(session.epoch));
         let follower = Follower {
-            link: &link,
+            connection: &connection,
             feed: &feed,
             subjects: &subjects,
             session,
@@ -185,7 +190,7 @@ impl Follower<'_> {
         // The session may have ended before `states` was looked at last.
         states.mark_changed();
         let mut is_refused = false;
-        let mut lost = self.link.refusals.lost();
+        let mut lost = self.connection.refusals.lost();
         asking.settle();
         loop {
             let done = tokio::select! {
@@ -223,7 +228,7 @@ impl Follower<'_> {
                     Ok(())
                 }
                 () = tokio::time::sleep(AGAIN), if !self.is_whole && self.is_up && !is_refused => {
-                    self.link.refusals.allowed(&self.subjects.live);
+                    self.connection.refusals.allowed(&self.subjects.live);
                     asking.settle();
                     let state = states.borrow_and_update().clone();
                     self.turn(state, &mut live).await
@@ -239,7 +244,7 @@ impl Follower<'_> {
         &self,
         asking: &mut Asking<'_>,
     ) -> Result<Subscriber, async_nats::SubscribeError> {
-        let _place = self.link.subscribing.acquire().await;
+        let _place = self.connection.subscribing.acquire().await;
         asking.forget();
         let live = self
             .session
@@ -247,7 +252,7 @@ impl Follower<'_> {
             .subscribe(self.subjects.live.clone())
             .await?;
         // A refusal comes before this answer, whatever it is.
-        let _ = self.link.last(&self.session).await;
+        let _ = self.connection.last(&self.session).await;
         Ok(live)
     }
 
@@ -267,7 +272,7 @@ impl Follower<'_> {
         }
         if *self.epoch.borrow() != Some(self.session.epoch) {
             let start = self.session.start;
-            let last = match read::message(self.link, &self.session, start).await {
+            let last = match read::message(self.connection, &self.session, start).await {
                 Ok(last) => last,
                 Err(error) => return self.fail(&*error),
             };
@@ -286,7 +291,7 @@ impl Follower<'_> {
             return Ok(());
         }
         // Looked up before what has come is taken: that has all that is of the topic up to there.
-        let (sequence, check) = self.link.delivered();
+        let (sequence, check) = self.connection.delivered();
         while self.is_whole
             && let Some(Some(messages)) = ready(live).now_or_never()
         {
@@ -320,7 +325,7 @@ impl Follower<'_> {
             };
             let replay = {
                 let mut read =
-                    std::pin::pin!(read(self.link, &self.session, self.subjects, wanted));
+                    std::pin::pin!(read(self.connection, &self.session, self.subjects, wanted));
                 loop {
                     tokio::select! {
                         replay = &mut read => break replay,
@@ -346,7 +351,7 @@ impl Follower<'_> {
                     }
                 }
                 Ok(Replay::Err(reason)) => {
-                    match stand(self.link, &self.session, self.subjects).await {
+                    match stand(self.connection, &self.session, self.subjects).await {
                         Ok((at, is_own)) => {
                             (self.at, self.is_own, self.is_fresh) = (at, is_own, false);
                             self.restart(reason)?;
@@ -376,7 +381,7 @@ impl Follower<'_> {
     fn reach(&mut self, position: Position) {
         (self.at, self.is_own, self.is_fresh) = (position, true, false);
         let check = record::check_of(position);
-        self.link
+        self.connection
             .deliver(&self.session, &self.subjects.events, position.major, check);
     }
 
@@ -408,7 +413,7 @@ impl Follower<'_> {
                 continue;
             };
             if !record::is_of(message.headers.as_ref(), self.session.epoch) {
-                self.link.doubt();
+                self.connection.doubt();
                 is_whole = false;
             } else if place.previous > self.at.major {
                 is_whole = false;

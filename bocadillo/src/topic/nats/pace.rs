@@ -1,5 +1,5 @@
 //! How much is read from the stream at once. Answers share the connection with acknowledgements and pings, so little may stand
-//! before those, and less on a slow link.
+//! before those, and less on a slow connection.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,7 +53,7 @@ impl Pace {
         }
     }
 
-    /// Waits until about `limit` bytes may be read, or fewer on a slow link.
+    /// Waits until about `limit` bytes may be read, or fewer on a slow connection.
     pub(super) async fn turn(&self, limit: usize) -> Result<Turn<'_>, BoxError> {
         let halvings = self.halvings.load(Ordering::Relaxed);
         let shares = u32::try_from(limit.div_ceil(SHARE)).unwrap_or(READS);
@@ -77,7 +77,7 @@ impl Pace {
         received.in_bytes.load(Ordering::Relaxed)
     }
 
-    /// Awaits an answer for as long as the connection brings something: on a slow link others stand before it.
+    /// Awaits an answer for as long as the connection brings something: on a slow connection others stand before it.
     ///
     /// # Errors
     ///

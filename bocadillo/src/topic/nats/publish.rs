@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
-use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use super::link::{self, Link, Session, State};
+use super::connection::{self, Connection, Session, State};
 use super::record;
 use super::subjects::Subjects;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, chain};
 use crate::topic::broker::Published;
 use crate::topic::encoded::Draft;
+use crate::topic::remote;
 
 /// What a topic has beyond its own history goes after so long.
 const TRIM_AFTER: Duration = Duration::from_millis(500);
@@ -24,7 +26,7 @@ const TRIM_AFTER: Duration = Duration::from_millis(500);
 ///
 /// `kept` is how many messages the topic is to have. `id` lets JetStream know a message that it has already when an attempt that was not confirmed is made again. Without one there is one attempt.
 pub(super) async fn publish(
-    link: Arc<Link>,
+    connection: Arc<Connection>,
     subjects: Subjects,
     drafts: Vec<Draft>,
     id: Option<String>,
@@ -39,17 +41,17 @@ pub(super) async fn publish(
     if let Some(id) = id {
         headers.insert(NATS_MESSAGE_ID, id);
     }
-    let mut states = link.states();
-    let deadline = Instant::now() + link.settings.wait;
+    let mut states = connection.states();
+    let deadline = Instant::now() + connection.settings.wait;
     loop {
-        let session = available(&mut states, deadline).await?;
+        let session = remote::up_before(&mut states, deadline).await?;
         record::write_epoch(&mut headers, session.epoch);
-        if let Some(before) = link.tail(&subjects.events) {
+        if let Some(before) = connection.tail(&subjects.events) {
             record::write_before(&mut headers, before);
         }
-        let before = link.newest(&session);
+        let before = connection.newest(&session);
         let error = match attempt(
-            &link,
+            &connection,
             &session,
             &mut states,
             &subjects,
@@ -61,11 +63,11 @@ pub(super) async fn publish(
             Ok(sequence) => {
                 if sequence <= before {
                     // Sequences rise, unless it is another stream, or the message was there already.
-                    link.doubt();
+                    connection.doubt();
                 }
-                link.deliver(&session, &subjects.events, sequence, check);
+                connection.deliver(&session, &subjects.events, sequence, check);
                 if kept < session.max_messages {
-                    trim(&link, session.clone(), subjects, kept);
+                    trim(&connection, session.clone(), subjects, kept);
                 }
                 return Ok(Published {
                     epoch: session.epoch,
@@ -78,23 +80,24 @@ pub(super) async fn publish(
         if !may_try_again || Instant::now() >= deadline {
             return Err(error);
         }
-        let _ = tokio::time::timeout(link::AGAIN, link::over(&mut states, &session)).await;
+        let _ =
+            tokio::time::timeout(connection::AGAIN, connection::over(&mut states, &session)).await;
     }
 }
 
 /// Lets go of what a topic has beyond its own history, where the stream keeps more for others. Once for what is published within a moment.
-fn trim(link: &Arc<Link>, session: Arc<Session>, subjects: Subjects, kept: u64) {
-    if !link.trimming().insert(subjects.events.clone()) {
+fn trim(connection: &Arc<Connection>, session: Arc<Session>, subjects: Subjects, kept: u64) {
+    if !connection.trimming().insert(subjects.events.clone()) {
         return;
     }
-    let link = Arc::clone(link);
+    let connection = Arc::clone(connection);
     tokio::spawn(async move {
         tokio::time::sleep(TRIM_AFTER).await;
-        link.trimming().remove(&subjects.events);
+        connection.trimming().remove(&subjects.events);
         // It may be refused, as a publish may.
-        let _place = link.publishing.acquire().await;
+        let _place = connection.publishing.acquire().await;
         let purge = session.stream.purge().filter(&*subjects.events);
-        let purged = link.unless_refused("$JS.API.STREAM.PURGE", purge.keep(kept));
+        let purged = connection.unless_refused("$JS.API.STREAM.PURGE", purge.keep(kept));
         if let Err(error) = purged.await.and_then(|purged| Ok(purged?)) {
             // The next publish brings it on again.
             tracing::debug!(%error, "a topic is not trimmed");
@@ -102,27 +105,8 @@ fn trim(link: &Arc<Link>, session: Arc<Session>, subjects: Subjects, kept: u64) 
     });
 }
 
-/// Waits for the broker up to the deadline, and for the first attempt to reach it at all.
-async fn available(states: &mut watch::Receiver<State>, deadline: Instant) -> Result<Arc<Session>> {
-    let has_begun = states
-        .wait_for(|state| !matches!(state, State::Starting))
-        .await
-        .map(|state| state.clone());
-    if let Ok(State::Up(session)) = has_begun {
-        return Ok(session);
-    }
-    if let Ok(Some(session)) = timeout_at(deadline, link::up(states)).await {
-        return Ok(session);
-    }
-    let why = match &*states.borrow() {
-        State::Down(why) => format!("NATS: {why}"),
-        State::Starting | State::Up(_) => "NATS did not answer in time".to_owned(),
-    };
-    Err(Error::new(Kind::Unavailable, why))
-}
-
 async fn attempt(
-    link: &Link,
+    connection: &Connection,
     session: &Session,
     states: &mut watch::Receiver<State>,
     subjects: &Subjects,
@@ -138,18 +122,18 @@ async fn attempt(
         confirmation.await
     };
     let _place = tokio::select! {
-        place = link.publishing.acquire() => place,
-        () = link::over(states, session) => {
+        place = connection.publishing.acquire() => place,
+        () = connection::over(states, session) => {
             return Err(Error::new(Kind::Unavailable, "the connection to NATS was lost before the event was sent"));
         }
     };
-    let mut asking = link.refusals.watch(&subjects.events);
+    let mut asking = connection.refusals.watch(&subjects.events);
     let error = tokio::select! {
         biased;
         published = published => match published {
             Ok(confirmation) => {
                 asking.answered();
-                link.refusals.allowed(&subjects.events);
+                connection.refusals.allowed(&subjects.events);
                 return Ok(confirmation.sequence);
             }
             Err(error) => error,
@@ -158,7 +142,7 @@ async fn attempt(
             let subject = &subjects.events;
             return Err(Error::new(Kind::Refused, format!("NATS does not allow this user to publish to `{subject}`")));
         }
-        () = link::cut(states, session) => {
+        () = connection::cut(states, session) => {
             return Err(Error::new(Kind::Unconfirmed, "the connection to NATS was lost before it had confirmed"));
         }
     };
@@ -168,13 +152,18 @@ async fn attempt(
     let kind = match error.kind() {
         PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => Kind::Unconfirmed,
         PublishErrorKind::StreamNotFound => {
-            link.doubt();
+            connection.doubt();
             Kind::Unavailable
         }
+        _ if is_temporary(&error) => Kind::Unavailable,
         _ => Kind::Refused,
     };
-    Err(Error::new(
-        kind,
-        format!("NATS: {}", link::with_sources(&error)),
-    ))
+    Err(Error::new(kind, format!("NATS: {}", chain(&error))))
+}
+
+/// Whether JetStream says that it cannot publish at the moment: a cluster has no leader, or the server has no resources.
+fn is_temporary(error: &PublishError) -> bool {
+    let source = std::error::Error::source(error);
+    let answer = source.and_then(|source| source.downcast_ref::<jetstream::Error>());
+    answer.is_some_and(|answer| answer.code() == 503)
 }

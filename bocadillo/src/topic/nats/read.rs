@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::json;
 
-use super::link::{self, CAPACITY, Link, Session};
+use super::connection::{self, CAPACITY, Connection, Session};
 use super::record;
 use super::subjects::Subjects;
 use crate::error::BoxError;
@@ -78,20 +78,20 @@ pub(super) struct Wanted {
 ///
 /// When the broker does not answer, or the stream is not the session's any more.
 pub(super) async fn read(
-    link: &Link,
+    connection: &Connection,
     session: &Session,
     subjects: &Subjects,
     wanted: Wanted,
 ) -> Result<Replay, BoxError> {
-    let mut states = link.states();
+    let mut states = connection.states();
     let whole = async {
-        let turn = link.pace.turn(wanted.limit).await?;
+        let turn = connection.pace.turn(wanted.limit).await?;
         let wanted = Wanted {
             limit: turn.limit,
             ..wanted
         };
         let reading = Reading {
-            link,
+            connection,
             session,
             subjects,
             wanted,
@@ -108,7 +108,7 @@ pub(super) async fn read(
     };
     tokio::select! {
         replay = whole => replay,
-        () = link::over(&mut states, session) => Err("the connection is lost".into()),
+        () = connection::over(&mut states, session) => Err("the connection is lost".into()),
     }
 }
 
@@ -118,18 +118,18 @@ pub(super) async fn read(
 ///
 /// As of [`read`].
 pub(super) async fn stand(
-    link: &Link,
+    connection: &Connection,
     session: &Session,
     subjects: &Subjects,
 ) -> Result<(Position, bool), BoxError> {
     // A place before the question: a message that comes in between has a higher sequence, and is delivered.
-    let place = link.place(session).await?;
-    let _turn = link.pace.turn(1).await?;
+    let place = connection.place(session).await?;
+    let _turn = connection.pace.turn(1).await?;
     let request = session
         .stream
         .raw_message_builder()
         .last_by_subject(&*subjects.events);
-    match link.unless_refused(GET, request.send()).await? {
+    match connection.unless_refused(GET, request.send()).await? {
         Ok(message) => {
             let newest = Stored {
                 sequence: message.sequence,
@@ -146,7 +146,7 @@ pub(super) async fn stand(
 
 /// The message with this sequence, of whichever topic.
 pub(super) async fn message(
-    link: &Link,
+    connection: &Connection,
     session: &Session,
     sequence: u64,
 ) -> Result<Option<Stored>, BoxError> {
@@ -154,7 +154,7 @@ pub(super) async fn message(
         return Ok(None);
     }
     let request = session.stream.get_raw_message(sequence);
-    match link.unless_refused(GET, request).await? {
+    match connection.unless_refused(GET, request).await? {
         Ok(message) => Ok(Some(Stored {
             sequence: message.sequence,
             subject: message.subject.to_string(),
@@ -167,7 +167,7 @@ pub(super) async fn message(
 }
 
 struct Reading<'a> {
-    link: &'a Link,
+    connection: &'a Connection,
     session: &'a Session,
     subjects: &'a Subjects,
     wanted: Wanted,
@@ -199,7 +199,7 @@ struct End {
 impl Reading<'_> {
     async fn after(mut self, after: Position) -> Result<Replay, BoxError> {
         // Confirmed before the read, so the read has to find it.
-        let tail = self.link.tail(&self.subjects.events);
+        let tail = self.connection.tail(&self.subjects.events);
         let end = self.take_all_after(after.major).await?;
         let is_broken = end.is_broken || (end.is_all && tail.is_some_and(|tail| tail > end.last));
         // Only looked at after the read: a message that is there now was there all the time.
@@ -233,7 +233,7 @@ impl Reading<'_> {
     /// From the oldest message of the history. There is nothing to be proven before it.
     async fn whole_history(mut self) -> Result<Replay, BoxError> {
         let info = self
-            .link
+            .connection
             .info(
                 self.session,
                 json!({ "subjects_filter": self.subjects.events }),
@@ -273,12 +273,12 @@ impl Reading<'_> {
     async fn place(&self, after: Position) -> Result<Anchor, BoxError> {
         let Position { major, .. } = after;
         let check = record::check_of(after);
-        let state = self.link.info(self.session, json!({})).await?.state;
+        let state = self.connection.info(self.session, json!({})).await?.state;
         if state.last_seq < major || record::index_of(after) > 0 && check == 0 {
             return Ok(Anchor::Other);
         }
         if major > 0 {
-            match message(self.link, self.session, major).await? {
+            match message(self.connection, self.session, major).await? {
                 Some(other) if other.subject == self.subjects.events => return Ok(Anchor::Gone),
                 Some(other) if other.check() != check => return Ok(Anchor::Other),
                 Some(_) => {}
@@ -299,7 +299,7 @@ impl Reading<'_> {
             return Ok(Anchor::Gone);
         }
         let details = self
-            .link
+            .connection
             .info(self.session, json!({ "deleted_details": true }))
             .await?;
         let is_whole = details.state.deleted.iter().all(|deleted| *deleted < major);
@@ -313,7 +313,7 @@ impl Reading<'_> {
     /// After messages that were meant for another stream, the stream may be another one by now, which is an error.
     async fn look_again(&self) -> Result<(), BoxError> {
         if self.is_doubtful {
-            self.link.info(self.session, json!({})).await?;
+            self.connection.info(self.session, json!({})).await?;
         }
         Ok(())
     }
@@ -401,7 +401,7 @@ impl Reading<'_> {
             .raw_message_builder()
             .sequence(from.max(1))
             .next_by_subject(&*self.subjects.events);
-        match self.link.unless_refused(GET, request.send()).await? {
+        match self.connection.unless_refused(GET, request.send()).await? {
             Ok(message) => Ok(Some(Stored {
                 sequence: message.sequence,
                 subject: message.subject.to_string(),
@@ -429,7 +429,7 @@ impl Reading<'_> {
         };
         let created = self.session.stream.create_consumer(config);
         let consumer = self
-            .link
+            .connection
             .unless_refused("$JS.API.CONSUMER.CREATE", created)
             .await??;
         let name = consumer.cached_info().name.clone();
@@ -442,7 +442,7 @@ impl Reading<'_> {
                 .await?;
             let mut all = Vec::new();
             loop {
-                let message = match self.link.pace.answer(batch.next()).await {
+                let message = match self.connection.pace.answer(batch.next()).await {
                     Ok(Some(Ok(message))) => message,
                     Ok(None) => break,
                     // What has come is whole up to here: it came in order.
@@ -470,13 +470,13 @@ impl Reading<'_> {
             Ok::<_, BoxError>(all)
         };
         let all = self
-            .link
+            .connection
             .unless_refused("$JS.API.CONSUMER.MSG.NEXT", fetched)
             .await?;
         // The consumer goes by itself if this is not allowed.
         let delete = format!(
             "$JS.API.CONSUMER.DELETE.{}.{name}",
-            self.link.settings.stream
+            self.connection.settings.stream
         );
         self.session.client.publish(delete, Bytes::new()).await?;
         all

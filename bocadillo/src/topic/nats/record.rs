@@ -9,6 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use crate::error::{Error, Kind, Result};
 use crate::topic::encoded::Draft;
+use crate::topic::hash::fnv;
 use crate::topic::position::Position;
 
 const KEYS: &str = "Bocadillo-Keys";
@@ -73,11 +74,7 @@ pub(super) fn before(headers: Option<&HeaderMap>) -> Option<u64> {
 pub(super) fn check(headers: Option<&HeaderMap>, payload: &[u8]) -> u64 {
     let nonce = headers.and_then(|headers| headers.get(NONCE));
     let bytes = nonce.map_or(payload, |nonce| nonce.as_str().as_bytes());
-    // FNV-1a, not the standard library's hasher: all nodes must come to the same number.
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    hash % (CHECKS - 1) + 1
+    fnv(bytes.iter().copied()) % (CHECKS - 1) + 1
 }
 
 /// Where the events of a message are.

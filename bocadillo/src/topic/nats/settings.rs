@@ -1,22 +1,138 @@
-//! Where the broker is, and how the stream is to be: what can be wrong about it is found here.
+//! The options of NATS, and their checks.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::ServerAddr;
 use percent_encoding::percent_decode_str;
 
-use super::Nats;
 use crate::error::{Error, Kind, Result};
 use crate::topic::history::History;
 
-/// What a server wants to know of a user.
+/// The servers of NATS and the options of the stream, for [`Hub::nats`](crate::topic::Hub::nats).
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::topic::{Hub, Nats};
+///
+/// let nats = Nats::new("nats://user:password@a:4222,nats://user:password@b:4222").replicas(3);
+/// let hub = Hub::nats(nats)?;
+/// # Ok::<(), bocadillo::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Nats {
+    servers: String,
+    replicas: usize,
+    max_bytes: Option<u64>,
+    root_certificates: Option<PathBuf>,
+}
+
+impl Nats {
+    /// The server at this URL, as `nats://host:4222` or `tls://host:4222`. The default scheme is `nats://`, and the default port is
+    /// 4222.
+    ///
+    /// If the server needs credentials, write `user:password@` or `token@` before the host. Percent-encode reserved
+    /// characters in them: `,` is `%2C`, `@` is `%40`.
+    ///
+    /// For a cluster, write several URLs with commas between them. Write the credentials in one URL or the same in all,
+    /// because the servers of a cluster share their users.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let nats = bocadillo::topic::Nats::new("tls://token@nats.example:4222");
+    /// ```
+    #[must_use]
+    pub fn new(servers: impl Into<String>) -> Self {
+        Self {
+            servers: servers.into(),
+            replicas: 1,
+            max_bytes: None,
+            root_certificates: None,
+        }
+    }
+
+    /// A file with the certificates (PEM) of the authorities that may sign the server's certificate. The default is the authorities
+    /// of the system. With a file, only the authorities in the file count.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let nats = bocadillo::topic::Nats::new("tls://nats.example").root_certificates("/etc/nats/ca.pem");
+    /// ```
+    #[must_use]
+    pub fn root_certificates(mut self, file: impl Into<PathBuf>) -> Self {
+        self.root_certificates = Some(file.into());
+        self
+    }
+
+    /// The number of servers of a cluster that store the stream. The default is 1.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let nats = bocadillo::topic::Nats::new("nats://a:4222,nats://b:4222,nats://c:4222").replicas(3);
+    /// ```
+    #[must_use]
+    pub fn replicas(mut self, servers: usize) -> Self {
+        self.replicas = servers;
+        self
+    }
+
+    /// The maximum number of bytes of the stream, for all topics together. The oldest events are removed first. The default is no
+    /// limit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let nats = bocadillo::topic::Nats::new("nats://127.0.0.1:4222").max_bytes(1024 * 1024 * 1024);
+    /// ```
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = Some(bytes);
+        self
+    }
+}
+
+impl From<&str> for Nats {
+    fn from(servers: &str) -> Self {
+        Self::new(servers)
+    }
+}
+
+impl From<String> for Nats {
+    fn from(servers: String) -> Self {
+        Self::new(servers)
+    }
+}
+
+/// Not derived, because the URL may have a password.
+impl fmt::Debug for Nats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            servers: _,
+            replicas,
+            max_bytes,
+            root_certificates,
+        } = self;
+        f.debug_struct("Nats")
+            .field("replicas", replicas)
+            .field("max_bytes", max_bytes)
+            .field("root_certificates", root_certificates)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The credentials of a URL.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Credentials {
     User { name: String, password: String },
     Token(String),
 }
 
-/// Not derived: a log must not have a password.
+/// Not derived, because a log must not have a password.
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Credentials")
@@ -25,12 +141,12 @@ impl std::fmt::Debug for Credentials {
 
 #[derive(Debug)]
 pub(super) struct Settings {
-    /// Without their credentials, which the client would log.
+    /// Without credentials, because the client library logs the URLs.
     pub(super) servers: Vec<ServerAddr>,
     pub(super) credentials: Option<Credentials>,
     pub(super) root_certificates: Option<std::path::PathBuf>,
     pub(super) stream: String,
-    /// Messages of a topic: its history, and the one before it, which shows whoever has that one that nothing is missing.
+    /// The messages of a topic: its history and one more. A client that has the last message before the history has missed nothing.
     pub(super) max_messages: u64,
     pub(super) max_age: Option<Duration>,
     pub(super) max_bytes: Option<u64>,
@@ -39,7 +155,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// The stream keeps as much of a topic as the most generous of the histories.
+    /// The stream has the limits of the largest of these histories.
     pub(super) fn new(
         nats: Nats,
         prefix: Option<&str>,
@@ -79,7 +195,7 @@ impl Settings {
                 .map(|history| history.max_events)
                 .max()
                 .map_or(1, messages),
-            // JetStream takes none below 100 ms.
+            // JetStream refuses an age below 100 ms.
             max_age: ages
                 .and_then(|ages| ages.into_iter().max())
                 .map(|age| age.max(Duration::from_millis(100))),
@@ -127,7 +243,7 @@ fn parse(server: &str) -> Result<(ServerAddr, Option<Credentials>)> {
     Ok((server, credentials))
 }
 
-/// How many messages are kept for so many events.
+/// The number of messages to keep for this number of events.
 pub(super) fn messages(events: usize) -> u64 {
     (events as u64).saturating_add(1)
 }
@@ -149,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_generous_history_decides() {
+    fn the_largest_history_decides() {
         let settings = settings("nats://a:4222, tls://b", Some("shop:")).unwrap();
         assert_eq!((settings.servers.len(), &*settings.stream), (2, "shop"));
         assert_eq!(

@@ -26,7 +26,7 @@ impl Subjects {
 
     /// Another program's message is passed over.
     pub(super) fn warn(&self, sequence: u64, error: &Error) {
-        let why = super::link::with_sources(error);
+        let why = error.chain();
         tracing::warn!(
             topic = &*self.topic,
             sequence,

@@ -1,40 +1,41 @@
-//! The chain of a topic's events: each names the one before it, so that a reader can tell whether it missed any.
+//! Each event names the event before it. So a reader notices whether events are missing.
 
 use super::super::encoded::Draft;
 use super::super::position::Position;
 use super::reply::Entry;
 
-/// What follows for a reader that stands at one position, where the chain goes on from another.
+/// Whether a reader has missed events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// The reader has missed nothing.
     Whole,
-    /// Events after the reader's are gone.
+    /// Events after the reader's last event were removed.
     Evicted,
-    /// The reader's own event is unknown: Redis lost it, or never had it.
+    /// Redis does not know the reader's last event: it was lost, or it never existed.
     Lost,
 }
 
-/// Only the same position proves that nothing is missing: `stands_at` is the last event that a reader has got, `goes_on_from` the one
-/// that the next event names, or the topic's last one where there is no next event.
-pub(super) fn judge(stands_at: Position, goes_on_from: Position) -> Verdict {
-    match goes_on_from.cmp(&stands_at) {
+/// `reader_at` is the last event of the reader. `previous` is the event before the next one, or the last event of the topic if there
+/// is no next event. Nothing is missing only if they are the same.
+pub(super) fn judge(reader_at: Position, previous: Position) -> Verdict {
+    match previous.cmp(&reader_at) {
         std::cmp::Ordering::Equal => Verdict::Whole,
         std::cmp::Ordering::Greater => Verdict::Evicted,
         std::cmp::Ordering::Less => Verdict::Lost,
     }
 }
 
-/// What a walk along entries has found.
+/// The result of [`walk`].
 #[derive(Debug)]
 pub(super) struct Walk {
-    /// The events up to the first hole.
+    /// The events before the first missing one.
     pub(super) events: Vec<(Position, Draft)>,
-    /// The hole, and the entries from there on.
+    /// What is missing, the position before the next event, and the entries from there on.
     pub(super) hole: Option<(Verdict, Position, Vec<Entry>)>,
 }
 
-/// Follows the chain from `link`, which `None` means to begin anywhere. Entries of other programs are not part of it.
+/// Checks that each entry follows the one before it, beginning after `link`. With `None` it begins with any entry. Entries of other
+/// programs are skipped.
 pub(super) fn walk(mut link: Option<Position>, entries: Vec<Entry>) -> Walk {
     let mut events = Vec::new();
     let mut rest = entries.into_iter();
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_unbroken_chain_is_whole() {
+    fn only_events_without_a_missing_one_are_whole() {
         let ours = || vec![entry(2, Some(1)), entry(3, None), entry(4, Some(2))];
         check(Some(1), ours(), &[2, 4], None);
         check(None, ours(), &[2, 4], None);

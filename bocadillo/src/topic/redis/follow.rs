@@ -1,4 +1,4 @@
-//! The topics that have subscribers on this node, and how far each has been read.
+//! The topics that have subscribers on this node, and how far each was read.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -12,63 +12,63 @@ use super::super::history::History;
 use super::super::notice::Reason;
 use super::super::position::Position;
 use super::chain::{Verdict, judge, walk};
-use super::reply::{Entry, Stand};
+use super::reply::{Entry, TopicStatus};
 use super::{Change, Shared, reply};
 
-/// How long a topic that Redis refuses is left alone before it is tried again.
+/// The pause before a refused topic is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How many refused topics are tried again at a time.
+/// The maximum number of refused topics that are tried again at once.
 const RETRIES: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Followed {
     topics: HashMap<Arc<str>, Topic>,
-    /// Those to be asked about. Some may not be followed any more.
+    /// The topics whose status has to be asked for. Some may no longer be followed.
     unsettled: HashSet<Arc<str>>,
-    /// Those with entries that are to be read page by page, in turns. Some may not be followed any more.
+    /// The topics that have to be read page by page, in turns. Some may no longer be followed.
     behind: VecDeque<Arc<str>>,
-    /// Those that Redis refuses, and when each is tried again: the earliest first. Some may not be followed any more.
+    /// The refused topics and the time of their next try, the earliest first. Some may no longer be followed.
     refused: VecDeque<(Instant, Arc<str>)>,
 }
 
 #[derive(Debug)]
 struct Topic {
     feed: TopicFeed,
-    /// The epoch in which its feed has begun, once it has.
+    /// The epoch of the feed. `None` before the feed has begun.
     epoch: Option<u64>,
-    /// The last entry that was read, whoever wrote it.
+    /// The last entry that was read, also of other programs.
     at: Position,
-    /// The last event that was read: the next one has to name it.
+    /// The last event that was read. The next event has to name it.
     link: Position,
     stage: Stage,
-    /// Why Redis has refused it, so that each reason is logged once.
+    /// The last reason for a refusal, so that each reason is logged once.
     refusal: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Unsettled,
-    /// Its backlog is read page by page.
+    /// Earlier entries are read page by page.
     Behind,
-    /// It is waited for.
+    /// The task waits for new entries.
     Live,
     Refused,
 }
 
-/// A topic to be asked about: its name, the last event and the last entry that were read.
+/// A topic in a request for the status: its name, and the last event and the last entry that were read.
 pub(super) type Question = (Arc<str>, Option<(Position, Position)>);
 
-/// What is to be done about a topic.
+/// The result of an update of a topic.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Settled {
     Done,
-    /// Redis has lost events that it had confirmed: another epoch has to begin.
+    /// Redis has lost events that it had confirmed, so a new epoch has to begin.
     Lost,
 }
 
 impl Followed {
-    /// Takes over who has come and gone.
+    /// Takes the topics that were followed and unfollowed in the meantime.
     pub(super) fn update(&mut self, shared: &Shared) {
         let changes = std::mem::take(&mut *shared.changes());
         for change in changes {
@@ -99,7 +99,7 @@ impl Followed {
         }
     }
 
-    /// All have to be asked about again.
+    /// The status of all topics has to be asked for again.
     pub(super) fn unsettle(&mut self) {
         for topic in self.topics.values_mut() {
             topic.stage = Stage::Unsettled;
@@ -109,7 +109,7 @@ impl Followed {
         self.unsettled.extend(self.topics.keys().cloned());
     }
 
-    /// Those that are waited for have to be asked about again: something may have gone without a trace.
+    /// The status of live topics has to be asked for again, because events may have been lost.
     pub(super) fn verify(&mut self) {
         for (name, topic) in &mut self.topics {
             if topic.stage == Stage::Live {
@@ -119,7 +119,7 @@ impl Followed {
         }
     }
 
-    /// Refused topics whose time has come are to be asked about again, a few at a time.
+    /// The status of refused topics whose pause is over has to be asked for again, a few at a time.
     pub(super) fn retry(&mut self) {
         let now = Instant::now();
         for _ in 0..RETRIES {
@@ -138,14 +138,14 @@ impl Followed {
         }
     }
 
-    /// Publishers must not wait for topics that have not begun: the connection is lost.
+    /// Publishers must not wait for topics that have not begun, because the connection is lost.
     pub(super) fn interrupt(&self) {
         for topic in self.topics.values().filter(|topic| topic.epoch.is_none()) {
             topic.feed.interrupt();
         }
     }
 
-    /// Some that are to be asked about, each once.
+    /// Some topics whose status has to be asked for, each once.
     pub(super) fn take_unsettled(&mut self, limit: usize) -> Vec<Question> {
         let names: Vec<_> = self.unsettled.iter().take(limit).cloned().collect();
         let topics = names.into_iter().filter_map(|name| {
@@ -161,41 +161,41 @@ impl Followed {
         !self.unsettled.is_empty()
     }
 
-    /// Takes over where a topic stands.
-    pub(super) fn settle(&mut self, name: &Arc<str>, stand: &Stand, epoch: u64) -> Settled {
+    /// Updates a topic by its status.
+    pub(super) fn settle(&mut self, name: &Arc<str>, status: &TopicStatus, epoch: u64) -> Settled {
         let Some(topic) = self.topics.get_mut(name) else {
             return Settled::Done;
         };
         if topic.refusal.take().is_some() {
             tracing::info!(topic = &**name, "Redis no longer refuses the topic");
         }
-        let mut is_behind = stand.has_later;
+        let mut is_behind = status.has_later;
         let listens = match topic.epoch {
             None => {
                 is_behind = false;
-                topic.stand_at(stand.last);
-                topic.feed.begin(epoch, stand.last)
+                topic.set_last(status.last);
+                topic.feed.begin(epoch, status.last)
             }
             Some(before) if before != epoch => {
-                let last = match stand.before_later {
+                let last = match status.before_later {
                     Some(before) => before,
-                    None if is_behind => topic.link.min(stand.last),
-                    None => stand.last,
+                    None if is_behind => topic.link.min(status.last),
+                    None => status.last,
                 };
-                topic.stand_at(last);
+                topic.set_last(last);
                 topic.feed.restart(epoch, last, Reason::Epoch)
             }
-            Some(_) => match judge(topic.link, stand.last) {
+            Some(_) => match judge(topic.link, status.last) {
                 Verdict::Whole => true,
                 Verdict::Lost => {
                     self.unsettled.insert(Arc::clone(name));
                     return Settled::Lost;
                 }
-                // What there is may still be whole: its chain says so.
+                // The entries may still be complete. Reading them will show it.
                 Verdict::Evicted if is_behind => true,
                 Verdict::Evicted => {
-                    topic.stand_at(stand.last);
-                    topic.feed.restart(epoch, stand.last, Reason::Evicted)
+                    topic.set_last(status.last);
+                    topic.feed.restart(epoch, status.last, Reason::Evicted)
                 }
             },
         };
@@ -214,7 +214,7 @@ impl Followed {
         Settled::Done
     }
 
-    /// Redis refuses a topic: the others go on without it, and it is tried again later.
+    /// Redis refuses a topic. It is tried again later.
     pub(super) fn set_aside(&mut self, name: &Arc<str>, problem: &str) {
         let Some(topic) = self.topics.get_mut(name) else {
             return;
@@ -232,14 +232,14 @@ impl Followed {
             .push_back((Instant::now() + RETRY, Arc::clone(name)));
     }
 
-    /// Those that are waited for, and behind which entry.
+    /// The live topics, and the last entry of each.
     pub(super) fn live(&self) -> impl Iterator<Item = (&Arc<str>, Position)> {
         let live = self.topics.iter();
         live.filter(|(_, topic)| topic.stage == Stage::Live)
             .map(|(name, topic)| (name, topic.at))
     }
 
-    /// The next one of which a page is to be read, behind which entry, and within which history.
+    /// The next topic to read a page of, its last entry, and its history.
     pub(super) fn next_behind(&mut self) -> Option<(Arc<str>, Position, History)> {
         while let Some(name) = self.behind.pop_front() {
             if let Some(topic) = self.topics.get(&name)
@@ -276,21 +276,21 @@ impl Followed {
         Settled::Done
     }
 
-    /// New entries of a topic. `None` where they have another shape than entries have.
+    /// New entries of a topic. `None` if they have an unexpected form.
     pub(super) fn feed(&mut self, name: &str, entries: Value) -> Option<Settled> {
         let entries = reply::entries(name, entries)?;
         Some(self.feed_entries(name, entries, None))
     }
 
-    /// A hole in the chain is a reset. Then it goes on with what is new: with the event behind the hole, or, in a backlog, behind its
-    /// end.
+    /// If events are missing, subscribers get a `reset`. Then they continue with the event after the missing ones or, while earlier entries
+    /// are read, with the event after the last one.
     fn feed_entries(
         &mut self,
         name: &str,
         mut entries: Vec<Entry>,
         backlog_end: Option<Position>,
     ) -> Settled {
-        // Somebody may have gone meanwhile.
+        // The topic may no longer be followed.
         let Some((name, topic)) = self.topics.get_key_value(name) else {
             return Settled::Done;
         };
@@ -300,7 +300,7 @@ impl Followed {
         let Some(topic) = self.topics.get_mut(&name) else {
             return Settled::Done;
         };
-        // The answer to a question that was asked before the topic was brought elsewhere.
+        // The request may be older than the last update of the topic.
         entries.retain(|entry| entry.position > topic.at);
         let Some(mut at) = entries.last().map(|entry| entry.position) else {
             return Settled::Done;
@@ -339,7 +339,7 @@ impl Followed {
 }
 
 impl Topic {
-    fn stand_at(&mut self, last: Position) {
+    fn set_last(&mut self, last: Position) {
         self.at = last;
         self.link = last;
     }

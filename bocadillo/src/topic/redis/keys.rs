@@ -1,17 +1,17 @@
-//! The keys of a hub in Redis, and what is written into them.
+//! The keys of a hub in Redis, and the limits of a history as its scripts take them.
 
 use redis::ScriptInvocation;
 
 use super::super::history::History;
 use super::super::position::Position;
 
-/// How long an event is kept though the history is full, so that every node has had the time to fetch it.
+/// How long an event is kept beyond the history, in milliseconds, so that every node has time to read it.
 const GRACE: u64 = 10_000;
 
-/// How many bytes of events are kept for that at most.
+/// The maximum number of bytes that are kept beyond the history.
 const SLACK: usize = 16 << 20;
 
-/// The last id that Redis can give.
+/// The highest possible id.
 pub(super) const LAST: Position = Position::new(u64::MAX, u64::MAX);
 
 #[derive(Debug)]
@@ -19,8 +19,8 @@ pub(super) struct Keys {
     topics: String,
     pub(super) epoch: String,
     /// The hash with the position of the last event of each topic.
-    pub(super) places: String,
-    /// This node's own, to wake its reader by.
+    pub(super) positions: String,
+    /// The stream that wakes the reader of this node.
     pub(super) wake: String,
 }
 
@@ -29,7 +29,7 @@ impl Keys {
         Self {
             topics: format!("{prefix}topic:"),
             epoch: format!("{prefix}epoch"),
-            places: format!("{prefix}places"),
+            positions: format!("{prefix}positions"),
             wake: format!("{prefix}wake:{node}"),
         }
     }
@@ -38,16 +38,16 @@ impl Keys {
         [&self.topics, name].concat()
     }
 
-    /// The topic that a key is of.
+    /// The name of the topic with this key.
     pub(super) fn name<'a>(&self, key: &'a str) -> Option<&'a str> {
         key.strip_prefix(&self.topics)
     }
 }
 
-/// How many topics the hub remembers the last position of. The hash takes about 100 bytes for each.
-const PLACES: usize = 100_000;
+/// The maximum number of topics whose last position is stored. The hash needs about 100 bytes for each topic.
+const POSITIONS: usize = 100_000;
 
-/// For how many milliseconds a topic's key lives after its last event. `None`: it does not expire.
+/// After how many milliseconds without an event a topic's key expires. `None` if it does not expire.
 fn lifetime(history: &History) -> Option<u64> {
     if history.max_events == 0 || history.max_bytes == 0 {
         return Some(GRACE);
@@ -60,26 +60,26 @@ fn lifetime(history: &History) -> Option<u64> {
     )
 }
 
-/// A history's limits as the scripts take them: events, bytes, milliseconds.
+/// Adds the limits of a history to a call: events, bytes, milliseconds.
 pub(super) fn limits(history: &History, call: &mut ScriptInvocation<'_>) {
     call.arg(history.max_events).arg(history.max_bytes);
-    // Beyond what a script's numbers hold it is as good as none.
+    // The numbers of a script have 53 bits. A longer age is treated as none.
     match history.max_age.map(|age| age.as_millis()) {
         Some(age) if age < 1 << 52 => call.arg(age as u64),
         _ => call.arg(-1),
     };
 }
 
-/// How long what is published is kept, as the script takes it.
+/// Adds to a call how long events are kept.
 pub(super) fn retention(history: &History, call: &mut ScriptInvocation<'_>) {
     match lifetime(history) {
         Some(time) if time < 1 << 52 => call.arg(time),
         _ => call.arg(-1),
     };
-    call.arg(GRACE).arg(SLACK).arg(PLACES);
+    call.arg(GRACE).arg(SLACK).arg(POSITIONS);
 }
 
-/// An id as Redis writes it.
+/// Writes an id of Redis.
 pub(super) fn text(position: Position) -> String {
     format!("{}-{}", position.major, position.minor)
 }

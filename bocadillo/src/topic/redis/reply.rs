@@ -1,4 +1,4 @@
-//! What Redis answers, read with care: other programs may write into the same keys.
+//! Parses the answers of Redis. Other programs may write into the same keys, so nothing is taken for granted.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use super::keys;
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) position: Position,
-    /// `None` where another program wrote it.
+    /// `None` if another program wrote the entry.
     pub(super) event: Option<Event>,
 }
 
 #[derive(Debug)]
 pub(super) struct Event {
-    /// The position of the event that was published before it.
+    /// The position of the event before it.
     pub(super) before: Position,
     pub(super) draft: Draft,
 }
@@ -31,7 +31,7 @@ pub(super) fn items(value: Value) -> Option<Vec<Value>> {
     }
 }
 
-/// So many of them, no more and no fewer.
+/// An array of exactly this length.
 pub(super) fn exactly<const N: usize>(value: Value) -> Option<[Value; N]> {
     items(value)?.try_into().ok()
 }
@@ -55,23 +55,23 @@ pub(super) fn position(value: &Value) -> Option<Position> {
     keys::position(text(value)?)
 }
 
-/// Where a topic stands.
+/// The status of a topic in Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stand {
-    /// The last event that was published, whether it is kept or not.
+pub(super) struct TopicStatus {
+    /// The last event that was published. It may have been removed.
     pub(super) last: Position,
-    /// Whether there are entries after the one that was read last.
+    /// Whether there are entries after the one that this node read last.
     pub(super) has_later: bool,
     /// The event before the first of them.
     pub(super) before_later: Option<Position>,
 }
 
-/// The error is what Redis says where the key is not a stream.
-pub(super) fn stand(value: Value) -> Option<Result<Stand, String>> {
+/// The error is the text of Redis if the key is not a stream.
+pub(super) fn status(value: Value) -> Option<Result<TopicStatus, String>> {
     let items = items(value)?;
     Some(match &items[..] {
         [problem] => Err(text(problem)?.to_owned()),
-        [last, has_later, before_later] => Ok(Stand {
+        [last, has_later, before_later] => Ok(TopicStatus {
             last: position(last)?,
             has_later: number(has_later)? != 0,
             before_later: position(before_later),
@@ -80,11 +80,11 @@ pub(super) fn stand(value: Value) -> Option<Result<Stand, String>> {
     })
 }
 
-/// Some entries of a topic, read from its stream.
+/// A page of entries of a topic.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) epoch: u64,
-    /// The last event that was published, whether it is kept or not.
+    /// The last event that was published. It may have been removed.
     pub(super) last: Position,
     /// Whether there are no later entries.
     pub(super) is_end: bool,
@@ -116,7 +116,7 @@ fn entry(topic: &str, value: Value) -> Option<Entry> {
         tracing::warn!(
             topic,
             ?position,
-            "an entry of another program is passed over: {problem}"
+            "an entry of another program is skipped: {problem}"
         )
     });
     Some(Entry {
@@ -144,7 +144,7 @@ fn event(fields: Vec<Value>) -> Result<Event, &'static str> {
     Ok(Event { before, draft })
 }
 
-/// How many entries these are, and about how many bytes.
+/// The number of entries, and about how many bytes they have.
 pub(super) fn size(entries: &Value) -> (usize, usize) {
     fn bytes(value: &Value) -> usize {
         match value {
@@ -159,7 +159,7 @@ pub(super) fn size(entries: &Value) -> (usize, usize) {
     }
 }
 
-/// The id of the last entry, whatever it holds.
+/// The id of the last entry.
 pub(super) fn last(entries: Value) -> Option<Position> {
     let [id, _] = exactly(items(entries)?.pop()?)?;
     position(&id)
@@ -250,11 +250,11 @@ mod tests {
             assert!(entries("x", value.clone()).is_none(), "{value:?}");
             assert!(last(value).is_none());
         }
-        assert!(stand(array([bulk("1-1"), bulk("")])).is_none());
+        assert!(status(array([bulk("1-1"), bulk("")])).is_none());
         assert_eq!(
-            stand(array([bulk("WRONGTYPE")])),
+            status(array([bulk("WRONGTYPE")])),
             Some(Err("WRONGTYPE".to_owned()))
         );
-        assert!(stand(Value::Nil).is_none());
+        assert!(status(Value::Nil).is_none());
     }
 }

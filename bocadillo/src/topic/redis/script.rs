@@ -1,4 +1,4 @@
-//! The scripts that Redis runs. Each is atomic: nothing of another node happens in between.
+//! The scripts that Redis runs. Each script is atomic.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ local function clock()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- The epoch that all nodes see, and the id of its entry. The first script that runs makes it.
+-- The epoch of all nodes, and the id of its entry. The first script creates it.
 local function epoch(key, candidate)
   local newest = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
   if newest then
@@ -20,21 +20,21 @@ local function epoch(key, candidate)
   return candidate, redis.call('XADD', key, '*', 'epoch', candidate)
 end
 
--- The position that stands for all topics without one of their own. It differs from every earlier one: by the time, or,
--- where an older one is not known, by a random number.
-local function raise_floor(places, candidate)
-  local old = redis.call('HGET', places, '')
+-- The position for all topics without an own one. It differs from all earlier ones by its time or, if the
+-- earlier one is not known, by a random number.
+local function raise_floor(positions, candidate)
+  local old = redis.call('HGET', positions, '')
   local now, minor = clock(), string.sub(candidate, -9)
   local before = old and tonumber(string.match(old, '^%d+')) or 0
   local floor = string.format('%.0f-%.0f', math.max(now, before + 1), tonumber(minor))
-  redis.call('HSET', places, '', floor)
+  redis.call('HSET', positions, '', floor)
   return floor
 end
 
 -- The position of the last event of a topic, or the floor: no event of the topic came after the floor was made.
-local function place(places, name, candidate)
-  local found = redis.call('HMGET', places, '', name)
-  local floor = found[1] or raise_floor(places, candidate)
+local function place(positions, name, candidate)
+  local found = redis.call('HMGET', positions, '', name)
+  local floor = found[1] or raise_floor(positions, candidate)
   return found[2] or floor
 end
 
@@ -45,13 +45,13 @@ local function field(entry, name)
   end
 end
 
--- A number that this script wrote: what another program wrote may be anything.
+-- A number that this script wrote. Other programs may have written anything.
 local function total(entry)
   local text = field(entry, 'total')
   return text and #text <= 15 and string.find(text, '^%d+$') and tonumber(text)
 end
 
--- How many bytes the topic has had so far.
+-- The bytes of all events of the topic so far.
 local function newest_total(key)
   for _, count in ipairs({1, 100}) do
     for _, entry in ipairs(redis.call('XREVRANGE', key, '+', '-', 'COUNT', count)) do
@@ -62,7 +62,7 @@ local function newest_total(key)
   return 0
 end
 
--- Whether an entry is beyond the history, and how many milliseconds and bytes ago it came.
+-- Whether an entry is outside of the history, and how many milliseconds and bytes ago it was added.
 local function beyond(entry, length, newest, now, events, bytes, age)
   local since = now - tonumber(string.match(entry[1], '^%d+'))
   local own = total(entry) or newest
@@ -72,28 +72,28 @@ local function beyond(entry, length, newest, now, events, bytes, age)
 end
 ";
 
-/// `KEYS`: epoch, places, topic. `ARGV`: candidate for the epoch; the topic's name; history: events, bytes, milliseconds; how long
+/// `KEYS`: epoch, positions, topic. `ARGV`: candidate for the epoch; the topic's name; history: events, bytes, milliseconds; how long
 /// the key lives; how long and how many bytes are kept for delivery; how many topics are remembered; then each event, and its key
 /// behind `=` or nothing.
 /// Returns the epoch and the events' ids.
 pub(super) static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
-local places, topic, name = KEYS[2], KEYS[3], ARGV[2]
+local positions, topic, name = KEYS[2], KEYS[3], ARGV[2]
 local events, bytes, age = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local keep, grace, slack, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local newest = newest_total(topic)
-local previous = place(places, name, ARGV[1])
+local previous = place(positions, name, ARGV[1])
 local now = clock()
 
--- An id has to be higher than the last of the topic, also where the key is new and the clock stands or went back.
+-- An id has to be higher than the last id of the topic, also if the key is new and the clock stands still or went back.
 local function add(...)
   local major, minor = string.match(previous, '^(%d+)-(%d+)$')
   local id = string.format('%.0f-*', now)
   if now <= tonumber(major) then id = string.format('%s-%.0f', major, tonumber(minor) + 1) end
   local added = redis.pcall('XADD', topic, id, ...)
   if type(added) == 'string' then return added end
-  -- Another program has put a higher id there.
+  -- Another program has added a higher id.
   return redis.call('XADD', topic, '*', ...)
 end
 
@@ -108,17 +108,17 @@ for i = 10, #ARGV, 2 do
   end
   ids[#ids + 1] = previous
 end
-if redis.call('HSET', places, name, previous) == 1 and redis.call('HLEN', places) > most + 1 then
-  -- A sample is enough: the oldest of it go, and who stood there is told by the new floor.
-  local sample, all = redis.call('HRANDFIELD', places, 64, 'WITHVALUES'), {}
+if redis.call('HSET', positions, name, previous) == 1 and redis.call('HLEN', positions) > most + 1 then
+  -- The oldest of a sample are removed. The new floor tells clients of these topics that they may have missed events.
+  local sample, all = redis.call('HRANDFIELD', positions, 64, 'WITHVALUES'), {}
   for i = 1, #sample, 2 do
     if sample[i] ~= '' and sample[i] ~= name then
       all[#all + 1] = {sample[i], tonumber(string.match(sample[i + 1], '^%d+'))}
     end
   end
   table.sort(all, function(a, b) return a[2] < b[2] end)
-  for i = 1, math.min(#all, 32) do redis.call('HDEL', places, all[i][1]) end
-  raise_floor(places, ARGV[1])
+  for i = 1, math.min(#all, 32) do redis.call('HDEL', positions, all[i][1]) end
+  raise_floor(positions, ARGV[1])
 end
 local length, from, cut = redis.call('XLEN', topic), '-', nil
 now = clock()
@@ -141,42 +141,42 @@ return {(epoch(KEYS[1], ARGV[1])), ids}
     )
 });
 
-/// `KEYS`: epoch, places, then topics. `ARGV`: candidate for the epoch; then for each topic its name, the last event that was read, or
+/// `KEYS`: epoch, positions, then topics. `ARGV`: candidate for the epoch; then for each topic its name, the last event that was read, or
 /// nothing, and the last entry that was read.
 /// Returns the epoch, the id of its entry, and for each topic its last position; where that is another than the one that was read: whether there are
 /// later entries, and what the first of them says was before it. One text alone is an error.
-pub(super) static STAND: LazyLock<Script> = LazyLock::new(|| {
+pub(super) static STATUS: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
-local stands = {}
+local statuses = {}
 local floor = place(KEYS[2], '', ARGV[1])
 for i = 3, #KEYS do
   local key, at = KEYS[i], 3 * (i - 3) + 2
   local name, link, from = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local kind = redis.call('TYPE', key).ok
   if kind ~= 'stream' and kind ~= 'none' then
-    stands[#stands + 1] = {'the key holds a ' .. kind .. ', not a stream'}
+    statuses[#statuses + 1] = {'the key holds a ' .. kind .. ', not a stream'}
   else
     local last = redis.call('HGET', KEYS[2], name) or floor
     if link == '' or link == last then
-      stands[#stands + 1] = {last, 0, ''}
+      statuses[#statuses + 1] = {last, 0, ''}
     else
       local later = redis.call('XRANGE', key, '(' .. from, '+', 'COUNT', 1)[1]
-      stands[#stands + 1] = {last, later and 1 or 0, later and field(later, 'prev') or ''}
+      statuses[#statuses + 1] = {last, later and 1 or 0, later and field(later, 'prev') or ''}
     end
   end
 end
 local number, id = epoch(KEYS[1], ARGV[1])
-return {number, id, stands}
+return {number, id, statuses}
 ",
     )
 });
 
-/// `KEYS`: epoch, places, topic. `ARGV`: candidate for the epoch; the topic's name; the entry to go on behind, or nothing for the
+/// `KEYS`: epoch, positions, topic. `ARGV`: candidate for the epoch; the topic's name; the entry to go on behind, or nothing for the
 /// start of the history; history: events, bytes, milliseconds; how many bytes are wanted.
 /// Returns the epoch, the topic's last position, whether there are no later entries than these, and entries.
 ///
-/// It reads few entries at a time, so that Redis does not copy many large ones which the answer has no room for.
+/// It reads few entries at a time, so that Redis does not copy large entries that do not fit into the answer.
 pub(super) static PAGE: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"

@@ -1,4 +1,4 @@
-//! Where Redis is, as the user says it.
+//! The options of Redis, and their checks.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use redis::Client;
 use super::tls::Tls;
 use crate::error::{Error, Kind, Result};
 
-/// Where Redis is: for [`Hub::redis`](crate::topic::Hub::redis), which lists the forms of the URL.
+/// The server of Redis, for [`Hub::redis`](crate::topic::Hub::redis), which lists the forms of the URL.
 ///
 /// # Examples
 ///
@@ -41,8 +41,8 @@ impl Redis {
         }
     }
 
-    /// A file with the certificates (PEM) of the authorities that may sign the server's certificate. The default is the system's
-    /// authorities; with a file they are not used. The file is read for each new connection.
+    /// A file with the certificates (PEM) of the authorities that may sign the server's certificate. The default is the authorities
+    /// of the system. With a file, only the authorities in the file count. The file is read for each new connection.
     ///
     /// # Examples
     ///
@@ -74,7 +74,7 @@ impl From<&String> for Redis {
     }
 }
 
-/// Not derived: the URL may have a password.
+/// Not derived, because the URL may have a password.
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redis")
@@ -83,7 +83,7 @@ impl fmt::Debug for Redis {
     }
 }
 
-/// What a connection needs to know.
+/// The checked options.
 pub(super) struct Server {
     pub(super) client: Client,
     pub(super) tls: Option<Tls>,

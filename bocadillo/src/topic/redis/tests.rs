@@ -1,4 +1,4 @@
-//! How often a server that does not answer is tried.
+//! The pauses between attempts to connect.
 
 use std::time::Duration;
 

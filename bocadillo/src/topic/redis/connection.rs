@@ -1,4 +1,4 @@
-//! One connection to Redis. It is given up when nothing arrives or leaves for too long, not when an answer takes long.
+//! A connection to Redis. It is closed if no byte arrives or leaves for too long, not if an answer takes long.
 
 use std::future::Future;
 use std::io;
@@ -21,27 +21,27 @@ use super::settings::Server;
 
 type Result<T> = std::result::Result<T, RedisError>;
 
-/// How long connecting may take.
+/// The time-out for connecting.
 const CONNECTING: Duration = Duration::from_secs(2);
 
-/// How long a connection may be silent while an answer is due.
+/// The time-out without a byte while an answer is due.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// How many bytes may wait unseen in the kernel. So a slow upload shows as progress.
+/// The maximum number of unsent bytes in the kernel. So the progress of a slow upload is noticed.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSEEN: u32 = 64 * 1024;
 
-/// How long a connection may have been idle and still be used without a ping first.
+/// After this idle time, a connection is pinged before it is used.
 const IDLE: Duration = Duration::from_millis(500);
 
 #[derive(Clone)]
-pub(super) struct Line {
-    /// Send commands through [`Line::answer`].
-    pub(super) connection: MultiplexedConnection,
+pub(super) struct Connection {
+    /// Send commands through [`Connection::answer`].
+    pub(super) multiplexed: MultiplexedConnection,
     meter: Arc<Meter>,
-    /// The same socket again, to see at once that the server has closed it.
+    /// The same socket, to check whether the server has closed it.
     socket: Arc<Socket>,
-    /// Ends the task of the connection with the last clone.
+    /// Ends the task of the connection when the last clone is dropped.
     _task: Arc<DropGuard>,
 }
 
@@ -72,7 +72,7 @@ impl Meter {
     }
 }
 
-impl Line {
+impl Connection {
     pub(super) async fn connect(server: &Server) -> Result<Self> {
         timeout(CONNECTING, Self::open(server))
             .await
@@ -119,7 +119,7 @@ impl Line {
     ) -> Result<Self> {
         let settings = client.get_connection_info().redis_settings();
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
-        let (connection, driver) =
+        let (multiplexed, driver) =
             MultiplexedConnection::new_with_config(settings, stream, config).await?;
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
@@ -129,14 +129,14 @@ impl Line {
             closing.is_closed.store(true, Ordering::Relaxed);
         });
         Ok(Self {
-            connection,
+            multiplexed,
             meter,
             socket: Arc::new(socket),
             _task: Arc::new(guard),
         })
     }
 
-    /// Waits for an answer for as long as the connection shows signs of life, and `patience` longer.
+    /// Waits for an answer as long as bytes arrive or leave, and `patience` longer.
     pub(super) async fn answer<T>(
         &self,
         patience: Duration,
@@ -154,7 +154,7 @@ impl Line {
                 }
                 () = sleep_until(deadline) => {
                     if asked.max(self.meter.last()) + SILENCE + patience <= Instant::now() {
-                        return Err(timed_out("nothing has come from Redis for too long"));
+                        return Err(timed_out("Redis has not sent anything for too long"));
                     }
                 }
             }
@@ -166,13 +166,13 @@ impl Line {
     }
 
     pub(super) async fn ping(&self) -> Result<()> {
-        let mut connection = self.connection.clone();
-        let ping = async move { redis::cmd("PING").query_async(&mut connection).await };
+        let mut multiplexed = self.multiplexed.clone();
+        let ping = async move { redis::cmd("PING").query_async(&mut multiplexed).await };
         self.answer(Duration::ZERO, ping).await
     }
 
-    /// Whether the connection works, as far as can be told: one that was idle is asked. A command that is not sent after an error is
-    /// certainly not executed.
+    /// Checks whether the connection works. A connection that was idle is pinged. After an error the command is not sent, so it
+    /// is certain that it was not executed.
     pub(super) async fn check(&self) -> Result<()> {
         if self.meter.is_closed.load(Ordering::Relaxed) || is_closed(&self.socket) {
             return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
@@ -184,7 +184,7 @@ impl Line {
     }
 }
 
-/// Whether the server has closed the connection, without waiting.
+/// Whether the server has closed the connection. Does not wait.
 fn is_closed(socket: &Socket) -> bool {
     match socket.peek(&mut [MaybeUninit::uninit()]) {
         Ok(length) => length == 0,
@@ -196,7 +196,7 @@ fn timed_out(why: &'static str) -> RedisError {
     (ErrorKind::Io, why).into()
 }
 
-/// A stream that tells the meter what passes.
+/// A stream that tells the meter when bytes arrive or leave.
 struct Metered<S> {
     stream: S,
     meter: Arc<Meter>,
@@ -264,14 +264,17 @@ mod tests {
     }
 
     /// A connection, and the server's end of it.
-    async fn connected() -> (Line, UnixStream) {
+    async fn connected() -> (Connection, UnixStream) {
         let Server { client, .. } = server("redis://127.0.0.1/");
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let socket = SockRef::from(&ours).try_clone().unwrap();
         let meter = Meter::new();
         let ours = Metered::new(ours, &meter);
-        let (line, ()) = tokio::join!(Line::over(&client, ours, socket, meter), greet(&mut theirs));
-        (line.unwrap(), theirs)
+        let (connection, ()) = tokio::join!(
+            Connection::over(&client, ours, socket, meter),
+            greet(&mut theirs)
+        );
+        (connection.unwrap(), theirs)
     }
 
     /// Answers what a new connection says: `CLIENT SETINFO`, twice.
@@ -284,14 +287,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_is_silent_is_given_up_after_five_seconds() {
-        let (line, _theirs) = connected().await;
+    async fn a_silent_connection_is_closed_after_five_seconds() {
+        let (connection, _theirs) = connected().await;
         tokio::time::pause();
         for patience in [0, 2] {
             let patience = Duration::from_secs(patience);
             let silent = std::future::pending::<Result<()>>();
             let start = Instant::now();
-            assert!(line.answer(patience, silent).await.is_err());
+            assert!(connection.answer(patience, silent).await.is_err());
             let waited = start.elapsed() - patience;
             assert!((4_900..5_100).contains(&waited.as_millis()), "{waited:?}");
         }
@@ -299,7 +302,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_slow_answer_is_waited_for() {
-        let (line, mut theirs) = connected().await;
+        let (connection, mut theirs) = connected().await;
         tokio::time::pause();
         let answers = async {
             for byte in b"$10\r\n0123456789\r\n" {
@@ -308,18 +311,18 @@ mod tests {
             }
             theirs
         };
-        let (pinged, _theirs) = tokio::join!(line.ping(), answers);
+        let (pinged, _theirs) = tokio::join!(connection.ping(), answers);
         pinged.unwrap();
     }
 
     #[tokio::test]
     async fn a_connection_that_was_idle_is_pinged_and_a_closed_one_is_seen() {
-        let (line, mut theirs) = connected().await;
+        let (connection, mut theirs) = connected().await;
         tokio::time::pause();
-        line.meter.mark();
+        connection.meter.mark();
         tokio::time::advance(Duration::from_millis(499)).await;
-        // Nobody would answer a ping.
-        line.check().await.unwrap();
+        // A ping would get no answer.
+        connection.check().await.unwrap();
         tokio::time::advance(Duration::from_millis(2)).await;
         let answers = async {
             let mut bytes = [0; 64];
@@ -329,10 +332,10 @@ mod tests {
             theirs.write_all(b"+PONG\r\n").await.unwrap();
             theirs
         };
-        let (checked, theirs) = tokio::join!(line.check(), answers);
+        let (checked, theirs) = tokio::join!(connection.check(), answers);
         checked.unwrap();
         drop(theirs);
-        assert!(line.check().await.is_err());
+        assert!(connection.check().await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
@@ -341,7 +344,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         for scheme in ["redis", "rediss"] {
             let start = Instant::now();
-            let connected = Line::connect(&server(&format!("{scheme}://{address}/"))).await;
+            let connected = Connection::connect(&server(&format!("{scheme}://{address}/"))).await;
             assert!(connected.is_err());
             let waited = start.elapsed();
             assert!((1_900..2_100).contains(&waited.as_millis()), "{waited:?}");
@@ -353,13 +356,13 @@ mod tests {
     async fn the_kernel_takes_little_that_it_cannot_send() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = server(&format!("redis://{}/", listener.local_addr().unwrap()));
-        let (line, theirs) = tokio::join!(Line::connect(&server), async {
+        let (connection, theirs) = tokio::join!(Connection::connect(&server), async {
             let (mut theirs, _) = listener.accept().await.unwrap();
             greet(&mut theirs).await;
             theirs
         });
-        let line = line.unwrap();
-        assert_eq!(line.socket.tcp_notsent_lowat().unwrap(), 64 * 1024);
+        let connection = connection.unwrap();
+        assert_eq!(connection.socket.tcp_notsent_lowat().unwrap(), 64 * 1024);
         drop(theirs);
     }
 }

@@ -10,27 +10,30 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::super::position::Position;
+use super::super::remote::{Outage, pause};
+use super::connection::Connection;
 use super::follow::{Followed, Question, Settled};
-use super::line::Line;
-use super::{Link, Shared, State, candidate, keys, reply, script};
+use super::publish::Session;
+use super::refusals::{is_refusal, is_refused, unexpected};
+use super::{Shared, State, candidate, keys, reply, script};
 
 /// The pause between attempts to connect. It doubles up to `LONGEST_PAUSE`.
 pub(super) const PAUSE: Duration = Duration::from_millis(25);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long Redis waits for an event before it says that there is none. It shows that the connection still works.
+/// How long Redis waits for an event before it answers. The answer shows that the connection works.
 const BLOCK: Duration = Duration::from_secs(2);
 
 /// How often the connection for commands is pinged, so that a server which closes idle connections keeps it.
 const PING: Duration = Duration::from_secs(1);
 
-/// How often Redis is asked whether the topics still are where this node has read them, though nothing came.
+/// How often the status of all topics is checked, although no event came.
 const VERIFY: Duration = Duration::from_secs(10);
 
-/// How many topics one question is about.
+/// The maximum number of topics in one request for their status.
 const AT_ONCE: usize = 256;
 
-/// How much of Redis's time naming a topic takes.
+/// The time that Redis needs for each topic of a read.
 const PER_TOPIC: Duration = Duration::from_micros(2);
 
 /// About how many bytes of events are read at once.
@@ -38,60 +41,48 @@ const BYTES: usize = 256 * 1024;
 
 type Result<T> = std::result::Result<T, RedisError>;
 
-pub(super) fn unexpected() -> RedisError {
-    (
-        ErrorKind::UnexpectedReturnType,
-        "Redis answered what cannot be, or another program has written into this one's keys",
-    )
-        .into()
-}
-
-/// Whether Redis has answered, though not as it should: the connection is as good as before.
-pub(super) fn is_refusal(error: &RedisError) -> bool {
-    use ErrorKind::{Extension, Server, UnexpectedReturnType};
-    matches!(error.kind(), Server(_) | Extension | UnexpectedReturnType)
-}
-
-/// Connects, and connects again, for as long as the hub is there.
+/// Connects, and reconnects, until the hub ends.
 pub(super) async fn run(shared: &Arc<Shared>, followed: &mut Followed) {
-    let mut pause = PAUSE;
+    let mut attempts = 0;
     loop {
-        let (error, was_up) = match Session::connect(shared).await {
-            Ok(mut session) => {
-                let Err(error) = session.run(shared, followed).await;
-                if session.is_up && session.since.elapsed() > LONGEST_PAUSE {
-                    pause = PAUSE;
+        let (error, was_up) = match Task::connect(shared).await {
+            Ok(mut task) => {
+                let Err(error) = task.run(shared, followed).await;
+                if task.is_up && task.since.elapsed() > LONGEST_PAUSE {
+                    attempts = 0;
                 }
-                (error, session.is_up)
+                (error, task.is_up)
             }
             Err(error) => (error, false),
         };
         if was_up {
             tracing::warn!("the connection to Redis is lost: {error}");
-        } else if pause == PAUSE {
-            tracing::warn!("Redis cannot be used, trying on: {error}");
+        } else if attempts == 0 {
+            tracing::warn!("Redis cannot be used, which is tried again: {error}");
         }
-        // After a connection that worked, publishers wait for the next attempt.
+        // If the connection worked before, publishers wait for the next attempt.
         shared.state.send_replace(if was_up {
             State::Connecting
+        } else if is_refused(&error) {
+            State::Down(Outage::refused(&error))
         } else {
-            State::Down(error.to_string().into())
+            State::Down(Outage::away(&error))
         });
         lost(shared, followed);
-        // Who comes meanwhile must not keep publishers waiting either.
-        let until = Instant::now() + pause;
+        // Publishers must not wait for topics that are followed in the meantime.
+        let until = Instant::now() + pause(PAUSE, LONGEST_PAUSE, attempts);
         while tokio::time::timeout_at(until, shared.has_changed.notified())
             .await
             .is_ok()
         {
             lost(shared, followed);
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        attempts += 1;
     }
 }
 
-/// How many entries of each topic the next answer may have: `longest` is the most that a topic had in this one. It grows only as far
-/// as answers fill up, because the next entries may be large.
+/// The maximum number of entries of each topic in the next answer. `longest` is the highest number of a topic in the last answer. It
+/// grows only while answers are full, because the next entries may be large.
 fn next_count(count: usize, longest: usize, bytes: usize) -> usize {
     if bytes > BYTES {
         (count * BYTES / bytes).max(1)
@@ -110,16 +101,16 @@ fn lost(shared: &Shared, followed: &mut Followed) {
     followed.interrupt();
 }
 
-struct Session {
-    commands: Line,
-    reader: Line,
+struct Task {
+    commands: Connection,
+    reader: Connection,
     /// Zero until it is known.
     epoch: u64,
     epoch_at: Position,
     wake_at: Position,
     pinged: Instant,
     verified: Instant,
-    /// How many entries of each topic the next answer may have.
+    /// The maximum number of entries of each topic in the next answer.
     count: usize,
     /// How many times in a row Redis has refused to wait for events, though it refuses no topic.
     refusals: u32,
@@ -128,13 +119,13 @@ struct Session {
     is_up: bool,
 }
 
-/// Never returned: a session ends by an error.
+/// Never returned, because a task ends by an error.
 enum Never {}
 
-impl Session {
+impl Task {
     async fn connect(shared: &Shared) -> Result<Self> {
-        let commands = Line::connect(&shared.server).await?;
-        let reader = Line::connect(&shared.server).await?;
+        let commands = Connection::connect(&shared.server).await?;
+        let reader = Connection::connect(&shared.server).await?;
         let (none, now) = (Position::default(), Instant::now());
         Ok(Self {
             commands,
@@ -176,7 +167,7 @@ impl Session {
         }
     }
 
-    /// Asks about all topics of which it is not known where they stand.
+    /// Asks for the status of all topics that need it.
     async fn settle(&mut self, shared: &Shared, followed: &mut Followed) -> Result<()> {
         while followed.has_unsettled() {
             let mut questions = vec![followed.take_unsettled(AT_ONCE)];
@@ -186,14 +177,14 @@ impl Session {
                 }
                 match self.ask(shared, followed, topics.clone()).await {
                     Ok(()) => {}
-                    // One topic may be the reason: the halves tell which.
+                    // Perhaps one topic is the reason. Asking for each half finds it.
                     Err(error) if is_refusal(&error) && topics.len() > 1 => {
                         questions.push(topics.split_off(topics.len() / 2));
                         questions.push(topics);
                     }
                     Err(error) if is_refusal(&error) => {
                         followed.set_aside(&topics[0].0, &error.to_string());
-                        // Where Redis refuses everything, this ends the session.
+                        // If Redis refuses everything, this ends the task.
                         self.ask(shared, followed, Vec::new()).await?;
                     }
                     Err(error) => return Err(error),
@@ -203,13 +194,13 @@ impl Session {
         Ok(())
     }
 
-    /// Everybody may use the connection, now that all topics are in its epoch.
+    /// Makes the connection available, because all topics are in its epoch.
     fn announce(&mut self, shared: &Shared) {
         shared.state.send_if_modified(|state| {
             let is_news =
-                !self.is_up || !matches!(state, State::Up(link) if link.epoch == self.epoch);
+                !self.is_up || !matches!(state, State::Up(session) if session.epoch == self.epoch);
             if is_news {
-                *state = State::Up(Link {
+                *state = State::Up(Session {
                     commands: self.commands.clone(),
                     epoch: self.epoch,
                     is_broken: Arc::clone(&self.is_broken),
@@ -223,44 +214,44 @@ impl Session {
         self.is_up = true;
     }
 
-    /// Asks where topics stand, and brings their feeds there.
+    /// Asks for the status of topics, and updates their feeds.
     async fn ask(
         &mut self,
         shared: &Shared,
         followed: &mut Followed,
         topics: Vec<Question>,
     ) -> Result<()> {
-        let mut call = script::STAND.prepare_invoke();
+        let mut call = script::STATUS.prepare_invoke();
         call.key(&shared.keys.epoch)
-            .key(&shared.keys.places)
+            .key(&shared.keys.positions)
             .arg(candidate());
         for (name, at) in &topics {
             call.key(shared.keys.topic(name)).arg(&**name);
             let texts = at.map(|(link, at)| [keys::text(link), keys::text(at)]);
             call.arg(&texts.unwrap_or_default());
         }
-        let mut commands = self.commands.connection.clone();
+        let mut commands = self.commands.multiplexed.clone();
         let answer = self
             .commands
             .answer(Duration::ZERO, call.invoke_async::<Value>(&mut commands))
             .await?;
-        let (epoch, stands) = (|| {
-            let [epoch, id, stands] = reply::exactly(answer)?;
+        let (epoch, statuses) = (|| {
+            let [epoch, id, statuses] = reply::exactly(answer)?;
             self.epoch_at = reply::position(&id)?;
-            Some((reply::number(&epoch)?, reply::items(stands)?))
+            Some((reply::number(&epoch)?, reply::items(statuses)?))
         })()
-        .filter(|(_, stands)| stands.len() == topics.len())
+        .filter(|(_, statuses)| statuses.len() == topics.len())
         .ok_or_else(unexpected)?;
         if epoch != self.epoch {
             self.epoch = epoch;
-            // These too: what was asked is of this epoch, but they are no longer in the list.
+            // Also the topics of this request, which are no longer in the list.
             followed.unsettle();
         }
-        for ((name, _), stand) in topics.iter().zip(stands) {
-            match reply::stand(stand).ok_or_else(unexpected)? {
+        for ((name, _), status) in topics.iter().zip(statuses) {
+            match reply::status(status).ok_or_else(unexpected)? {
                 Err(problem) => followed.set_aside(name, &problem),
-                Ok(stand) => {
-                    if followed.settle(name, &stand, epoch) == Settled::Lost {
+                Ok(status) => {
+                    if followed.settle(name, &status, epoch) == Settled::Lost {
                         return self.begin_new_epoch(shared, name).await;
                     }
                 }
@@ -278,7 +269,7 @@ impl Session {
         call.key(&shared.keys.epoch)
             .arg(candidate())
             .arg(self.epoch);
-        let mut commands = self.commands.connection.clone();
+        let mut commands = self.commands.multiplexed.clone();
         let begun = call.invoke_async::<Value>(&mut commands);
         self.commands.answer(Duration::ZERO, begun).await.map(drop)
     }
@@ -289,7 +280,7 @@ impl Session {
             return Ok(());
         };
         let call = shared.page(&name, &history, Some(at), BYTES);
-        let mut reader = self.reader.connection.clone();
+        let mut reader = self.reader.multiplexed.clone();
         let answer = self
             .reader
             .answer(Duration::ZERO, call.invoke_async::<Value>(&mut reader))
@@ -311,7 +302,7 @@ impl Session {
         }
     }
 
-    /// Waits for what comes, and feeds it. Returns how many topics it has named.
+    /// Waits for events, and appends them. Returns how many topics the read has named.
     async fn read(&mut self, shared: &Shared, followed: &mut Followed) -> Result<u32> {
         let (mut names, mut ids): (Vec<_>, Vec<_>) = followed
             .live()
@@ -327,10 +318,10 @@ impl Session {
         }
         command.arg("COUNT").arg(self.count);
         command.arg("STREAMS").arg(names).arg(ids);
-        let mut reader = self.reader.connection.clone();
+        let mut reader = self.reader.multiplexed.clone();
         let asking = command.query_async(&mut reader);
-        let line = self.reader.clone();
-        let answer = line
+        let connection = self.reader.clone();
+        let answer = connection
             .answer(BLOCK, self.wait(shared, followed, asking))
             .await;
         let answer = match answer {
@@ -384,7 +375,7 @@ impl Session {
         self.ask(shared, followed, Vec::new()).await
     }
 
-    /// Redis refuses to read all topics at once: finds out which one it is, and sets that one aside.
+    /// Redis refuses to read all topics at once. Finds the topics that it refuses, and reads without them.
     async fn find_refused(
         &mut self,
         shared: &Shared,
@@ -404,7 +395,7 @@ impl Session {
                 command.arg(shared.keys.topic(name));
             }
             command.arg(vec!["$"; topics.len()]);
-            let mut reader = self.reader.connection.clone();
+            let mut reader = self.reader.multiplexed.clone();
             let asking = command.query_async::<Value>(&mut reader);
             match self.reader.answer(Duration::ZERO, asking).await {
                 Ok(_) => {}
@@ -422,7 +413,7 @@ impl Session {
         if is_found {
             self.refusals = 0;
         } else {
-            // The first time, it may be a topic that was mended meanwhile.
+            // The first time, it may be a topic that is allowed again.
             self.refusals += 1;
             if self.refusals == 2 {
                 tracing::warn!("Redis refuses to wait for events, trying on: {refusal}");
@@ -431,12 +422,12 @@ impl Session {
                 tokio::time::sleep(LONGEST_PAUSE).await;
             }
         }
-        // Where it refuses everything, this ends the session.
+        // If Redis refuses everything, this ends the task.
         self.ask(shared, followed, Vec::new()).await
     }
 
-    /// Waits for the answer on the reader's connection. Meanwhile those who come are told where their topics stand, and the reader is woken, so
-    /// that it waits for those too.
+    /// Waits for the answer on the reader's connection. Meanwhile it asks for the status of new topics, and wakes the reader, so that
+    /// the reader waits for these topics too.
     async fn wait(
         &mut self,
         shared: &Shared,
@@ -460,7 +451,7 @@ impl Session {
         }
     }
 
-    /// Ends the waiting: for that, the reader waits for a stream of this node's own as well.
+    /// Wakes the reader. For this, the reader also waits for a stream that only this node writes.
     async fn wake(&mut self, shared: &Shared) -> Result<()> {
         let mut both = redis::pipe();
         both.cmd("XADD")
@@ -471,7 +462,7 @@ impl Session {
             .arg(&shared.keys.wake)
             .arg(60_000)
             .ignore();
-        let mut commands = self.commands.connection.clone();
+        let mut commands = self.commands.multiplexed.clone();
         let woken = both.query_async(&mut commands);
         self.commands.answer(Duration::ZERO, woken).await
     }

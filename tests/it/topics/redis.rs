@@ -630,7 +630,7 @@ async fn a_prefix_a_database_and_a_password_are_respected() {
         .publish("x")
         .await
         .expect_err("there is a password");
-    assert!(locked_out.is_unavailable(), "{locked_out:?}");
+    assert!(locked_out.is_refused(), "{locked_out:?}");
     let reason = locked_out.source().expect("with the reason").to_string();
     assert!(
         reason.contains("NOAUTH") || reason.to_lowercase().contains("auth"),

@@ -15,11 +15,11 @@ use async_nats::jetstream::{Context, ErrorCode};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::super::life::Life;
+use super::super::epoch::StreamEpoch;
 use super::super::settings::Settings;
 use super::super::{read, record};
-use super::{Contexts, Link, Session, over};
-use crate::error::BoxError;
+use super::{Connection, Contexts, Session, over};
+use crate::error::{BoxError, Error, Kind};
 use crate::topic::position::Position;
 
 /// What JetStream tells of a stream. Not async-nats' own type, whose fields depend on features that others may have on.
@@ -44,14 +44,14 @@ pub(in super::super) struct Counts {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Standing {
+pub(super) struct LastSequence {
     /// Those who had asked by then are answered.
     covers: u64,
     session: u64,
     last: u64,
 }
 
-impl Link {
+impl Connection {
     /// Looks at the stream; makes it where there is none.
     pub(super) async fn establish(
         &self,
@@ -77,15 +77,14 @@ impl Link {
             }
         };
         if info.config.subjects != config.subjects || info.config.republish != config.republish {
-            return Err(format!(
+            return Err(refused(format!(
                 "the stream `{}` is there already, and is not one for topics: delete it, or choose another name by `HubBuilder::prefix`",
                 self.settings.stream
-            )
-            .into());
+            )));
         }
         let newest = last.map_or(0, |session| self.newest(session));
-        let mut life = Life::read(info.config.description.as_deref());
-        let is_shorter = last.is_some_and(|last| last.epoch == life.epoch(&info.created))
+        let mut stream_epoch = StreamEpoch::read(info.config.description.as_deref());
+        let is_shorter = last.is_some_and(|last| last.epoch == stream_epoch.epoch(&info.created))
             && info.state.last_seq < newest;
         // The last node that starts decides, so that a deployment with other limits has them.
         let has_other_limits = last.is_none() && limits(&info.config) != limits(&config);
@@ -94,7 +93,7 @@ impl Link {
                 tracing::warn!(
                     "the stream of the topics has lost its last events: clients start over"
                 );
-                life = life.next(info.state.last_seq);
+                stream_epoch = stream_epoch.next(info.state.last_seq);
             }
             let limits = if has_other_limits {
                 config.clone()
@@ -102,7 +101,7 @@ impl Link {
                 info.config.clone()
             };
             let updated = context.update_stream(Config {
-                description: Some(life.write()),
+                description: Some(stream_epoch.write()),
                 ..limits
             });
             self.unless_refused("$JS.API.STREAM.UPDATE", updated)
@@ -111,9 +110,9 @@ impl Link {
                 .info_of(context, &json!({}))
                 .await?
                 .ok_or("the stream is gone")?;
-            life = Life::read(info.config.description.as_deref());
+            stream_epoch = StreamEpoch::read(info.config.description.as_deref());
         }
-        let epoch = life.epoch(&info.created);
+        let epoch = stream_epoch.epoch(&info.created);
         {
             let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
             *newest = (
@@ -127,7 +126,7 @@ impl Link {
             number: last.map_or(1, |last| last.number + 1),
             connection: self.losses.load(Ordering::Acquire),
             epoch,
-            start: life.start(),
+            start: stream_epoch.start(),
             contexts: contexts.clone(),
             stream: context.get_stream_no_info(&self.settings.stream).await?,
             client: client.clone(),
@@ -147,7 +146,7 @@ impl Link {
         let window = Duration::from_secs(120);
         Config {
             name: stream.clone(),
-            description: Some(Life::default().write()),
+            description: Some(StreamEpoch::default().write()),
             subjects: vec![format!("{stream}.events.*")],
             republish: Some(Republish {
                 source: format!("{stream}.events.*"),
@@ -179,6 +178,7 @@ impl Link {
         match answer {
             Ok(Response::Ok(info)) => Ok(Some(info)),
             Ok(Response::Err { error }) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+            Ok(Response::Err { error }) if error.code() != 503 => Err(refused(error)),
             Ok(Response::Err { error }) => Err(error.into()),
             Err(error) if error.kind() == RequestErrorKind::NoResponders => {
                 Err("the NATS server has JetStream off: start it with `-js`, or switch it on for the account".into())
@@ -201,7 +201,7 @@ impl Link {
         let answer = tokio::select! {
             answer = self.pace.answer(answer) => answer?,
             () = asking.any_refused() => {
-                return Err(format!("NATS does not allow this user to publish to `{subject}.>`").into());
+                return Err(refused(format!("NATS does not allow this user to publish to `{subject}.>`")));
             }
         };
         asking.answered();
@@ -212,7 +212,7 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// When that cannot be found out, or when it is not the session's stream any more; then the link looks at it again.
+    /// When that cannot be found out, or when it is not the session's stream any more; then the connection looks at it again.
     pub(in super::super) async fn info(
         &self,
         session: &Session,
@@ -225,7 +225,7 @@ impl Link {
         };
         match info {
             Some(info)
-                if Life::read(info.config.description.as_deref()).epoch(&info.created)
+                if StreamEpoch::read(info.config.description.as_deref()).epoch(&info.created)
                     == session.epoch =>
             {
                 self.observe(session, info.state.last_seq);
@@ -259,7 +259,7 @@ impl Link {
         if standing.covers < ticket || standing.session != session.number {
             let covers = self.asked.load(Ordering::Acquire);
             let info = self.info(session, json!({})).await?;
-            *standing = Standing {
+            *standing = LastSequence {
                 covers,
                 session: session.number,
                 last: info.state.last_seq,
@@ -277,4 +277,9 @@ fn limits(config: &Config) -> (i64, Duration, i64, usize) {
         config.max_bytes,
         config.num_replicas,
     )
+}
+
+/// An error for what the server refuses, so that publishers are told so.
+fn refused(reason: impl Into<BoxError>) -> BoxError {
+    Error::new(Kind::Refused, reason).into()
 }

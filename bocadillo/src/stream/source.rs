@@ -1,8 +1,9 @@
-//! A running stream, whatever it is made of: its source, its options, and the duty to tell the source that the client
-//! has gone and to see its clean-up through.
+//! `Source`: where the items of a stream come from. `RunningSource` tells a source when its client has gone, and runs its
+//! clean-up.
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,24 +18,24 @@ use crate::stream::options::StreamOptions;
 
 /// What may travel in a stream: events or bytes.
 pub(crate) trait Payload: Sized + Send + 'static {
-    fn write(self, batch: &mut Batch);
+    fn write(self, frame: &mut FrameBuffer);
 }
 
-/// What is ready of a stream, on its way into one frame.
+/// What is ready of a stream: the content of the next frame.
 #[derive(Debug, Default)]
-pub(crate) struct Batch {
-    /// Bytes that are this stream's alone. Reused from frame to frame.
+pub(crate) struct FrameBuffer {
+    /// Bytes that only this stream sends. Its memory is used again for the next frame.
     pub(crate) own: BytesMut,
-    /// Bytes that other streams send as well, to go out as they are, after `own`.
+    /// Bytes that other streams send as well. They are not copied, and go out after `own`.
     pub(crate) shared: Option<Bytes>,
     /// How the source has ended, if it has.
     pub(crate) end: Option<Result<()>>,
-    /// How many items have written nothing since the batch was begun. They take room as a byte each does: a source of
-    /// nothing else would keep its thread for ever.
+    /// How many items of this frame have written nothing. Each counts as one byte: otherwise a source of such items would
+    /// keep its thread for ever.
     pub(crate) empty: usize,
 }
 
-impl Batch {
+impl FrameBuffer {
     pub(crate) fn has_room(&self, limit: usize) -> bool {
         self.own.len() + self.empty < limit && self.shared.is_none() && self.end.is_none()
     }
@@ -49,7 +50,7 @@ impl Batch {
             return Poll::Ready(());
         }
         if !self.has_room(limit) {
-            // The source was not the one to stop, and so wakes nobody.
+            // The source has more, and so it wakes nobody.
             cx.waker().wake_by_ref();
         }
         Poll::Pending
@@ -61,31 +62,31 @@ pub(crate) trait Source<T: Payload>: Send {
     /// The next item. After `None` or an `Err` it is not polled again.
     fn poll_item(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<T>>>;
 
-    /// Collects what is ready, until it comes to about `limit` bytes. Ready when there is something in `batch`.
-    fn poll_batch(
+    /// Collects what is ready, up to about `limit` bytes. Ready when there is something in `frame`.
+    fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        batch: &mut Batch,
+        frame: &mut FrameBuffer,
         limit: usize,
     ) -> Poll<()> {
-        batch.empty = 0;
-        while batch.has_room(limit) {
+        frame.empty = 0;
+        while frame.has_room(limit) {
             match self.as_mut().poll_item(cx) {
-                Poll::Ready(Some(Ok(item))) => item.write(batch),
-                Poll::Ready(Some(Err(error))) => batch.end = Some(Err(error)),
-                Poll::Ready(None) => batch.end = Some(Ok(())),
+                Poll::Ready(Some(Ok(item))) => item.write(frame),
+                Poll::Ready(Some(Err(error))) => frame.end = Some(Err(error)),
+                Poll::Ready(None) => frame.end = Some(Ok(())),
                 Poll::Pending => break,
             }
         }
-        batch.poll(cx, limit)
+        frame.poll(cx, limit)
     }
 
-    /// Ready once the source is going to end because its client is too slow. Asked while nobody asks for an item.
+    /// Ready once the source is going to end because its client is too slow. It is polled while no item is asked for.
     fn poll_lost(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<()> {
         Poll::Pending
     }
 
-    /// Learns that the client has gone; `true` when there is a clean-up to run.
+    /// Tells the source that the client has gone. Returns whether there is a clean-up to run.
     fn disconnect(self: Pin<&mut Self>) -> bool {
         false
     }
@@ -100,23 +101,41 @@ pub(crate) trait Source<T: Payload>: Send {
 }
 
 /// A source on its way to one client.
-pub(crate) struct Feed<T: Payload> {
+pub(crate) struct RunningSource<T: Payload> {
     /// `None` once the source has ended.
     source: Option<Pin<Box<dyn Source<T>>>>,
-    pub(crate) options: StreamOptions,
+    /// `None` stands for options of which none is set: most streams have none of their own.
+    options: Option<Arc<StreamOptions>>,
     pub(crate) clients: Vec<Client>,
     /// The entry in the registry of a drain, which also waits for the clean-up. `None` before the stream has started.
     pub(crate) registration: Option<Registration>,
 }
 
-impl<T: Payload> Feed<T> {
+impl<T: Payload> RunningSource<T> {
     pub(crate) fn new(source: impl Source<T> + 'static) -> Self {
         Self {
             source: Some(Box::pin(source)),
-            options: StreamOptions::new(),
+            options: None,
             clients: Vec::new(),
             registration: None,
         }
+    }
+
+    pub(crate) fn options(&self) -> &StreamOptions {
+        self.options.as_deref().unwrap_or(&StreamOptions::UNSET)
+    }
+
+    /// Sets options. Those that were set before stay where `options` has none.
+    pub(crate) fn set_options(&mut self, options: StreamOptions) {
+        self.options = Some(Arc::new(options.or(self.options())));
+    }
+
+    /// Sets options where the stream has none of its own.
+    pub(crate) fn set_defaults(&mut self, defaults: &Arc<StreamOptions>) {
+        self.options = Some(match self.options.take() {
+            None => Arc::clone(defaults),
+            Some(own) => Arc::new(Arc::unwrap_or_clone(own).or(defaults)),
+        });
     }
 
     pub(crate) fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
@@ -130,18 +149,18 @@ impl<T: Payload> Feed<T> {
         item
     }
 
-    pub(crate) fn poll_batch(
+    pub(crate) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
-        batch: &mut Batch,
+        frame: &mut FrameBuffer,
         limit: usize,
     ) -> Poll<()> {
         let Some(source) = &mut self.source else {
-            batch.end = Some(Ok(()));
+            frame.end = Some(Ok(()));
             return Poll::Ready(());
         };
-        let polled = source.as_mut().poll_batch(cx, batch, limit);
-        if let Some(end) = &batch.end {
+        let polled = source.as_mut().poll_frame(cx, frame, limit);
+        if let Some(end) = &frame.end {
             if let Err(error) = end {
                 source.span().in_scope(
                     || tracing::error!(error = %error.chain(), "a stream ended with an error"),
@@ -172,7 +191,7 @@ impl<T: Payload> Feed<T> {
             .for_each(|client| client.set_disconnected());
     }
 
-    /// The client has gone, or is to be treated so. Dropping the feed does the same.
+    /// Tells the source that the client has gone, and runs its clean-up. Dropping this does the same.
     pub(crate) fn disconnect(&mut self) {
         let Some(mut source) = self.source.take() else {
             return;
@@ -189,7 +208,8 @@ impl<T: Payload> Feed<T> {
             });
             return;
         };
-        let clean_up = clean_up(source, self.options.cleanup_timeout_or_default()).instrument(span);
+        let clean_up =
+            run_clean_up(source, self.options().cleanup_timeout_or_default()).instrument(span);
         match &self.registration {
             Some(registration) => {
                 drop(registration.drain().tasks.spawn_on(clean_up, &runtime));
@@ -199,7 +219,7 @@ impl<T: Payload> Feed<T> {
     }
 }
 
-async fn clean_up<T: Payload>(mut source: Pin<Box<dyn Source<T>>>, timeout: Duration) {
+async fn run_clean_up<T: Payload>(mut source: Pin<Box<dyn Source<T>>>, timeout: Duration) {
     let finished = std::future::poll_fn(|cx| source.as_mut().poll_clean_up(cx));
     match tokio::time::timeout(timeout, finished).await {
         Ok(Ok(())) => {}
@@ -211,15 +231,15 @@ async fn clean_up<T: Payload>(mut source: Pin<Box<dyn Source<T>>>, timeout: Dura
     }
 }
 
-impl<T: Payload> Drop for Feed<T> {
+impl<T: Payload> Drop for RunningSource<T> {
     fn drop(&mut self) {
         self.disconnect();
     }
 }
 
-impl<T: Payload> fmt::Debug for Feed<T> {
+impl<T: Payload> fmt::Debug for RunningSource<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Feed")
+        f.debug_struct("RunningSource")
             .field("ended", &self.source.is_none())
             .field("options", &self.options)
             .finish()

@@ -1,6 +1,6 @@
 use http_body_util::BodyExt;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::EventName;
@@ -12,7 +12,7 @@ use crate::stream::options::StreamOptions;
 type Events = Pin<Box<StreamBody<ServerEvent>>>;
 
 fn body(stream: EventStream) -> Events {
-    Box::pin(StreamBody::new(stream.feed))
+    Box::pin(StreamBody::new(stream.source))
 }
 
 async fn frame<T: Framing>(body: &mut Pin<Box<StreamBody<T>>>) -> Option<String> {
@@ -219,7 +219,7 @@ async fn a_drain_ends_events_in_order_and_breaks_bytes() {
                 y.send("one").await;
                 std::future::pending::<()>().await;
             });
-            (events, Box::pin(StreamBody::new(bytes.feed)))
+            (events, Box::pin(StreamBody::new(bytes.source)))
         })
         .await;
     assert!(frame(&mut events).await.is_some());
@@ -254,7 +254,7 @@ async fn bytes_break_off_with_an_error_and_outlive_the_lifetime_of_events() {
             y.send("two").await;
             Err::<(), _>("the disk is gone")
         });
-        Box::pin(StreamBody::new(bytes.feed))
+        Box::pin(StreamBody::new(bytes.source))
     });
     let mut body = stream.await;
     assert_eq!(frame(&mut body).await.as_deref(), Some("one"));
@@ -274,7 +274,7 @@ async fn bytes_are_gathered_when_small_and_passed_on_when_large() {
         y.send(chunk).await;
         y.send("c").await;
     });
-    let mut body = Box::pin(StreamBody::new(stream.feed));
+    let mut body = Box::pin(StreamBody::new(stream.source));
     assert_eq!(frame(&mut body).await.as_deref(), Some("ab"));
     let passed = body
         .frame()
@@ -399,8 +399,8 @@ async fn a_stream_that_was_polled_before_it_became_a_body_loses_nothing() {
     assert_eq!(all(stream).await, ["1", "2"]);
 }
 
-/// The frame of one event of `size` bytes, and whether the stream still holds its memory once it is idle.
-async fn idle_after(sizes: &[usize]) -> bool {
+/// Whether the stream still holds the memory of its frame once it is idle, after events of these sizes.
+async fn holds_its_buffer_after(sizes: &[usize]) -> bool {
     let sizes = sizes.to_vec();
     let stream = event_stream(|y| async move {
         for size in sizes {
@@ -416,25 +416,36 @@ async fn idle_after(sizes: &[usize]) -> bool {
 }
 
 #[tokio::test]
-async fn an_idle_stream_holds_no_large_buffer() {
-    for size in [1025, 1500, 4096, 10_000, 16_383, 16_384, 100_000] {
-        assert!(!idle_after(&[size]).await, "{size}");
+async fn an_idle_stream_holds_no_buffer() {
+    for size in [
+        8, 100, 1024, 1025, 1500, 4096, 10_000, 16_383, 16_384, 100_000,
+    ] {
+        assert!(!holds_its_buffer_after(&[size]).await, "{size}");
     }
-    assert!(!idle_after(&[600, 600]).await);
-    // A small one is used again.
-    assert!(idle_after(&[100]).await);
-    assert!(idle_after(&[1024]).await);
+    assert!(!holds_its_buffer_after(&[600, 600]).await);
 }
 
 #[test]
-fn lifetimes_are_spread_over_their_last_tenth() {
-    let lifetime = Duration::from_secs(1000);
-    let all: Vec<_> = (0..500).map(|_| jittered(lifetime)).collect();
-    let (least, most) = (all.iter().min().unwrap(), all.iter().max().unwrap());
-    assert!(*least >= Duration::from_secs(900) && *most <= lifetime);
-    // By chance alone these fail once in 10^11 runs.
-    assert!(*least < Duration::from_secs(905), "{least:?}");
-    assert!(*most > Duration::from_secs(995), "{most:?}");
+fn a_stream_takes_at_most_408_bytes_beside_its_source() {
+    let counts = 2 * size_of::<usize>();
+    let body = counts + size_of::<Shared<ServerEvent>>();
+    assert!(body <= 264, "{body}");
+    let timer = size_of::<tokio::time::Sleep>();
+    // A registry whose memory has just been doubled has two places for each stream.
+    let registry = 2 * size_of::<Weak<dyn Drainable>>();
+    assert!(body + timer + registry <= 408, "{body} {timer} {registry}");
+}
+
+#[tokio::test]
+async fn streams_share_the_options_of_their_streams() {
+    let streams = Streams::new().defaults(StreamOptions::new().retry(Duration::from_secs(1)));
+    let mut bodies = Vec::new();
+    for _ in 0..10 {
+        let mut body = streams.clone().sync_scope(|| body(channel().1));
+        assert_eq!(frame(&mut body).await.as_deref(), Some("retry: 1000\n"));
+        bodies.push(body);
+    }
+    assert_eq!(Arc::strong_count(streams.options()), 11);
 }
 
 #[tokio::test(start_paused = true)]
@@ -457,7 +468,7 @@ async fn chunks_from_4_kib_on_are_passed_on() {
         let chunk = Bytes::from(vec![b'x'; size]);
         let address = chunk.as_ptr();
         let stream = byte_stream(|y| async move { y.send(chunk).await });
-        let mut body = Box::pin(StreamBody::new(stream.feed));
+        let mut body = Box::pin(StreamBody::new(stream.source));
         let frame = body.frame().await.expect("a frame").expect("in order");
         let bytes = frame.into_data().expect("no trailers");
         assert_eq!(bytes.as_ptr() == address, is_passed_on, "{size}");
@@ -470,7 +481,7 @@ async fn frames(size: usize, is_http2: bool, options: StreamOptions) -> Vec<usiz
         y.send("x".repeat(size - "data: \n\n".len())).await;
     });
     let mut stream = stream;
-    stream.feed.options = options;
+    stream.source.set_options(options);
     let mut body = Outgoing::new(is_http2).scope(|| body(stream));
     let mut lengths = Vec::new();
     while let Some(text) = frame(&mut body).await {

@@ -84,12 +84,12 @@ async fn whatever_takes_events_away_is_a_reset_for_who_has_not_got_them() {
     check(&redis, "foreign", 1, &[foreign], &["e2", "e3", "e4", "end"]).await;
     check(&redis, "foreign-out", 2, &[foreign, "XDEL KEY E3"], evicted).await;
     check(&redis, "foreign-new", 2, &["DEL KEY", foreign], evicted).await;
-    check(&redis, "places", 3, &["DEL bocadillo:places"], evicted).await;
+    check(&redis, "places", 3, &["DEL bocadillo:positions"], evicted).await;
     check(
         &redis,
         "both",
         1,
-        &["DEL KEY", "DEL bocadillo:places"],
+        &["DEL KEY", "DEL bocadillo:positions"],
         evicted,
     )
     .await;
@@ -227,12 +227,12 @@ async fn the_memory_of_where_topics_stand_is_bounded_and_forgetting_is_a_reset()
     drop(none);
     let old = publish(&x, "e1").await;
     redis.command("DEL bocadillo:topic:x");
-    let fill = r#"EVAL "for i=1,100050 do redis.call('HSET',KEYS[1],'t'..i,'1-0') end" 1 bocadillo:places"#;
+    let fill = r#"EVAL "for i=1,100050 do redis.call('HSET',KEYS[1],'t'..i,'1-0') end" 1 bocadillo:positions"#;
     redis.command(fill);
     for number in 0..20 {
         publish(&topic(&hub(&redis), &format!("new {number}")), "x").await;
     }
-    let length = redis.command("HLEN bocadillo:places");
+    let length = redis.command("HLEN bocadillo:positions");
     let length: usize = length.trim().trim_start_matches(':').parse().unwrap();
     assert!(length <= 100_001, "{length} topics are remembered");
     // The floor has risen: nobody can tell what happened in topics that are not remembered.

@@ -53,7 +53,7 @@ async fn a_key_of_another_type_holds_only_its_own_topic_up() {
 #[tokio::test]
 async fn a_key_that_the_user_may_not_use_holds_only_its_own_topic_up() {
     check(
-        &["ACL SETUSER default resetkeys ~bocadillo:epoch ~bocadillo:places ~bocadillo:wake:* ~bocadillo:topic:a"],
+        &["ACL SETUSER default resetkeys ~bocadillo:epoch ~bocadillo:positions ~bocadillo:wake:* ~bocadillo:topic:a"],
         &["ACL SETUSER default allkeys"],
     )
     .await;
@@ -67,7 +67,7 @@ async fn a_topic_that_is_refused_later_goes_on_where_it_was() {
     let (mut of_a, mut of_b) = (a.subscribe(), b.subscribe());
     publish(&b, "b1").await;
     assert_eq!(next(&mut of_b).await, "b1");
-    redis.command("ACL SETUSER default resetkeys ~bocadillo:epoch ~bocadillo:places ~bocadillo:wake:* ~bocadillo:topic:a");
+    redis.command("ACL SETUSER default resetkeys ~bocadillo:epoch ~bocadillo:positions ~bocadillo:wake:* ~bocadillo:topic:a");
     publish(&a, "a1").await;
     assert_eq!(next(&mut of_a).await, "a1");
     redis.command("ACL SETUSER default allkeys");

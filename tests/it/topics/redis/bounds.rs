@@ -79,7 +79,9 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// Leaves a topic as a publish does whose event is gone at once.
 fn lose_an_event(redis: &Redis, topic: &str) {
-    redis.command(&format!("HSET bocadillo:places {topic} 99999999999999-0"));
+    redis.command(&format!(
+        "HSET bocadillo:positions {topic} 99999999999999-0"
+    ));
 }
 
 #[tokio::test]
@@ -211,7 +213,7 @@ async fn a_node_that_may_not_wait_for_events_says_so_and_tries_twice_a_second() 
     let mut events = topic(&hub, "x").subscribe();
     known(&mut events).await;
     redis.command(
-        "ACL SETUSER default resetkeys ~bocadillo:epoch ~bocadillo:places ~bocadillo:topic:x",
+        "ACL SETUSER default resetkeys ~bocadillo:epoch ~bocadillo:positions ~bocadillo:topic:x",
     );
     until("a warning", || {
         !log.lines("refuses to wait for events").is_empty()
@@ -424,7 +426,7 @@ async fn only_the_last_epoch_is_kept() {
         assert_eq!(next(&mut events).await, "x");
         // As after a backup was restored.
         redis.command("DEL bocadillo:topic:x");
-        redis.command("HSET bocadillo:places x 1-1");
+        redis.command("HSET bocadillo:positions x 1-1");
         assert_eq!(next(&mut events).await, EPOCH);
     }
     assert_eq!(redis.command("XLEN bocadillo:epoch"), ":1\r\n");

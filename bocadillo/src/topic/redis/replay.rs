@@ -1,4 +1,4 @@
-//! Replays: they have a connection of their own and take turns, so that nothing else waits behind them.
+//! Replays. They have their own connection, so that nothing else waits for them.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -11,20 +11,22 @@ use super::super::broker::Replay;
 use super::super::history::History;
 use super::super::notice::Reason;
 use super::super::position::Position;
+use super::super::remote;
 use super::chain::{Verdict, judge, walk};
-use super::line::Line;
+use super::connection::Connection;
+use super::refusals::{self, is_refusal};
 use super::settings::Server;
-use super::{Shared, State, keys, reply, session};
+use super::{Shared, State, candidate, keys, reply, script, task};
 
-/// How many replays ask Redis at the same time. The others wait for their turn.
+/// The number of replays that read at the same time. Other replays wait.
 const AT_ONCE: usize = 4;
 
-/// How many topics whose replays Redis refuses are remembered, so that each is logged once.
+/// The maximum number of refused topics that are remembered, so that each is logged once.
 const REFUSED: usize = 1_000;
 
 pub(super) struct Replays {
-    /// Made when a replay needs it.
-    line: AsyncMutex<Option<Line>>,
+    /// Opened by the first replay.
+    connection: AsyncMutex<Option<Connection>>,
     turns: Semaphore,
     refused: Mutex<HashSet<String>>,
 }
@@ -32,7 +34,7 @@ pub(super) struct Replays {
 impl Default for Replays {
     fn default() -> Self {
         Self {
-            line: AsyncMutex::default(),
+            connection: AsyncMutex::default(),
             turns: Semaphore::new(AT_ONCE),
             refused: Mutex::default(),
         }
@@ -40,21 +42,21 @@ impl Default for Replays {
 }
 
 impl Replays {
-    /// The connection of the replays, or a new one where there is none that works.
-    async fn line(&self, server: &Server) -> Result<Line, RedisError> {
-        let mut slot = self.line.lock().await;
-        if let Some(line) = &*slot
-            && line.check().await.is_ok()
+    /// The connection of the replays. Opens a new one if there is none that works.
+    async fn connection(&self, server: &Server) -> Result<Connection, RedisError> {
+        let mut slot = self.connection.lock().await;
+        if let Some(connection) = &*slot
+            && connection.check().await.is_ok()
         {
-            return Ok(line.clone());
+            return Ok(connection.clone());
         }
         *slot = None;
-        let line = Line::connect(server).await?;
-        *slot = Some(line.clone());
-        Ok(line)
+        let connection = Connection::connect(server).await?;
+        *slot = Some(connection.clone());
+        Ok(connection)
     }
 
-    /// Whether it is news that Redis refuses the replays of a topic.
+    /// Notes that Redis refuses the replays of a topic. `true` if it has to be logged.
     fn refuses(&self, topic: &str) -> bool {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if refused.contains(topic) {
@@ -73,7 +75,7 @@ impl Replays {
 }
 
 impl Shared {
-    /// Reads events behind a position, as [`Broker::replay`](super::super::broker::Broker::replay) says.
+    /// See [`Broker::replay`](super::super::broker::Broker::replay).
     pub(super) async fn replay(
         self: &std::sync::Arc<Self>,
         topic: &str,
@@ -82,40 +84,40 @@ impl Shared {
         limit: usize,
     ) -> Replay {
         if after == Some(keys::LAST) {
-            // Nothing can come behind it, and Redis does not even take the question.
+            // There is no later position, and Redis refuses to look for one.
             return Err(Reason::Epoch);
         }
         let mut state = self.state.subscribe();
         let mut from = after;
         loop {
             self.start();
-            let Some(link) = State::up(&mut state).await else {
-                // The hub has ended, and its streams with it.
+            let Some(session) = remote::up(&mut state).await else {
+                // The hub has ended.
                 return std::future::pending().await;
             };
             let page = match self.read(topic, history, from, limit).await {
                 Ok(page) => page,
-                // Redis refuses this topic. That is no reason to give the connection up.
-                Err(error) if session::is_refusal(&error) => {
+                // Redis refuses this topic, but the connection works.
+                Err(error) if is_refusal(&error) => {
                     if self.replays.refuses(topic) {
                         tracing::warn!(
                             topic,
-                            "Redis refuses to replay a topic, trying on: {error}"
+                            "Redis refuses to replay a topic, which is tried again: {error}"
                         );
                     }
-                    tokio::time::sleep(session::LONGEST_PAUSE).await;
+                    tokio::time::sleep(task::LONGEST_PAUSE).await;
                     continue;
                 }
                 Err(error) => {
                     tracing::debug!(topic, "a replay has to wait: {error}");
-                    tokio::time::sleep(session::PAUSE).await;
+                    tokio::time::sleep(task::PAUSE).await;
                     continue;
                 }
             };
-            if page.epoch != link.epoch {
-                // The session learns of the epoch too, and the ring will say so.
+            if page.epoch != session.epoch {
+                // The task will notice the new epoch too, and restart the ring.
                 let is_other =
-                    |state: &State| !matches!(state, State::Up(up) if up.epoch == link.epoch);
+                    |state: &State| !matches!(state, State::Up(up) if up.epoch == session.epoch);
                 let _ = state.wait_for(is_other).await;
                 continue;
             }
@@ -126,7 +128,7 @@ impl Shared {
             }
             let verdict = match (walk.hole, after) {
                 (Some((verdict, ..)), _) => verdict,
-                // All of them are of another program.
+                // All entries are from another program.
                 (None, _) if !page.is_end => {
                     from = last;
                     continue;
@@ -142,6 +144,26 @@ impl Shared {
         }
     }
 
+    /// A call of the script that reads a page of a topic.
+    pub(super) fn page<'a>(
+        &self,
+        topic: &str,
+        history: &History,
+        after: Option<Position>,
+        limit: usize,
+    ) -> redis::ScriptInvocation<'a> {
+        let mut call = script::PAGE.prepare_invoke();
+        call.key(&self.keys.epoch)
+            .key(&self.keys.positions)
+            .key(self.keys.topic(topic))
+            .arg(candidate())
+            .arg(topic)
+            .arg(after.map(keys::text).unwrap_or_default());
+        keys::limits(history, &mut call);
+        call.arg(limit);
+        call
+    }
+
     async fn read(
         &self,
         topic: &str,
@@ -150,21 +172,21 @@ impl Shared {
         limit: usize,
     ) -> Result<reply::Page, RedisError> {
         let _turn = self.replays.turns.acquire().await;
-        let line = self.replays.line(&self.server).await?;
+        let connection = self.replays.connection(&self.server).await?;
         let call = self.page(topic, history, after, limit);
-        let mut connection = line.connection.clone();
-        let asking = call.invoke_async::<Value>(&mut connection);
-        let answer = line.answer(Duration::ZERO, asking).await;
+        let mut multiplexed = connection.multiplexed.clone();
+        let asking = call.invoke_async::<Value>(&mut multiplexed);
+        let answer = connection.answer(Duration::ZERO, asking).await;
         if let Err(error) = &answer
-            && !session::is_refusal(error)
+            && !is_refusal(error)
         {
             // Another replay may have replaced it already.
-            let mut slot = self.replays.line.lock().await;
-            if slot.as_ref().is_some_and(|kept| kept.is_same(&line)) {
+            let mut slot = self.replays.connection.lock().await;
+            if slot.as_ref().is_some_and(|kept| kept.is_same(&connection)) {
                 *slot = None;
             }
         }
-        let page = reply::page(topic, answer?).ok_or_else(session::unexpected)?;
+        let page = reply::page(topic, answer?).ok_or_else(refusals::unexpected)?;
         self.replays.answers(topic);
         Ok(page)
     }
@@ -175,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_refused_topic_is_news_once_and_a_bounded_number_is_remembered() {
+    fn each_refused_topic_is_logged_once_and_a_bounded_number_is_remembered() {
         let replays = Replays::default();
         assert!(replays.refuses("x"));
         assert!(!replays.refuses("x"));

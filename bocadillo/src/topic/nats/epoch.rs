@@ -1,19 +1,21 @@
-//! Which life of a stream this is. It is kept in the stream's description, where all nodes see it.
+//! Which epoch of a stream this is. It is kept in the stream's description, where all nodes see it.
+
+use crate::topic::hash::fnv;
 
 const TITLE: &str = "Topics of Bocadillo";
 
 /// A stream that was made anew has another time of creation. One whose data came back shorter than it was has not: then the
-/// first node that sees it begins the next life.
+/// first node that sees it begins the next epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Life {
+pub(super) struct StreamEpoch {
     number: u64,
     start: u64,
 }
 
-impl Life {
+impl StreamEpoch {
     pub(super) fn read(description: Option<&str>) -> Self {
         let numbers =
-            description.and_then(|text| text.strip_prefix(TITLE)?.strip_prefix(": life "));
+            description.and_then(|text| text.strip_prefix(TITLE)?.strip_prefix(": epoch "));
         let numbers = numbers.and_then(|text| text.split_once(" after "));
         let numbers =
             numbers.and_then(|(number, start)| Some((number.parse().ok()?, start.parse().ok()?)));
@@ -25,7 +27,7 @@ impl Life {
         if self.number == 0 {
             TITLE.to_owned()
         } else {
-            format!("{TITLE}: life {} after {}", self.number, self.start)
+            format!("{TITLE}: epoch {} after {}", self.number, self.start)
         }
     }
 
@@ -42,15 +44,9 @@ impl Life {
         self.start
     }
 
-    /// What tells the ids of this life from others'. `created` is as JetStream writes it.
+    /// What tells the ids of this epoch from others'. `created` is as JetStream writes it.
     pub(super) fn epoch(self, created: &str) -> u64 {
-        // FNV-1a, not the standard library's hasher: all nodes, and tomorrow's build, must come to the same number.
-        created
-            .bytes()
-            .chain(self.number.to_le_bytes())
-            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-            })
+        fnv(created.bytes().chain(self.number.to_le_bytes()))
     }
 }
 
@@ -60,27 +56,31 @@ mod tests {
 
     #[test]
     fn a_life_reads_back() {
-        let life = Life::default();
-        assert_eq!(Life::read(Some(&life.write())), life);
-        let next = life.next(41);
-        assert_eq!(next.write(), "Topics of Bocadillo: life 1 after 41");
-        assert_eq!(Life::read(Some(&next.write())), next);
+        let epoch = StreamEpoch::default();
+        assert_eq!(StreamEpoch::read(Some(&epoch.write())), epoch);
+        let next = epoch.next(41);
+        assert_eq!(next.write(), "Topics of Bocadillo: epoch 1 after 41");
+        assert_eq!(StreamEpoch::read(Some(&next.write())), next);
         assert_ne!(
-            life.epoch("2026-01-01T00:00:00Z"),
+            epoch.epoch("2026-01-01T00:00:00Z"),
             next.epoch("2026-01-01T00:00:00Z")
         );
         assert_ne!(
-            life.epoch("2026-01-01T00:00:00Z"),
-            life.epoch("2026-01-01T00:00:01Z")
+            epoch.epoch("2026-01-01T00:00:00Z"),
+            epoch.epoch("2026-01-01T00:00:01Z")
         );
         for other in [
             None,
             Some(""),
             Some("my stream"),
-            Some("Topics of Bocadillo: life x after 2"),
-            Some("Topics of Bocadillo: life 1"),
+            Some("Topics of Bocadillo: epoch x after 2"),
+            Some("Topics of Bocadillo: epoch 1"),
         ] {
-            assert_eq!(Life::read(other), Life::default(), "{other:?}");
+            assert_eq!(
+                StreamEpoch::read(other),
+                StreamEpoch::default(),
+                "{other:?}"
+            );
         }
     }
 }

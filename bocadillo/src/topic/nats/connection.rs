@@ -1,9 +1,10 @@
 //! The connection: one for each node, and what is known of the stream behind it.
 //!
-//! Each time that the connection is there again the link looks at the stream, makes it where there is none, and says so by a new
+//! Each time that the connection is there again the connection looks at the stream, makes it where there is none, and says so by a new
 //! [`Session`]. Whoever follows a topic then goes on from where it stood.
 
 use std::collections::{HashMap, HashSet};
+use std::error::Error as StdError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,16 +18,20 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use super::pace::{ANSWER, Pace};
 use super::refusals::Refusals;
 use super::settings::{Credentials, Settings};
+use crate::error::{Error, chain};
 use crate::topic::position::Position;
+use crate::topic::remote::{ConnectionState, Outage, pause};
 
 mod stream;
 
-use stream::Standing;
+use stream::LastSequence;
 
 /// The client pings a server that is silent for this long. The third ping without an answer ends the connection.
 const PING: Duration = Duration::from_secs(5);
 /// The pause between attempts.
 pub(super) const AGAIN: Duration = Duration::from_millis(250);
+/// Half of the first pause between attempts to connect.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// The longest pause between attempts to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How many messages of a topic wait for this node. What comes when so many wait is dropped, and read from the stream later.
@@ -44,7 +49,7 @@ const UNAUTHORISED: &str = "the server refuses the credentials of the URL";
 const TAILS: usize = 10_000;
 
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct Connection {
     pub(super) settings: Settings,
     state: watch::Sender<State>,
     /// Somebody has seen what a sound session does not have.
@@ -63,21 +68,14 @@ pub(super) struct Link {
     tails: Mutex<Tails>,
     /// Where the stream stood at a moment: who asked, and what was answered.
     asked: AtomicU64,
-    standing: tokio::sync::Mutex<Standing>,
+    standing: tokio::sync::Mutex<LastSequence>,
     /// The stream's newest message that somebody asked for, and the session in which.
     place: tokio::sync::Mutex<(u64, Position)>,
     /// The subjects that will be trimmed in a moment.
     trimming: Mutex<HashSet<String>>,
 }
 
-#[derive(Clone, Debug)]
-pub(super) enum State {
-    /// The first attempt to connect is under way.
-    Starting,
-    Up(Arc<Session>),
-    /// And why.
-    Down(Arc<str>),
-}
+pub(super) type State = ConnectionState<Arc<Session>>;
 
 #[derive(Clone, Debug)]
 pub(super) struct Contexts {
@@ -103,11 +101,11 @@ pub(super) struct Session {
     pub(super) max_messages: u64,
 }
 
-impl Link {
+impl Connection {
     pub(super) fn new(settings: Settings) -> Self {
         Self {
             settings,
-            state: watch::Sender::new(State::Starting),
+            state: watch::Sender::new(State::Connecting),
             doubt: Notify::new(),
             losses: AtomicU64::new(0),
             pace: Pace::new(),
@@ -196,7 +194,7 @@ impl Link {
 
     /// Keeps the connection, for as long as it is polled.
     pub(super) async fn run(self: Arc<Self>) {
-        self.state.send_replace(State::Starting);
+        self.state.send_replace(State::Connecting);
         let (sender, mut events) = mpsc::unbounded_channel();
         let client = self.connect(sender).await;
         self.pace.count(client.statistics());
@@ -222,7 +220,7 @@ impl Link {
             let session = match established {
                 Ok(session) => Arc::new(session),
                 Err(error) => {
-                    self.fall(&error);
+                    self.fall(outage(&*error));
                     tokio::select! {
                         () = tokio::time::sleep(AGAIN) => {}
                         () = self.turn(&mut events) => {}
@@ -280,22 +278,25 @@ impl Link {
             Event::Connected => tracing::debug!("connected to NATS"),
             Event::Disconnected => {
                 self.losses.fetch_add(1, Ordering::AcqRel);
-                self.fall("the connection is lost");
+                self.fall(Outage::away("the connection to NATS is lost"));
             }
             Event::ServerError(ServerError::Other(error)) if self.refusals.note(error) => {}
             // The client knows no more of the reason than its text.
             Event::ClientError(error) if error.to_string().contains("authorization violation") => {
                 self.refusals.unauthorised();
+                self.fall(Outage::refused(UNAUTHORISED));
             }
             // The follower of the topic finds it out for itself.
             other => tracing::debug!(event = %other, "NATS"),
         }
     }
 
-    fn fall(&self, why: &(impl std::fmt::Display + ?Sized)) {
-        let before = self.state.send_replace(State::Down(why.to_string().into()));
+    /// There is no connection. Logs the reason, if there was one before.
+    fn fall(&self, outage: Outage) {
+        let text = outage.to_string();
+        let before = self.state.send_replace(State::Down(outage));
         if !matches!(before, State::Down(_)) {
-            tracing::warn!("topics have lost their broker: {why}");
+            tracing::warn!("topics have lost their broker: {text}");
         }
     }
 
@@ -310,7 +311,7 @@ impl Link {
                 .ping_interval(PING)
                 .subscription_capacity(CAPACITY)
                 .max_reconnects(None)
-                .reconnect_delay_callback(pause)
+                .reconnect_delay_callback(next_pause)
                 .event_callback(move |event| {
                     let _ = events.send(event);
                     async {}
@@ -329,12 +330,13 @@ impl Link {
                 Ok(client) => return client,
                 Err(error) if error.kind() == ConnectErrorKind::AuthorizationViolation => {
                     self.refusals.unauthorised();
-                    self.state.send_replace(State::Down(UNAUTHORISED.into()));
+                    self.state
+                        .send_replace(State::Down(Outage::refused(UNAUTHORISED)));
                 }
-                Err(error) => self.fall(&with_sources(&error)),
+                Err(error) => self.fall(Outage::away(chain(&error))),
             }
             attempts += 1;
-            tokio::time::sleep(pause(attempts)).await;
+            tokio::time::sleep(next_pause(attempts)).await;
         }
     }
 }
@@ -358,19 +360,16 @@ impl Tails {
 }
 
 /// The pause before the next attempt to connect.
-fn pause(attempts: usize) -> Duration {
-    Duration::from_millis(20 << attempts.clamp(1, 6)).min(LONGEST_PAUSE)
+fn next_pause(attempts: usize) -> Duration {
+    pause(FIRST_PAUSE, LONGEST_PAUSE, attempts.max(1))
 }
 
-/// Waits for a session.
-pub(super) async fn up(states: &mut watch::Receiver<State>) -> Option<Arc<Session>> {
-    let state = states
-        .wait_for(|state| matches!(state, State::Up(_)))
-        .await
-        .ok()?;
-    match &*state {
-        State::Up(session) => Some(Arc::clone(session)),
-        State::Starting | State::Down(_) => None,
+/// Why the stream cannot be used.
+fn outage(error: &(dyn StdError + 'static)) -> Outage {
+    let text = chain(error);
+    match error.downcast_ref::<Error>() {
+        Some(error) if error.is_refused() => Outage::refused(text),
+        _ => Outage::away(text),
     }
 }
 
@@ -388,20 +387,6 @@ pub(super) async fn cut(states: &mut watch::Receiver<State>, session: &Session) 
     if states.wait_for(is_cut).await.is_err() {
         std::future::pending::<()>().await;
     }
-}
-
-/// An error and what lies under it, in one line.
-pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
@@ -422,8 +407,10 @@ mod tests {
 
     #[test]
     fn the_pause_between_attempts_to_connect_grows_up_to_a_second() {
-        let pauses: Vec<_> = (0..9).map(|attempts| pause(attempts).as_millis()).collect();
+        let pauses: Vec<_> = (0..9)
+            .map(|attempts| next_pause(attempts).as_millis())
+            .collect();
         assert_eq!(pauses, [40, 40, 80, 160, 320, 640, 1_000, 1_000, 1_000]);
-        assert_eq!(pause(usize::MAX), Duration::from_secs(1));
+        assert_eq!(next_pause(usize::MAX), Duration::from_secs(1));
     }
 }

@@ -40,7 +40,7 @@ async fn a_wrong_password_is_said_at_once_on_nats() {
     let nats = Nats::configured("authorization { user: user, password: right }");
     let hub = Hub::nats(format!("nats://user:wrong@{}", nats.address())).expect("a URL");
     let error = topic(&hub).publish("x").await.expect_err("it is wrong");
-    assert!(error.is_unavailable(), "{error:?}");
+    assert!(error.is_refused(), "{error:?}");
     assert_eq!(log.lines("NATS refuses the user name").len(), 1);
     assert_eq!(log.lines("wrong").len(), 0, "a log has no password");
 }

@@ -4,7 +4,7 @@ use bocadillo::topic::{Cursor, Hub};
 use futures_util::StreamExt;
 
 use crate::support::{Nats, Redis, wait};
-use crate::topics_nodes::Broker;
+use crate::topics::nodes::Broker;
 
 const NODES: usize = 3;
 const ROUNDS: usize = 50;

@@ -1,0 +1,52 @@
+//! Replays: they read the history from the stream, in the epoch of the topic's feed.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::connection::{self, AGAIN, Connection, State};
+use super::read::{Wanted, read};
+use super::subjects::Subjects;
+use crate::topic::broker::Replay;
+use crate::topic::position::Position;
+use crate::topic::remote;
+
+/// Reads from the history in the epoch in which the topic's feed stands. `None` when the topic is not followed any more.
+pub(super) async fn replay(
+    connection: Arc<Connection>,
+    subjects: Subjects,
+    mut epoch: watch::Receiver<Option<u64>>,
+    kept: u64,
+    after: Option<Position>,
+    limit: usize,
+) -> Option<Replay> {
+    let wanted = Wanted {
+        after,
+        limit,
+        kept,
+        is_long: false,
+    };
+    let mut states = connection.states();
+    loop {
+        let session = remote::up(&mut states).await?;
+        // The feed says so first when the epoch is another: then it is not this reader's any more.
+        if *epoch.borrow_and_update() != Some(session.epoch) {
+            tokio::select! {
+                changed = epoch.changed() => changed.ok()?,
+                () = connection::over(&mut states, &session) => {}
+            }
+            continue;
+        }
+        match read(&connection, &session, &subjects, wanted).await {
+            Ok(replay) if matches!(&*states.borrow(), State::Up(now) if now.epoch == session.epoch) =>
+            {
+                return Some(replay);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(%error, "a history cannot be read yet");
+                let _ = tokio::time::timeout(AGAIN, connection::over(&mut states, &session)).await;
+            }
+        }
+    }
+}
