@@ -1,6 +1,4 @@
 //! `App`: routes, state and layers, and other apps under a prefix.
-//!
-//! The file is longer than 400 lines because each method has its own documentation with an example.
 
 pub(crate) mod endpoint;
 mod group;

@@ -15,8 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
+use crate::server::tcp_table;
 use crate::server::timeouts::Observer;
-use crate::server::unanswered;
 
 /// How many bytes the kernel takes that it cannot send yet.
 ///
@@ -40,7 +40,7 @@ struct State<C> {
 
 /// What the future around hyper's sees of the connection.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct LinkView {
     /// Since when the socket has taken nothing of what hyper wants to write.
     pub(crate) blocked: Option<Instant>,
     /// How many bytes the socket has taken.
@@ -91,9 +91,9 @@ impl<C> Link<C> {
     }
 
     /// What has happened since the last call. Call it after each poll of hyper.
-    pub(crate) fn look(&self) -> Seen {
+    pub(crate) fn view(&self) -> LinkView {
         let mut state = self.lock();
-        Seen {
+        LinkView {
             blocked: state.blocked,
             written: state.written,
             is_read: mem::take(&mut state.is_read),
@@ -115,7 +115,7 @@ impl<C> Link<C> {
 
     /// The number by which the kernel lists the socket.
     pub(crate) fn inode(&self) -> Option<u64> {
-        self.with_socket(unanswered::inode).flatten()
+        self.with_socket(tcp_table::inode).flatten()
     }
 
     /// Makes the kernel discard what has not been sent once the connection is dropped. Otherwise it would keep those

@@ -7,7 +7,8 @@ use tokio::runtime;
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::server::{DEFAULT_ADDRESS, Place, Server};
+use crate::server::Server;
+use crate::server::place::{DEFAULT_ADDRESS, Place};
 
 /// The host if the environment sets a port and nothing sets a host.
 const ALL_INTERFACES: &str = "0.0.0.0";

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 
 use crate::error::chain;
-use crate::server::connection::{self, Executor, HeldBody, Limits};
+use crate::server::connection::{Executor, HeldBody, Http1Guard, Http2Guard, Limits};
 use crate::server::link::Link;
 use crate::server::peer::Peer;
 use crate::server::protocol::{Protocol, detect};
@@ -180,7 +180,7 @@ impl Shared {
             Protocol::Http1 => {
                 let http1 = Http1::new(self.timeouts, start);
                 let connection = TokioIo::new(link.io(http1.clone()));
-                let mut guard = connection::Http1::new(link, limits);
+                let mut guard = Http1Guard::new(link, limits);
                 let outgoing = Arc::clone(guard.outgoing());
                 let mut builder = self.http1.clone();
                 builder.timer(http1.clone());
@@ -211,7 +211,7 @@ impl Shared {
                 let http2 = Http2::new(self.timeouts, start);
                 let mut watch = http2.watch();
                 let connection = TokioIo::new(link.io(http2.clone()));
-                let mut guard = connection::Http2::new(link, limits);
+                let mut guard = Http2Guard::new(link, limits);
                 let answers = service_fn({
                     let shared = Arc::clone(&self);
                     move |request: Request<Incoming>| {

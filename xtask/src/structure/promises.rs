@@ -78,12 +78,12 @@ const LONG: &str = "//! Longer than 400 lines: ";
 /// Files that are still longer, without a reason. The check asks for the removal of those that are not.
 pub(crate) const STILL_LONG: &[&str] = &[
     "bocadillo/src/server.rs",
-    "bocadillo/src/topic/nats/connection.rs",
-    "bocadillo/src/topic/redis/task.rs",
     "bocadillo/src/server/connection.rs",
     "bocadillo/src/server/timeouts/http2.rs",
+    "bocadillo/src/topic/nats/connection.rs",
     "bocadillo/src/topic/nats/follow.rs",
     "bocadillo/src/topic/nats/read.rs",
+    "bocadillo/src/topic/redis/task.rs",
 ];
 
 /// What one file breaks. The promises that are not about it are passed over.
@@ -247,9 +247,15 @@ mod tests {
         check("bocadillo/src/server/run.rs", text, &[]);
         check("bocadillo/src/server.rs", text, &[]);
         check("tests/it/topics.rs", text, &[]);
-        check(text, &["redis.rs:1: `TcpListener`, but only `server`"]);
+        check(
+            "bocadillo/src/topic/redis.rs",
+            text,
+            &["redis.rs:1: `TcpListener`, but only `server`"],
+        );
         let tests = format!("#[cfg(test)]\nmod tests {{ {text} }}");
+        check("bocadillo/src/topic/redis.rs", &tests, &[]);
         let after = format!("{tests}\n{text}");
+        check("bocadillo/src/topic/redis.rs", &after, &["redis.rs:3:"]);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(crate) async fn fill(link: &Arc<Link<TcpStream>>) -> u64 {
     };
     let full = tokio::time::timeout(Duration::from_millis(200), write).await;
     full.expect_err("the client has closed");
-    link.look().written
+    link.view().written
 }
 
 #[cfg(target_os = "linux")]

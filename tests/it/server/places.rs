@@ -115,7 +115,7 @@ impl Running {
     /// Runs the app of [`host_and_port_choose_where_run_listens`] with these variables.
     fn with<V: AsRef<OsStr>>(variables: &[(&str, V)]) -> Self {
         let program = std::env::current_exe().expect("a running program has a path");
-        let test = "http::places::host_and_port_choose_where_run_listens";
+        let test = "server::places::host_and_port_choose_where_run_listens";
         let mut child = Command::new(program)
             .args(["--exact", test, "--nocapture"])
             .env(CHILD, "1")

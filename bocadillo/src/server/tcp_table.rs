@@ -1,7 +1,8 @@
-//! Asks the kernel whether the peer of a TCP connection still acknowledges.
+//! The kernel's table of TCP sockets: it shows whether the client of a connection still acknowledges.
 //!
-//! A peer that is paused acknowledges what the kernel sends to ask for room. A peer that is gone answers neither that nor
-//! what is sent again. `TCP_USER_TIMEOUT` gives up on both. Linux lists how often it has asked without an answer.
+//! A client that is paused acknowledges the kernel's probes for room. A client that is gone acknowledges neither the
+//! probes nor what is sent again. `TCP_USER_TIMEOUT` cuts both. The table has the number of probes, and of segments that
+//! were sent again, without an answer.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -12,11 +13,11 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// The connections with unanswered segments, and when the kernel's list was read. All connections share one reading,
-/// because the list has a line for each socket of the network namespace.
+/// The connections with unanswered segments, and when the kernel's table was read. All connections share one reading,
+/// because the table has a line for each socket of the network namespace.
 static LISTED: Mutex<Option<(Instant, HashMap<u64, u32>)>> = Mutex::const_new(None);
 
-/// The number by which the kernel lists a socket. `None` where there is no such list.
+/// The number of a socket in the kernel's table. `None` if there is no table.
 pub(crate) fn inode(socket: BorrowedFd<'_>) -> Option<u64> {
     let link = fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd())).ok()?;
     let text = link.to_str()?;
@@ -26,10 +27,10 @@ pub(crate) fn inode(socket: BorrowedFd<'_>) -> Option<u64> {
         .ok()
 }
 
-/// How many segments in a row the peer has not answered, from a list that is no older than `age`.
+/// How many segments in a row the client has not acknowledged, from a reading that is not older than `age`.
 ///
-/// A blocking thread reads the list. Connections that ask meanwhile wait for that one reading.
-pub(crate) async fn count(inode: u64, age: Duration) -> u32 {
+/// A blocking thread reads the table. Connections that ask meanwhile wait for that one reading.
+pub(crate) async fn unanswered_segments(inode: u64, age: Duration) -> u32 {
     let mut listed = LISTED.lock().await;
     let now = Instant::now();
     let is_old = |at| now.saturating_duration_since(at) >= age;
@@ -44,7 +45,7 @@ pub(crate) async fn count(inode: u64, age: Duration) -> u32 {
         .unwrap_or(0)
 }
 
-/// Reads the kernel's list line by line, because it can be long.
+/// Reads the kernel's table line by line, because it can be long.
 fn list() -> HashMap<u64, u32> {
     let mut counts = HashMap::new();
     for path in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
@@ -58,13 +59,13 @@ fn list() -> HashMap<u64, u32> {
     counts
 }
 
-/// The socket of a line, and its segments that were sent again, or its questions for room, without an answer.
+/// The socket of a line, and its number of probes, or of segments that were sent again, without an answer.
 fn read(line: &str) -> Option<(u64, u32)> {
     let mut fields = line.split_whitespace().skip(6);
     let again = u32::from_str_radix(fields.next()?, 16).ok()?;
-    let questions: u32 = fields.nth(1)?.parse().ok()?;
+    let probes: u32 = fields.nth(1)?.parse().ok()?;
     let inode = fields.next()?.parse().ok()?;
-    let count = again.max(questions);
+    let count = again.max(probes);
     (count > 0).then_some((inode, count))
 }
 
@@ -76,11 +77,12 @@ mod tests {
     async fn one_reading_of_the_list_serves_all_until_it_is_too_old() {
         let read_at = async || LISTED.lock().await.as_ref().map(|(at, _)| *at);
         let hour = Duration::from_secs(3600);
-        count(1, hour).await;
+        unanswered_segments(1, hour).await;
         let first = read_at().await;
-        futures_util::future::join_all((0..100).map(|inode| count(inode, hour))).await;
+        futures_util::future::join_all((0..100).map(|inode| unanswered_segments(inode, hour)))
+            .await;
         assert_eq!(read_at().await, first);
-        count(1, Duration::ZERO).await;
+        unanswered_segments(1, Duration::ZERO).await;
         assert!(read_at().await > first);
     }
 

@@ -5,7 +5,8 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::server::link::tests::{connected, fill, link};
-use crate::stream::outgoing::Stream;
+use crate::server::timeouts::WriteTimeouts;
+use crate::stream::outgoing::{State, Stream};
 
 /// A stream that has handed out one frame.
 struct Open {
@@ -25,7 +26,7 @@ impl Stream for Open {
 }
 
 struct Guarded {
-    guard: Http1<TcpStream>,
+    guard: Http1Guard<TcpStream>,
     link: Arc<Link<TcpStream>>,
     stream: Option<Arc<Open>>,
     client: TcpStream,
@@ -36,7 +37,7 @@ impl Guarded {
     async fn new(write_timeout: Option<Duration>, timeouts: WriteTimeouts) -> Self {
         let (client, server) = connected().await;
         let link = link(server, b"");
-        let guard = Http1::new(
+        let guard = Http1Guard::new(
             Arc::clone(&link),
             Limits {
                 timeouts,
@@ -66,18 +67,21 @@ async fn nothing_is_kept_for_a_connection_whose_stream_has_ended() {
     let mut guarded = Guarded::new(None, WriteTimeouts::default()).await;
     assert!(guarded.poll().await.is_pending());
     assert!(guarded.guard.hung_up.is_some(), "hyper does not read");
-    assert!(guarded.guard.asking.is_some(), "there is no write time-out");
+    assert!(
+        guarded.guard.ack_probe.is_some(),
+        "there is no write time-out"
+    );
     guarded.stream = None;
     assert!(guarded.poll().await.is_pending());
     assert!(guarded.guard.hung_up.is_none(), "its descriptor is closed");
-    assert!(guarded.guard.asking.is_none());
+    assert!(guarded.guard.ack_probe.is_none());
 }
 
 #[tokio::test]
 async fn the_kernel_is_asked_only_where_a_paused_client_may_stay() {
     let mut guarded = Guarded::new(Some(Duration::from_secs(30)), WriteTimeouts::default()).await;
     assert!(guarded.poll().await.is_pending());
-    assert!(guarded.guard.asking.is_none());
+    assert!(guarded.guard.ack_probe.is_none());
     assert_eq!(guarded.guard.ack_timeout, Some(Duration::from_secs(30)));
     guarded.stream = None;
     assert!(guarded.poll().await.is_pending());
@@ -103,7 +107,7 @@ async fn an_ordinary_response_has_none_of_the_limits_of_the_stream_before_it() {
     assert!(guarded.poll().await.is_pending());
     fill(&guarded.link).await;
     // `fill` has looked; the socket still takes nothing.
-    assert!(guarded.link.look().blocked.is_some());
+    assert!(guarded.link.view().blocked.is_some());
     assert!(guarded.poll().await.is_pending());
 }
 

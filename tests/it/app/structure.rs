@@ -226,9 +226,8 @@ fn refusal(app: App) -> String {
 #[test]
 fn routes_that_answer_the_same_requests_are_refused_with_both_places() {
     use conflicts::{first, other_name, same, the_rest};
-    let place = |function| {
-        format!("it::http::structure::conflicts::{function}, tests/it/http/structure.rs")
-    };
+    let place =
+        |function| format!("it::app::structure::conflicts::{function}, tests/it/app/structure.rs");
     assert_eq!(
         refusal(App::new().routes(routes![first, same])),
         format!(

@@ -464,7 +464,7 @@ fn a_task_that_blocks_does_not_hold_up_the_end_of_the_process() {
         server.bind("127.0.0.1:0").run().expect("it is served");
         return;
     }
-    let test = "http::limits::a_task_that_blocks_does_not_hold_up_the_end_of_the_process";
+    let test = "server::limits::a_task_that_blocks_does_not_hold_up_the_end_of_the_process";
     let child = Command::new(std::env::current_exe().expect("a running program has a path"))
         .args(["--exact", test, "--nocapture"])
         .env(CHILD, "1")
