@@ -257,10 +257,11 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// Hands requests for which there is no route to another service, for example an axum router, a directory of files,
     /// or another app.
     ///
-    /// An app as the fallback is the way to a layer for some of the routes. Its options hold for its streams, and the
-    /// outer app's hold where it has none. Its streams end with the outer app's at a shutdown, which also waits for their
-    /// clean-ups. Limits of connections are those of the outer app. The log at the start has the routes of both, unless
-    /// a service of another type stands between the two.
+    /// The streams of the service belong to this app as well: they get its default options where they have none, and a
+    /// shutdown ends them and waits for their clean-ups. This holds for an axum router, for another app, and for a service
+    /// inside of the layer of other [`Streams`]. The limits of connections are those of the server. The log at the start
+    /// lists the routes of an app that is the fallback, unless a service of another type stands between the two. To give
+    /// an app a prefix of its own, use [`nest`](Self::nest).
     ///
     /// # Examples
     ///
@@ -289,8 +290,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Sets default options of the app's streams. They go before the [defaults](Streams::defaults) of its
-    /// [`streams`](Self::streams); a stream's [own options](crate::EventStream::with) go before both.
+    /// Sets default options of the app's streams. They override the [defaults](Streams::defaults) of its
+    /// [`streams`](Self::streams). A stream's [own options](crate::EventStream::with) override both.
     ///
     /// # Examples
     ///
@@ -308,7 +309,10 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Takes the `Streams` that the app's streams belong to. The default is one of the app's own.
+    /// Sets the [`Streams`] that the app's streams belong to. The default is a new one.
+    ///
+    /// Use it to drain the streams of an app that runs in another server, to count them, or to start tasks that a shutdown
+    /// waits for.
     ///
     /// # Examples
     ///
