@@ -5,16 +5,16 @@
     "a closure cannot yield: use a loop in its place, or yield in an `async` block that the generator awaits"
 }
 ::core::compile_error! {
-    "this `yield` has nothing to send: write `yield \"hello\"`, say, or `yield server_event!(…)`"
+    "this `yield` has nothing to send: write `yield \"hello\"`, for example, or `yield server_event!(…)`"
 }
 ::core::compile_error! {
     "`#[event_stream]` goes on an `async fn`: write `async` before this `fn`"
 }
 ::core::compile_error! {
-    "`&` is borrowed for the call alone, and the stream outlives the call: take a `String`, or a `&'static str`"
+    "`&` is borrowed only for the call, but the stream outlives the call: take a `String`, or a `&'static str`"
 }
 ::core::compile_error! {
-    "a generator has to name what it fails with: write `Result<(), MyError>` or `Result<(), Box<dyn Error + Send + Sync>>`"
+    "the error of a generator needs a named type: write `Result<(), MyError>` or `Result<(), Box<dyn Error + Send + Sync>>`"
 }
 fn feed(name: &'static str) -> ::bocadillo::EventStream {
     const _: () = {
@@ -63,7 +63,7 @@ fn feed(name: &'static str) -> ::bocadillo::EventStream {
     )
 }
 ::core::compile_error! {
-    "the path parameter `{room}` has no argument: is the argument `rom` meant? the two names have to be the same"
+    "the path parameter `{room}` has no argument: did you mean the argument `rom`? both names have to be the same"
 }
 async fn rooms(rom: String) {}
 #[doc(hidden)]
@@ -91,7 +91,7 @@ impl<
 fn event() {
     {
         ::core::compile_error! {
-            "`data` and `json` both say what the data is: keep one of the two"
+            "`data` and `json` both set the data: keep one of the two"
         }
         ::bocadillo::private::EventBuilder::new().data_literal("x").build()
     };

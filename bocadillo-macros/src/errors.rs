@@ -79,16 +79,16 @@ pub(crate) fn suggestion(written: &str, candidates: &[&str]) -> String {
         .min_by_key(|(distance, _)| *distance);
     match near {
         Some((_, candidate)) => format!("did you mean `{candidate}`?"),
-        None => format!("known are {}", list(candidates)),
+        None => format!("expected {}", list(candidates)),
     }
 }
 
-/// `` `a`, `b` and `c` ``
+/// `` `a`, `b` or `c` ``
 pub(crate) fn list(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     match quoted.split_last() {
         Some((last, [])) => last.clone(),
-        Some((last, head)) => format!("{} and {last}", head.join(", ")),
+        Some((last, head)) => format!("{} or {last}", head.join(", ")),
         None => String::new(),
     }
 }
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(suggestion("rety", &known), "did you mean `retry`?");
         assert_eq!(
             suggestion("timeout", &known),
-            "known are `keep_alive` and `retry`"
+            "expected `keep_alive` or `retry`"
         );
     }
 

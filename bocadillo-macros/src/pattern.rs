@@ -74,7 +74,7 @@ impl Parsed {
             if rest.starts_with('}') {
                 self.mistake(
                     start + open..start + open + 1,
-                    "this `}` closes nothing: a literal brace is written `}}`",
+                    "this `}` has no opening brace: write `}}` for a literal brace",
                 );
                 at = open + 1;
                 continue;
@@ -89,7 +89,7 @@ impl Parsed {
             parameters += 1;
             let bytes = start + open..start + open + length + 1;
             if parameters == 2 {
-                let message = "a second parameter in one segment: put a `/` between the two, or take both as one and split it";
+                let message = "a segment can have one parameter: put a `/` between the two, or use one parameter and split its value";
                 self.mistake(bytes.clone(), message);
             }
             let alone = open == 0 && length + 1 == segment.len();
@@ -102,20 +102,20 @@ impl Parsed {
         let name = written.strip_prefix('*').unwrap_or(written);
         if written.starts_with('*') && !may_catch_all {
             let message = format!(
-                "`{{{written}}}` takes the rest of the path: it has to be the last segment, on its own"
+                "`{{{written}}}` matches the rest of the path: it has to be the whole last segment"
             );
             self.mistake(bytes.clone(), message);
         }
         if name.is_empty() {
             self.mistake(
                 bytes,
-                "a parameter without a name: write `{id}`, say, and an argument `id`",
+                "this parameter has no name: write `{id}`, for example, and an argument `id`",
             );
         } else if syn::parse_str::<syn::Ident>(name).is_err()
             && syn::parse_str::<syn::Ident>(&format!("r#{name}")).is_err()
         {
             let message = format!(
-                "`{name}` cannot be the name of an argument: a parameter is written `{{name}}`, and its type stands with the argument"
+                "`{name}` cannot be the name of an argument: write `{{name}}`, and put the type on the argument"
             );
             self.mistake(bytes, message);
         } else if self
@@ -123,7 +123,10 @@ impl Parsed {
             .iter()
             .any(|parameter| parameter.name == name)
         {
-            self.mistake(bytes, format!("the parameter `{name}` is in this pattern twice: give the second a name of its own"));
+            self.mistake(
+                bytes,
+                format!("the parameter `{name}` is in this pattern twice: rename one of the two"),
+            );
         } else {
             self.parameters.push(Parameter {
                 name: name.to_owned(),
@@ -161,12 +164,12 @@ impl Parsed {
         } else if let Some(at) = segment.find(['?', '#']) {
             self.mistake(
                 start + at..start + segment.len(),
-                "a route is a path alone: take the query with an argument `Query<…>`",
+                "a route has no query: read the query with an argument `Query<…>`",
             );
         } else if let Some(at) = segment.find(char::is_whitespace) {
             self.mistake(
                 start + at..start + at + 1,
-                "no path has white space in it: write `%20` if you mean one",
+                "a path cannot contain white space: write `%20` for a space",
             );
         }
     }
@@ -219,16 +222,16 @@ mod tests {
     fn one_mistake_each() {
         refuses("rooms", "r", "begins with `/`");
         refuses("", "", "begins with `/`");
-        refuses("/{}", "{}", "without a name");
-        refuses("/{*}", "{*}", "without a name");
+        refuses("/{}", "{}", "has no name");
+        refuses("/{*}", "{*}", "has no name");
         refuses("/{room", "{room", "never closed");
-        refuses("/room}", "}", "closes nothing");
+        refuses("/room}", "}", "no opening brace");
         refuses("/{a-b}", "{a-b}", "cannot be the name");
         refuses("/{id:u32}", "{id:u32}", "cannot be the name");
         refuses("/{a}/{a}", "{a}", "twice");
-        refuses("/{a}{b}", "{b}", "second parameter");
-        refuses("/{*rest}/x", "{*rest}", "last segment");
-        refuses("/x{*rest}", "{*rest}", "last segment");
+        refuses("/{a}{b}", "{b}", "one parameter");
+        refuses("/{*rest}/x", "{*rest}", "whole last segment");
+        refuses("/x{*rest}", "{*rest}", "whole last segment");
         refuses("/:room", ":room", "`{room}`");
         refuses("/<room>", "<room>", "`{room}`");
         refuses("/a?b={c}", "?b={c}", "Query");

@@ -72,7 +72,7 @@ impl Call {
             } else {
                 let value = value(input, input.span())?;
                 if self.name.is_some() || !self.fields.is_empty() {
-                    cx.error(value.span, "only the event's name stands without a field's name, and it comes first: write `data = …` or `json = …`");
+                    cx.error(value.span, "only the name of an event can be written without a field name, and it has to come first: write `data = …` or `json = …`");
                 } else {
                     self.name = Some(value);
                 }
@@ -186,13 +186,13 @@ impl Parse for Key {
             TokenTree::Ident(word) => Err(syn::Error::new(
                 span,
                 format!(
-                    "a key is a text: write `\"{0}\"`, or `({word})` for the value of `{word}`",
+                    "a key has to be text: write `\"{0}\"`, or `({word})` for the value of `{word}`",
                     word.unraw()
                 ),
             )),
             other => Err(syn::Error::new(
                 span,
-                format!("a key is a text: write `\"{other}\"`"),
+                format!("a key has to be text: write `\"{other}\"`"),
             )),
         }
     }

@@ -1,4 +1,4 @@
-//! What one message may contain, and what turns into one. How it is written is `wire`'s affair.
+//! One event: its fields, and the types that convert into one. Not here: its bytes, which `wire` writes.
 
 mod builder;
 mod field;
@@ -21,11 +21,11 @@ pub use id::EventId;
 pub use into_event::IntoEvent;
 pub use name::EventName;
 
-/// One message of an event stream.
+/// One event of an event stream.
 ///
-/// There are a macro and a builder for it: [`server_event!`](crate::server_event) with a keyword
-/// for each field, and the methods here. Whatever it holds can be written: data may have any line
-/// ends, a name or an id that could do harm cannot be made. What is set twice has the later value.
+/// Make it with the macro [`server_event!`](crate::server_event), or with the methods here. Every event can be written:
+/// data can have any line ends, and the types of names and ids accept only valid text. If a field is set twice, the second
+/// value counts.
 ///
 /// | field | on the wire | a browser |
 /// |---|---|---|
@@ -35,9 +35,9 @@ pub use name::EventName;
 /// | [`retry`](Self::with_retry) | `retry:`, in milliseconds | how long it waits until it reconnects |
 /// | [`comment`](Self::with_comment) | a line that begins with `:` | nothing |
 ///
-/// An event with a name or an id and no data is written with empty data, for a client dispatches no
-/// event without data. An event with a comment or a retry alone is no event for the client, and is
-/// written without the blank line that ends one (several clients dispatch an empty event at that).
+/// An event with a name or an id but no data is written with empty data, because clients ignore events without data. A
+/// comment or a `retry` alone is not an event for the client. It is written without the blank line that ends an event,
+/// because several clients report an empty event for that line.
 ///
 /// # Examples
 ///
@@ -66,7 +66,7 @@ pub struct ServerEvent {
 }
 
 impl ServerEvent {
-    /// Nothing at all; not public, because there is no way to write it.
+    /// An event without any field. It is not public, because it cannot be written.
     const EMPTY: Self = Self {
         comment: None,
         retry: None,
@@ -79,17 +79,15 @@ impl ServerEvent {
         !self.is_dispatched() && self.retry.is_none() && self.comment.is_none()
     }
 
-    /// Whether a client hears of it, so that it is written with data and a blank line.
+    /// Whether clients see it as an event. Then it is written with data and a blank line.
     pub(crate) fn is_dispatched(&self) -> bool {
         self.data.is_some() || self.name.is_some() || self.id.is_some()
     }
 
-    /// An event with this data.
+    /// Makes an event with this data.
     ///
-    /// A CRLF, CR or LF within it ends a line, each once; a client gets them all as LF. Leading and
-    /// trailing white space and line ends survive. Empty data is an event too. Text known when the
-    /// program is compiled costs no allocation; text that is borrowed for less than `'static` needs
-    /// a `to_owned`.
+    /// Each CRLF, CR or LF ends one line. A client gets each of them as LF. White space and line ends at both ends are kept.
+    /// Empty data is sent as an event too. A `&'static str` is not copied. For another `&str` call `to_owned`.
     ///
     /// # Examples
     ///
@@ -107,7 +105,7 @@ impl ServerEvent {
         }
     }
 
-    /// An event whose data has these lines. No lines at all are an event with empty data.
+    /// Makes an event whose data has these lines. Without lines, the data is empty.
     ///
     /// # Examples
     ///
@@ -135,13 +133,12 @@ impl ServerEvent {
         Self::new(data)
     }
 
-    /// An event whose data is this value as compact JSON, by `serde_json`.
+    /// Makes an event whose data is this value as compact JSON, written by `serde_json`.
     ///
     /// # Errors
     ///
-    /// When the value does not serialise ([`is_json`](crate::Error::is_json)): its `Serialize`
-    /// fails, a map has keys that are no text, or a number is NaN or infinite. JSON has no such
-    /// numbers, and `null` in their place would be a silent replacement.
+    /// If the value cannot be serialized ([`is_json`](crate::Error::is_json)): its `Serialize` fails, a map has keys that
+    /// are not text, or a number is NaN or infinite. JSON does not have these numbers.
     ///
     /// # Examples
     ///
@@ -164,8 +161,7 @@ impl ServerEvent {
         json::to_string(value).map(Self::new)
     }
 
-    /// A comment alone, which no client hears: for keeping a connection busy, and for people who
-    /// read the stream.
+    /// Makes a comment without an event. Clients ignore it. It keeps a connection open, and people can read it.
     ///
     /// # Examples
     ///
@@ -180,7 +176,7 @@ impl ServerEvent {
         Self::EMPTY.with_comment(comment)
     }
 
-    /// The reconnection time alone, which no client hears as an event. See [`retry`](Self::with_retry).
+    /// Makes a reconnection time without an event. See [`with_retry`](Self::with_retry).
     ///
     /// # Examples
     ///
@@ -197,7 +193,7 @@ impl ServerEvent {
         Self::EMPTY.with_retry(retry)
     }
 
-    /// Sets the name, the type under which a browser's `addEventListener` hears the event.
+    /// Sets the name. In a browser it is the `type` of the event, for `addEventListener`.
     ///
     /// # Examples
     ///
@@ -214,7 +210,7 @@ impl ServerEvent {
         self
     }
 
-    /// Sets the id, which a client that reconnects sends back in its `Last-Event-ID` header.
+    /// Sets the id. A client that reconnects sends the last id in the header `Last-Event-ID`.
     ///
     /// # Examples
     ///
@@ -230,11 +226,10 @@ impl ServerEvent {
         self
     }
 
-    /// Sets how long the client shall wait until it reconnects, from now on, not for this event
-    /// alone.
+    /// Sets how long the client waits before it reconnects. The client keeps the value after this event.
     ///
-    /// It is written in whole milliseconds, a fraction rounded up, however many they are. A client
-    /// may ignore more than it can count.
+    /// It is written in milliseconds, rounded up. There is no maximum. A client can ignore a value that is too large for
+    /// it.
     ///
     /// # Examples
     ///
@@ -251,7 +246,7 @@ impl ServerEvent {
         self
     }
 
-    /// Sets a comment, which is written before the event; each of its lines becomes a comment line.
+    /// Sets a comment. It is written before the event, with one comment line for each of its lines.
     ///
     /// # Examples
     ///
@@ -267,7 +262,7 @@ impl ServerEvent {
         self
     }
 
-    /// The data, if any was set, with its line ends as they were given.
+    /// The data, with its original line ends. `None` if no data was set.
     ///
     /// # Examples
     ///
@@ -311,7 +306,7 @@ impl ServerEvent {
         self.id.as_ref()
     }
 
-    /// The reconnection time, if there is one, as it was set.
+    /// The reconnection time, if there is one.
     ///
     /// # Examples
     ///

@@ -1,6 +1,6 @@
 //! The types of the `http` crate, so that you need not depend on it.
 //!
-//! What a handler takes and gives (`Json`, `Query`, `Html`, `Problem` and others) is in the root of this crate.
+//! Extractors and responses (`Json`, `Query`, `Html`, `Problem` and others) are in the root of this crate.
 
 pub(crate) mod extract;
 pub(crate) mod html;

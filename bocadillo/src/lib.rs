@@ -34,7 +34,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(feature = "server"),
-    allow(dead_code, reason = "some of it is called by the server alone")
+    allow(dead_code, reason = "only the server calls some of the code")
 )]
 
 #[cfg(feature = "server")]

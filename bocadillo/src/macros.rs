@@ -1,35 +1,58 @@
 //! The macros, documented where users meet them. Their code is in `bocadillo-macros`.
+//!
+//! Longer than 400 lines: it is documentation alone.
 
-/// Makes a route of a function, for [`routes!`] to list.
+/// Makes a route from a function. [`routes!`] lists routes for an app.
 ///
-/// The function stays what it is, and can be called. Beside it comes a type of the same name, which the app calls
-/// through; a warning says so when no app ever lists the route.
+/// The function does not change, and can still be called. The macro adds a type with the same name, which the app uses. If
+/// no app lists the route, the compiler warns.
 ///
-/// `#[route("/path")]` answers GET, and HEAD with it. Other methods are listed: `methods = [GET, POST]`, of GET, POST,
-/// PUT, PATCH, DELETE, HEAD, OPTIONS and TRACE. The function is an `async fn`, a plain one, or a generator: `#[route]`
-/// may stand above `#[event_stream]` or below it.
+/// `#[route("/path")]` answers GET and HEAD. `methods = [GET, POST]` lists other methods: GET, POST, PUT, PATCH, DELETE,
+/// HEAD, OPTIONS and TRACE. The function is an `async fn`, a plain `fn`, or a generator. `#[route]` can stand above
+/// `#[event_stream]` or below it.
 ///
 /// # The path
 ///
-/// `{name}` stands for one segment, or for a part of one (`/img-{id}.png`); `{*name}` at the end for all that is left;
-/// `{{` and `}}` for a brace. Conflicts between routes are found when the app is built.
+/// `{name}` matches one segment, or a part of one (`/img-{id}.png`). `{*name}` at the end matches the rest of the path. Write
+/// `{{` and `}}` for a brace. Building the app reports routes that conflict.
 ///
 /// # Arguments
 ///
-/// An argument with the name of a parameter gets that parameter, decoded and parsed by its type's
-/// [`FromStr`](std::str::FromStr). A value that does not parse is answered with 400 and a
-/// [`Problem`](crate::Problem) that names the parameter. Each parameter needs its argument.
+/// An argument with the name of a path parameter gets that parameter, decoded, and parsed by
+/// [`FromStr`](std::str::FromStr). If the value cannot be parsed, the response is 400 with a [`Problem`](crate::Problem)
+/// that names the parameter. Each parameter needs an argument.
 ///
-/// Any other argument is an extractor: [`FromRequestParts`](crate::FromRequestParts), or for the last one
-/// [`FromRequest`](crate::FromRequest), so that it may read the body. Parameters come first, then extractors in their
-/// order; the first that fails gives the answer, and the function is not called.
+/// Every other argument is an extractor: [`FromRequestParts`](crate::FromRequestParts), or
+/// [`FromRequest`](crate::FromRequest) for the last one, which can read the body.
+///
+/// Path parameters are parsed first. Then the extractors run in their order. The first failure is the response, and the
+/// function is not called. So a wrong path parameter is answered with 400 before an extractor can answer 401. If that
+/// matters, check in a [layer](crate::App::layer), as [this recipe](crate::recipes#a-check-before-path-parameters-are-parsed)
+/// does.
 ///
 /// # Options
 ///
 /// | option | what it does |
 /// |---|---|
-/// | `methods = [GET, …]` | the methods that are answered |
-/// | `crate = path` | where this crate is found, for macros of your own that hand it on |
+/// | `methods = [GET, …]` | the methods that the route answers. The default is GET, with HEAD |
+/// | `crate = path` | the path of this crate, for your own macros that use this one |
+///
+/// # Without the macro
+///
+/// In an axum `Router`, handlers need no macro. An [`EventStream`](crate::EventStream) is a response there too:
+///
+/// ```
+/// use axum::{Router, extract::Path, routing::get};
+/// use bocadillo::{EventStream, Streams};
+///
+/// async fn count(Path(from): Path<u64>) -> EventStream {
+///     EventStream::new(futures_util::stream::iter(from..).map(|n| n.to_string()))
+/// }
+///
+/// let streams = Streams::new();
+/// let app: Router = Router::new().route("/count/{from}", get(count)).layer(streams.layer());
+/// # use futures_util::StreamExt;
+/// ```
 ///
 /// # Examples
 ///
@@ -64,10 +87,14 @@ pub use bocadillo_macros::route;
 
 /// Lists functions with [`#[route]`](macro@crate::route) for [`App::routes`](crate::App::routes).
 ///
-/// A route in another module is named by its path. The app's state has to serve each route's arguments, which is
-/// checked here, at compile time. "Expected type, found function" means that the function has no `#[route]`.
+/// Write a route of another module with its path. The compiler checks that the state of the app fits the arguments of each
+/// route. If it says "expected type, found function", the function has no `#[route]`.
 ///
-/// `routes![crate = path; a, b]` says where this crate is found.
+/// `routes![crate = path; a, b]` sets the path of this crate.
+///
+/// # Without the macro
+///
+/// In an axum `Router`, call `Router::route` for each handler, as in the example at [`#[route]`](macro@crate::route).
 ///
 /// # Examples
 ///
@@ -93,32 +120,34 @@ pub use bocadillo_macros::route;
 #[cfg(feature = "server")]
 pub use bocadillo_macros::routes;
 
-/// Makes an event stream of an `async fn` that yields.
+/// Makes an event stream from an `async fn` that yields events.
 ///
-/// What comes out is a function of the same name that returns an [`EventStream`](crate::EventStream): give it to the
-/// app with [`#[route]`](macro@crate::route), call it from another handler, or read it in a test.
+/// The result is a function with the same name that returns an [`EventStream`](crate::EventStream). Return the stream from
+/// a handler of axum, serve the function with `#[route]`, or read the stream in a test.
 ///
-/// In a plain attribute as here, write [`yield_!(x)`](crate::yield_), which needs no import. Within [`generators!`] the keyword
-/// `yield x` works, and so it does on nightly with `#![feature(yield_expr)]`.
+/// Inside of [`generators!`] write `yield x`. Elsewhere write [`yield_!(x)`](crate::yield_). With a nightly compiler and
+/// `#![feature(yield_expr)]`, `yield x` works everywhere.
 ///
-/// # What is yielded
+/// # What can be yielded
 ///
-/// Anything that is [`IntoEvent`](crate::IntoEvent): text, an event, what [`server_event!`] gives, or a `Result` of one
-/// of these, whose `Err` ends the stream as if the function had returned it. A `yield` waits until the event is taken.
-/// It is an expression: of type `()`, or with `raise_on_disconnect` of type
-/// `Result<(), ClientDisconnect>`. It works wherever `.await` does: in a nested `async` block, under `join!` and
-/// `select!`, not in a closure, nor in a task that is spawned, since the generator may be gone before it: let the task
-/// send through a channel, and yield what comes out.
+/// Everything that implements [`IntoEvent`](crate::IntoEvent): text, a [`ServerEvent`](crate::ServerEvent), the result of
+/// [`server_event!`], or a `Result` of one of these. An `Err` ends the stream, as if the function had returned it.
+///
+/// `yield` waits until the event is taken. Its value is `()`, or with `raise_on_disconnect` a
+/// `Result<(), ClientDisconnect>`. It works where `.await` works: in a nested `async` block, in `join!` and in `select!`. It does
+/// not work in a closure, or in a spawned task. A task can send its values through a channel to the generator.
 ///
 /// # The function
 ///
-/// Its arguments are moved into the generator and live as long as it. They own what they hold, since the stream outlives
-/// the call: neither `self` nor `&str`, but `String` or `&'static str`. An argument of type [`Client`](crate::Client)
-/// tells of the client's leaving. It returns nothing, or `Result<(), E>` with any `E` that turns into a boxed error, so
-/// that `?` works; an `Err` is logged, and ends the stream. Nothing runs before the stream is first polled.
+/// The arguments are moved into the generator, and live as long as it does. They cannot be references, except for
+/// `'static` ones, and there is no `self`. An argument of type [`Client`](crate::Client) tells when the client disconnects.
 ///
-/// What an extractor gives is an argument too: a database connection, for example, is not free for others until the stream
-/// ends. Drop it when you no longer need it:
+/// The function returns nothing or `Result<(), E>`. With a `Result`, the `?` operator works. `E` is any type that converts into
+/// a boxed error. An `Err` is logged, and ends the stream. The function starts when the stream is polled for the first
+/// time.
+///
+/// The values of extractors live until the stream ends, too. So a database connection is not free for others until then.
+/// Drop it when you no longer need it:
 ///
 /// ```
 /// # struct Connection;
@@ -138,35 +167,56 @@ pub use bocadillo_macros::routes;
 /// # fn main() {}
 /// ```
 ///
-/// A function that needs a connection again later takes the pool, and gets a connection for each query.
+/// If the function needs a connection again later, take the pool as the argument, and get a connection for each query.
 ///
-/// # When the client leaves
+/// # When the client disconnects
 ///
-/// The generator is dropped where it stands, at once. With `raise_on_disconnect` it goes on, away from the connection:
-/// its next `yield` gives [`ClientDisconnect`](crate::ClientDisconnect), and it may clean up within its time-out. To ignore that result is a
-/// warning (`unused_must_use`).
+/// The generator is dropped at once. With `raise_on_disconnect` it continues, in a task of its own: its next `yield`
+/// returns [`ClientDisconnect`](crate::ClientDisconnect), and it can clean up. The default time-out of the clean-up is 30
+/// seconds. The compiler warns if the result of `yield` is not used (`unused_must_use`).
 ///
 /// # When the function returns
 ///
-/// The stream ends. A browser then reconnects, and the function runs again: an `EventSource` does not know a planned end.
-/// Answer the reconnect with [`StopReconnecting`](crate::StopReconnecting) to stop it.
+/// The stream ends. A browser then reconnects, and the function runs again, because an `EventSource` does not distinguish a
+/// planned end from a lost connection. [`StopReconnecting`](crate::StopReconnecting) stops it, as
+/// [this recipe](crate::recipes#stop-a-browser-from-reconnecting) shows.
 ///
 /// # Options
 ///
-/// | option | what it does |
+/// | option | what it sets |
 /// |---|---|
-/// | `raise_on_disconnect` | tells the generator of the disconnect instead of dropping it |
-/// | `keep_alive = Duration`, `keep_alive = off` | [when a keep-alive is sent](crate::StreamOptions::keep_alive) |
-/// | `retry = Duration` | [when the client reconnects](crate::StreamOptions::retry), sent at the start |
+/// | `raise_on_disconnect` | `yield` returns an error after a disconnect. The default is to drop the generator |
+/// | `keep_alive = Duration`, `keep_alive = off` | [the time until a keep-alive is sent](crate::StreamOptions::keep_alive) |
+/// | `retry = Duration` | [how long the client waits before it reconnects](crate::StreamOptions::retry) |
 /// | `max_lifetime = Duration`, `max_lifetime = off` | [when the stream ends](crate::StreamOptions::max_lifetime) at the latest |
-/// | `cleanup_timeout = Duration` | [how long a clean-up may take](crate::StreamOptions::cleanup_timeout), with `raise_on_disconnect` |
-/// | `write_timeout = Duration`, `write_timeout = off` | [how long the client may take nothing](crate::StreamOptions::write_timeout) |
+/// | `cleanup_timeout = Duration` | [how long a clean-up can take](crate::StreamOptions::cleanup_timeout), with `raise_on_disconnect` |
+/// | `write_timeout = Duration`, `write_timeout = off` | [how long the client can read nothing](crate::StreamOptions::write_timeout) |
 /// | `on_error = function` | [what the client sees of an error](crate::StreamOptions::on_error) |
 /// | `charset = bool` | [whether `Content-Type` names UTF-8](crate::StreamOptions::charset) |
-/// | `crate = path` | where this crate is found, for macros of your own that hand it on |
+/// | `crate = path` | the path of this crate, for your own macros that use this one |
 ///
-/// Except for `raise_on_disconnect` and `crate`, they are the methods of [`StreamOptions`](crate::StreamOptions).
-/// A value is any expression of its type. It may use arguments that are `Copy`.
+/// Except for `raise_on_disconnect` and `crate`, the options are the methods of [`StreamOptions`](crate::StreamOptions).
+/// A value is any expression of its type. It can use arguments that are `Copy`.
+///
+/// # Without the macro
+///
+/// [`EventStream::new`](crate::EventStream::new) takes any `Stream`. `Drop` runs at a disconnect:
+///
+/// ```
+/// use std::time::Duration;
+/// use bocadillo::{EventStream, StreamOptions, server_event};
+/// use futures_util::{StreamExt, stream};
+///
+/// fn countdown(from: u32) -> EventStream {
+///     let events = stream::iter((0..from).rev())
+///         .map(|n| server_event!("tick", json = {"left": n}))
+///         .chain(stream::iter([server_event!(data = "lift-off")]));
+///     EventStream::new(events).with(StreamOptions::new().keep_alive(Duration::from_secs(5)))
+/// }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # assert_eq!(countdown(3).count().await, 4);
+/// # }
+/// ```
 ///
 /// # Examples
 ///
@@ -188,7 +238,7 @@ pub use bocadillo_macros::routes;
 /// # }
 /// ```
 ///
-/// A view that checks first, and then streams:
+/// A handler that checks first, and then streams:
 ///
 #[cfg_attr(feature = "server", doc = "```")]
 #[cfg_attr(not(feature = "server"), doc = "```text")]
@@ -214,22 +264,40 @@ pub use bocadillo_macros::routes;
 /// ```
 pub use bocadillo_macros::event_stream;
 
-/// Makes a stream of bytes of an `async fn` that yields text or bytes: the sibling of
-/// [`#[event_stream]`](macro@crate::event_stream) for anything that is no event stream, such as NDJSON.
+/// Makes a stream of bytes from an `async fn` that yields text or bytes, for example NDJSON.
 ///
-/// The function becomes one that returns a [`ByteStream`](crate::ByteStream). What is yielded is
-/// [`IntoChunk`](crate::IntoChunk); all else is as there, the disconnect included, but for the ends: an `Err` breaks the
-/// response off, as a shutdown does, so that the client does not take a part for the whole.
+/// The result is a function with the same name that returns a [`ByteStream`](crate::ByteStream). What is yielded implements
+/// [`IntoChunk`](crate::IntoChunk). Everything else is as with [`#[event_stream]`](macro@crate::event_stream), except for the
+/// end: an `Err` breaks the response off, and so does a shutdown. So a client does not take a part for the whole.
 ///
 /// # Options
 ///
-/// | option | what it does |
+/// | option | what it sets |
 /// |---|---|
-/// | `content_type = "…"` | the response's `Content-Type`: a literal, or an expression of type `http::HeaderValue` |
-/// | `raise_on_disconnect` | tells the generator of the disconnect instead of dropping it |
-/// | `cleanup_timeout = Duration` | how long a clean-up may take, with `raise_on_disconnect` |
-/// | `byte_write_timeout = Duration`, `byte_write_timeout = off` | how long the client may take nothing |
-/// | `crate = path` | where this crate is found, for macros of your own that hand it on |
+/// | `content_type = "…"` | the `Content-Type` of the response: a literal, or an expression of type `http::HeaderValue`. The default is `application/octet-stream` |
+/// | `raise_on_disconnect` | `yield` returns an error after a disconnect. The default is to drop the generator |
+/// | `cleanup_timeout = Duration` | how long a clean-up can take, with `raise_on_disconnect` |
+/// | `byte_write_timeout = Duration`, `byte_write_timeout = off` | how long the client can read nothing |
+/// | `crate = path` | the path of this crate, for your own macros that use this one |
+///
+/// # Without the macro
+///
+/// axum's `Body::from_stream` sends any `Stream` of bytes. Such a response knows nothing of [`Streams`](crate::Streams), so a
+/// shutdown does not end it:
+///
+/// ```
+/// use axum::{body::Body, http::header, response::IntoResponse};
+/// use futures_util::{StreamExt, stream};
+///
+/// async fn lines() -> impl IntoResponse {
+///     let lines = stream::iter(0..3).map(|n| Ok::<_, std::io::Error>(format!("{{\"n\":{n}}}\n")));
+///     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines))
+/// }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # let response = lines().await.into_response();
+/// # assert_eq!(response.headers()["content-type"], "application/x-ndjson");
+/// # }
+/// ```
 ///
 /// # Examples
 ///
@@ -254,21 +322,39 @@ pub use bocadillo_macros::event_stream;
 /// ```
 pub use bocadillo_macros::stream;
 
-/// Lets the items inside use the keyword `yield`, on stable Rust.
+/// Makes the keyword `yield` work in the items inside, on stable Rust.
 ///
-/// It holds any items, and goes around them once: a whole file's, if you like. Each `yield x` in them becomes a call of
-/// [`yield_!`](crate::yield_) for the `#[event_stream]` or `#[stream]` above to take up. All else passes through
-/// untouched. Write it with round brackets, and rustfmt formats what is inside; with braces it does not.
+/// It takes any items, for example all items of a file. Each `yield x` becomes a call of [`yield_!`](crate::yield_), which
+/// `#[event_stream]` or `#[stream]` then replaces. Nothing else changes. With round brackets, rustfmt formats the items
+/// inside. With braces it does not.
 ///
-/// The operand of `yield` reaches as far as the compiler itself reads it: `yield a + b` sends the sum, `(yield a)?` asks
-/// for the result of the `yield`, and in `if let Err(_) = yield event { … }` the braces are the `if`'s. Inside of another
-/// macro's brackets this holds wherever they contain statements or expressions (`join!`, the blocks of `select!`); in
-/// any other syntax the operand reaches to the next `;`, `,` or `=>`, to the end of the brackets, or in the head of an
-/// `if`, `while`, `match` or `for` to the brace.
+/// The operand of `yield` ends where it ends for the compiler: `yield a + b` sends the sum, `(yield a)?` is about the
+/// result of the `yield`, and in `if let Err(_) = yield event { … }` the braces belong to the `if`. In the brackets of
+/// another macro this holds where they contain statements or expressions (`join!`, the blocks of `select!`). In other
+/// syntax, the operand ends at the next `;`, `,` or `=>`, at the end of the brackets, or before the brace of an `if`,
+/// `while`, `match` or `for`.
 ///
-/// On nightly with `#![feature(yield_expr)]` the wrapper can be taken away.
+/// With a nightly compiler and `#![feature(yield_expr)]` you can remove `generators!`.
 ///
-/// `generators!(crate = path; …)` says where this crate is found.
+/// `generators!(crate = path; …)` sets the path of this crate.
+///
+/// # Without the macro
+///
+/// [`yield_!(x)`](crate::yield_) needs no `generators!`:
+///
+/// ```
+/// use bocadillo::{ClientDisconnect, event_stream};
+///
+/// #[event_stream(raise_on_disconnect)]
+/// async fn count() {
+///     for n in 0.. {
+///         if let Err(ClientDisconnect) = yield_!(format!("{n}")) {
+///             return;
+///         }
+///     }
+/// }
+/// # fn main() {}
+/// ```
 ///
 /// # Examples
 ///
@@ -276,12 +362,12 @@ pub use bocadillo_macros::stream;
 /// use bocadillo::{ClientDisconnect, event_stream, generators};
 ///
 /// generators!(
-///     /// Counts until nobody listens any more.
+///     /// Counts until the client disconnects.
 ///     #[event_stream(raise_on_disconnect)]
 ///     async fn count() {
 ///         for n in 0.. {
 ///             if let Err(ClientDisconnect) = yield format!("{n}") {
-///                 println!("we got to {n}");
+///                 println!("the client got {n} events");
 ///                 return;
 ///             }
 ///         }
@@ -291,11 +377,33 @@ pub use bocadillo_macros::stream;
 /// ```
 pub use bocadillo_macros::generators;
 
-/// `yield`, in a spelling that stable Rust accepts everywhere in a generator, inside of other macros too.
+/// The same as `yield`, in a form that stable Rust accepts in every place of a generator, also inside of other macros.
 ///
-/// In a function with [`#[event_stream]`](macro@crate::event_stream) or [`#[stream]`](macro@crate::stream) it needs no
-/// import, and a macro that such a function calls may expand to it. Outside of these functions it is a compile error. The
-/// attribute looks for it by its name, so `use … as` cannot rename it.
+/// It needs no import in a function with [`#[event_stream]`](macro@crate::event_stream) or
+/// [`#[stream]`](macro@crate::stream). A macro that such a function calls can expand to it. Outside of these functions it is
+/// a compile error. The attribute finds it by its name, so do not rename it with `use … as`.
+///
+/// # Without the macro
+///
+/// A channel sends events from ordinary code, for example from a task. Its receiver is a `Stream`:
+///
+/// ```
+/// use bocadillo::EventStream;
+/// use futures_util::stream::poll_fn;
+///
+/// fn feed() -> EventStream {
+///     let (sender, mut receiver) = tokio::sync::mpsc::channel(8);
+///     tokio::spawn(async move {
+///         // An error means that the client has disconnected.
+///         while sender.send("tick").await.is_ok() {}
+///     });
+///     EventStream::new(poll_fn(move |cx| receiver.poll_recv(cx)))
+/// }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # use futures_util::StreamExt;
+/// # assert_eq!(feed().next().await.unwrap().unwrap().data(), Some("tick"));
+/// # }
+/// ```
 ///
 /// # Examples
 ///
@@ -315,32 +423,47 @@ pub use bocadillo_macros::generators;
 /// ```
 pub use bocadillo_macros::yield_;
 
-/// Makes a [`ServerEvent`](crate::ServerEvent), as the fields are given.
+/// Makes a [`ServerEvent`](crate::ServerEvent) from its fields.
 ///
-/// The value is a `Result<ServerEvent>`, always: a value may fail to turn into JSON, a text at run time may hold what
-/// cannot stand in a name or an id. `yield` takes it as it is; elsewhere write `?` after it.
+/// The value is always a `Result<ServerEvent>`: a value may not serialize, and a text may contain a character that a name or
+/// an id cannot have. `yield` takes the `Result` as it is. Elsewhere write `?` after the macro.
 ///
 /// # Fields
 ///
 /// | field | value |
 /// |---|---|
-/// | the first, without a name, or `name = …` | the event's name: text without line ends, and neither `error` nor `open`, which [browsers use](crate::EventName) |
-/// | `data = …` | text, or an iterable of text with one item for each line |
-/// | `json = …` | anything that is `Serialize`, or JSON with expressions in it |
+/// | the first value, or `name = …` | the name of the event: text without line ends. `error` and `open` are refused, because [browsers use them](crate::EventName) |
+/// | `data = …` | text, or an iterable with one text for each line |
+/// | `json = …` | any value that implements `Serialize`, or JSON with expressions in it |
 /// | `id = …` | text without line ends and NUL, or an integer |
-/// | `retry = …` | a [`Duration`](std::time::Duration), whole milliseconds on the wire |
-/// | `comment = …` | text, one comment for each line |
-/// | `crate = …` | where this crate is found |
+/// | `retry = …` | a [`Duration`](std::time::Duration), sent in milliseconds |
+/// | `comment = …` | text, with one comment for each line |
+/// | `crate = …` | the path of this crate |
 ///
-/// At least one is needed, and `json` excludes `data`. Names and ids that are literals are checked at compile time.
-/// An event with a name or an id but no data is sent with empty data, since a receiver would throw it away else; a
-/// `retry` or a `comment` alone is a line of its own and no event.
+/// At least one field is needed. `json` and `data` exclude each other. Names and ids that are literals are checked at
+/// compile time. If an event has a name or an id but no data, it is sent with empty data, because clients ignore events
+/// without data. A `retry` or a `comment` alone is not an event.
 ///
 /// # JSON
 ///
-/// Objects and arrays are written as in JSON, values are expressions; `null` is null. A key is a string literal, or an
-/// expression in round brackets. Values are serialized where they stand, with nothing built in between; `?` and
-/// `.await` work in them. NaN and the infinities are errors, for JSON has no numbers for them.
+/// Write objects and arrays as in JSON. Values are expressions, and `null` is null. A key is a string literal, or an expression
+/// in round brackets. `?` and `.await` work in values. No `serde_json::Value` is built. NaN and infinity are errors, because
+/// JSON does not have them.
+///
+/// # Without the macro
+///
+/// ```
+/// use bocadillo::{EventId, EventName, ServerEvent, server_event};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let event = server_event!("temperature", json = {"celsius": 10.5}, id = 7)?;
+///
+/// let plain = ServerEvent::json(&serde_json::json!({"celsius": 10.5}))?
+///     .with_name(EventName::try_from("temperature")?)
+///     .with_id(EventId::from(7));
+/// assert_eq!(event, plain);
+/// # Ok(()) }
+/// ```
 ///
 /// # Examples
 ///
@@ -358,7 +481,7 @@ pub use bocadillo_macros::yield_;
 /// # Ok(()) }
 /// ```
 ///
-/// What cannot be sent does not compile, or is an error:
+/// A name with a line end does not compile, or is an error at run time:
 ///
 /// ```compile_fail
 /// let event = bocadillo::server_event!("line\nend");

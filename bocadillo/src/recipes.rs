@@ -92,7 +92,8 @@
 //! # A check before path parameters are parsed
 //!
 //! A route parses its path parameters before its extractors run. So `/jobs/x` with `job: u32` is answered with 400, also if
-//! the client is not allowed to ask. A layer runs before the route, and can answer 401 first:
+//! the client is not allowed to ask. A layer runs before the route, and can answer 401 first. With
+//! [`App::nest`](crate::App::nest) it is for a group of routes:
 //!
 #![cfg_attr(all(feature = "server", feature = "testing"), doc = "```")]
 #![cfg_attr(not(all(feature = "server", feature = "testing")), doc = "```text")]
@@ -107,13 +108,14 @@
 //!     }
 //! }
 //!
-//! #[route("/jobs/{job}")]
+//! #[route("/{job}")]
 //! async fn job(job: u32) -> String {
 //!     format!("job {job}")
 //! }
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
-//! let app = App::new().routes(routes![job]).layer(from_fn(only_with_token));
+//! let jobs = App::new().routes(routes![job]).layer(from_fn(only_with_token));
+//! let app = App::new().nest("/jobs", jobs);
 //! # let client = bocadillo::testing::TestClient::new(app)?;
 //! # let token = "Bearer secret";
 //! # assert_eq!(client.get("/jobs/x").send().await.status(), 401);

@@ -1,6 +1,7 @@
 //! Topics over real sockets: resuming, slow clients, hostile ids. What needs no socket is tested beside the code.
 
 mod errors;
+mod every_hub;
 mod hostile;
 mod memory;
 mod nats;

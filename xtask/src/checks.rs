@@ -1,4 +1,4 @@
-//! The checks that are cargo's.
+//! The checks that cargo does: format, lints, documentation, packages and tests.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -67,7 +67,7 @@ pub(crate) fn package() -> Outcome {
     Ok(None)
 }
 
-/// Adds the counts of all test binaries up, since each one's own last line tells of that one alone.
+/// Runs all tests. It adds up the counts of the test binaries, because each binary reports only its own.
 pub(crate) fn test() -> Outcome {
     let mut command = cargo();
     command.args(["test", "--workspace", "--all-features"]);
@@ -88,7 +88,7 @@ pub(crate) fn test() -> Outcome {
         Ok(Some(format!("{passed} passed, {failed} failed")))
     } else {
         Err(Failure(format!(
-            "{passed} tests passed, {failed} failed; the first failure stands above"
+            "{passed} tests passed, {failed} failed; the first failure is above"
         )))
     }
 }
@@ -114,7 +114,7 @@ mod tests {
     use super::count;
 
     #[test]
-    fn counts_are_read_from_the_result_lines_alone() {
+    fn counts_are_read_only_from_result_lines() {
         let line = "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 7 filtered out; finished in 0.10s";
         assert_eq!((count(line, "passed"), count(line, "failed")), (12, 3));
         assert_eq!(count("test it::counts 12 passed ... ok", "passed"), 0);

@@ -1,4 +1,4 @@
-//! The workspace's own commands: `cargo xtask test` sets up what the tests need and runs every check.
+//! The commands of the workspace. `cargo xtask test` installs what the tests need, and runs every check.
 
 mod checks;
 mod features;
@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use run::{Failure, Outcome};
 
 const USAGE: &str = "\
-cargo xtask test                 every check, first failure ends it
-cargo xtask test --only STEP     one step: tools, tidy, structure, fmt, clippy, features, msrv, package,
+cargo xtask test                 runs every check, and stops at the first failure
+cargo xtask test --only STEP     runs one step: tools, tidy, structure, fmt, clippy, features, msrv, package,
                                  doc or test
 
 With CI=true in the environment a warning is an error.";
 
-/// One check: its name for `--only`, what it does in words, and the work.
+/// One check.
 struct Step {
     name: &'static str,
     does: &'static str,
@@ -30,7 +30,7 @@ struct Step {
 const STEPS: [Step; 10] = [
     Step {
         name: "tools",
-        does: "install what the tests need and is missing",
+        does: "install what the tests need",
         work: tools::install,
     },
     Step {
@@ -40,17 +40,17 @@ const STEPS: [Step; 10] = [
     },
     Step {
         name: "structure",
-        does: "imports run downward, and what else ARCHITECTURE.md promises of the text",
+        does: "imports go downward, and the other promises of ARCHITECTURE.md hold",
         work: structure::check,
     },
     Step {
         name: "fmt",
-        does: "the code is formatted as rustfmt would",
+        does: "the code is formatted",
         work: checks::fmt,
     },
     Step {
         name: "clippy",
-        does: "lints of the compiler and of clippy, all targets",
+        does: "the lints of the compiler and of clippy",
         work: checks::clippy,
     },
     Step {
@@ -70,7 +70,7 @@ const STEPS: [Step; 10] = [
     },
     Step {
         name: "doc",
-        does: "the documentation builds and its links lead somewhere",
+        does: "the documentation builds, as on docs.rs, and its links are valid",
         work: checks::doc,
     },
     Step {

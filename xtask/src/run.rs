@@ -4,11 +4,11 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Why a step failed, in a line for whoever reads the terminal.
+/// Why a step failed.
 #[derive(Debug)]
 pub(crate) struct Failure(pub(crate) String);
 
-/// A step that passed may leave a line to close the whole run with.
+/// A step that passed can return a line, which is printed at the end of the run.
 pub(crate) type Outcome = Result<Option<String>, Failure>;
 
 impl Failure {
@@ -17,7 +17,7 @@ impl Failure {
     }
 }
 
-/// Shows the command, runs it and expects success.
+/// Prints the command and runs it. A command that fails is an error.
 pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     println!("$ {}", shown(command));
     let status = command
@@ -30,7 +30,7 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     }
 }
 
-/// Runs without a word; `None` where it cannot be started or does not succeed.
+/// Runs a command, and returns its output. `None` if it cannot be started or fails.
 pub(crate) fn output(command: &mut Command) -> Option<Vec<u8>> {
     let output = command
         .stdin(Stdio::null())
@@ -46,14 +46,14 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// The workspace.
+/// The folder of the workspace.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .expect("xtask lies in the workspace")
+        .expect("xtask is in the workspace")
 }
 
-/// The build folder that this very program lies in, so that a moved one is found too.
+/// The build folder. It is the one that this program is in, also if `CARGO_TARGET_DIR` is set.
 pub(crate) fn target() -> Result<PathBuf, Failure> {
     let program = std::env::current_exe().map_err(Failure::new)?;
     let folder = program
@@ -61,7 +61,7 @@ pub(crate) fn target() -> Result<PathBuf, Failure> {
         .find(|folder| folder.join("CACHEDIR.TAG").exists());
     folder
         .map(Path::to_owned)
-        .ok_or_else(|| Failure::new("xtask does not lie in a build folder of cargo"))
+        .ok_or_else(|| Failure::new("xtask is not in a build folder of cargo"))
 }
 
 /// Whether a warning is an error.

@@ -1,6 +1,7 @@
 //! The promises of ARCHITECTURE.md that can be read from the text.
 
 mod layers;
+mod map;
 mod modules;
 mod promises;
 
@@ -17,6 +18,10 @@ pub(crate) fn check() -> Outcome {
     });
     let imports = modules::imports(below).map_err(Failure)?;
     let mut faults = layers::faults(&imports, &layers::EXCEPTIONS);
+    let map = fs::read_to_string(root().join("ARCHITECTURE.md")).map_err(Failure::new)?;
+    faults.append(&mut map::faults(&map, |path| {
+        root().join("bocadillo/src").join(path).exists()
+    }));
     let mut files = source;
     for folder in [
         "bocadillo-macros/src",

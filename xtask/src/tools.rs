@@ -65,7 +65,7 @@ const TOOLS: [Tool; 10] = [
     },
 ];
 
-/// The tests start the servers that they need, so the packages' own services stay off.
+/// Installs packages without starting their services: the tests start the servers that they need.
 const INSTALL: &str = r#"
 set -e
 policy=/usr/sbin/policy-rc.d
@@ -124,7 +124,7 @@ fn debian() -> Result<(), Failure> {
         .args(packages))
 }
 
-/// A command that runs the rest of its line as root.
+/// A command that runs its arguments as root.
 fn as_root(packages: &str) -> Result<Command, Failure> {
     let id = output(Command::new("id").arg("-u")).unwrap_or_default();
     match (id.trim_ascii(), find("sudo")) {
@@ -190,7 +190,7 @@ fn python3(arguments: &[&str]) -> bool {
     output(Command::new("python3").args(arguments)).is_some()
 }
 
-/// Where a program lies. Debian keeps servers in folders that are not on everyone's `PATH`.
+/// The path of a program. Debian installs servers in folders that are not in the `PATH` of every user.
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let servers = ["/usr/sbin", "/sbin"].map(PathBuf::from);

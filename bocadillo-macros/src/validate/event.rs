@@ -36,7 +36,7 @@ pub(crate) fn event(call: Call, cx: &Context) -> Event {
             if (word == "json" && contradicts("data")) || (word == "data" && contradicts("json")) {
                 cx.error(
                     name.span(),
-                    "`data` and `json` both say what the data is: keep one of the two",
+                    "`data` and `json` both set the data: keep one of the two",
                 );
             } else {
                 fields.extend(field(&name, value, cx));
@@ -47,7 +47,7 @@ pub(crate) fn event(call: Call, cx: &Context) -> Event {
     if fields.is_empty() && !cx.has_errors() {
         cx.error(
             proc_macro2::Span::call_site(),
-            "an event has to say something: write `server_event!(data = …)`, `server_event!(json = …)` or `server_event!(\"name\")`",
+            "this event has no fields: write `server_event!(data = …)`, `server_event!(json = …)` or `server_event!(\"name\")`",
         );
     }
     Event {
@@ -78,7 +78,7 @@ fn field(name: &Ident, value: Value, cx: &Context) -> Option<Field> {
         "retry" => set("retry", value),
         "comment" => set("comment", value),
         "event" => {
-            cx.error(name.span(), "an event's name comes first, or is called `name`: write `server_event!(\"greeting\", …)`");
+            cx.error(name.span(), "the name of an event has to come first, or to be written as `name = …`: write `server_event!(\"greeting\", …)`");
             None
         }
         unknown => {
@@ -98,7 +98,7 @@ fn name(value: &Value, cx: &Context) -> Option<Field> {
     if value.looks_like_json() {
         cx.error(
             value.span,
-            "JSON stands in a field: write `server_event!(json = …)`",
+            "JSON has to be the value of a field: write `server_event!(json = …)`",
         );
         return None;
     }
@@ -121,13 +121,13 @@ fn check(literal: &LitStr, what: &str, forbidden: &[char], cx: &Context) -> bool
         return true;
     };
     let (bad, why) = match value.as_bytes()[at] {
-        b'\0' => ("NUL", "every receiver throws such an id away"),
-        b'\r' => ("`\\r`", "it ends the line on the wire"),
-        _ => ("`\\n`", "it ends the line on the wire"),
+        b'\0' => ("NUL", "clients ignore such an id"),
+        b'\r' => ("`\\r`", "it ends the line"),
+        _ => ("`\\n`", "it ends the line"),
     };
     cx.error(
         literal::span_of(literal, at..at + 1),
-        format!("{what} cannot hold {bad} (at byte {at}), for {why}: take it out"),
+        format!("{what} cannot contain {bad} (at byte {at}), because {why}: remove it"),
     );
     false
 }

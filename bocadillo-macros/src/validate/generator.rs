@@ -50,7 +50,7 @@ pub(crate) fn generator(
     if let Some(constness) = signature.constness.take() {
         cx.error(
             constness.span,
-            "a generator runs later and cannot be `const`: take this word out",
+            "a generator cannot be `const`: remove this word",
         );
     }
     own_generics(&signature.generics, cx);
@@ -92,7 +92,7 @@ fn returns(output: ReturnType, cx: &Context) -> Option<Type> {
     let mut opaque = Opaque(None);
     opaque.visit_type(&ty);
     if let Some(span) = opaque.0 {
-        cx.error(span, "a generator has to name what it fails with: write `Result<(), MyError>` or `Result<(), Box<dyn Error + Send + Sync>>`");
+        cx.error(span, "the error of a generator needs a named type: write `Result<(), MyError>` or `Result<(), Box<dyn Error + Send + Sync>>`");
         return Some(Type::Infer(syn::TypeInfer {
             attrs: Vec::new(),
             underscore_token: syn::Token![_](span),

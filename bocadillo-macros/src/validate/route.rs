@@ -25,7 +25,7 @@ pub(crate) fn route(mut arguments: Arguments, function: Function, cx: &Context) 
         None => {
             cx.error(
                 Span::call_site(),
-                "a route needs its path: write `#[route(\"/path\")]`",
+                "a route needs a path: write `#[route(\"/path\")]`",
             );
             Vec::new()
         }
@@ -96,7 +96,7 @@ fn list(setting: &Setting, cx: &Context) -> Vec<String> {
             cx.error(
                 span,
                 format!(
-                    "`{written}` is no method: {}",
+                    "`{written}` is not a method: {}",
                     suggestion(&written, &METHODS)
                 ),
             );
@@ -158,7 +158,10 @@ fn signature(function: &Function, cx: &Context) {
             GenericParam::Lifetime(parameter) => parameter.lifetime.span(),
             GenericParam::Const(parameter) => parameter.ident.span(),
         };
-        cx.error(span, "the app calls a route with one set of types: put the types themselves in place of this parameter");
+        cx.error(
+            span,
+            "a route cannot be generic: write the types in place of this parameter",
+        );
     }
 }
 
@@ -180,7 +183,7 @@ fn arguments(function: &Function, parameters: &[Parameter], cx: &Context) -> Vec
             FnArg::Receiver(receiver) => {
                 cx.error(
                     receiver.self_token.span,
-                    "a route is a free function: take the app's state as an argument `State<…>` in place of `self`",
+                    "a route cannot have `self`: read the state of the app with an argument `State<…>`",
                 );
                 continue;
             }
@@ -238,7 +241,7 @@ fn borrows(function: &Function, cx: &Context) -> bool {
     }
     if !becomes_a_stream(function) {
         for span in &borrowed.0 {
-            cx.error(*span, "a route's arguments are its own, taken from the request: write a type that owns what it holds, such as `String`");
+            cx.error(*span, "an argument of a route cannot borrow: write a type that owns its data, such as `String`");
         }
     }
     !borrowed.0.is_empty()
@@ -248,7 +251,10 @@ fn refuse_opaque(ty: &Type, cx: &Context) {
     struct Opaque<'a>(&'a Context);
     impl<'ast> Visit<'ast> for Opaque<'_> {
         fn visit_type_impl_trait(&mut self, opaque: &'ast syn::TypeImplTrait) {
-            self.0.error(opaque.impl_token.span, "the app has to know what to take from the request: write a type in place of `impl …`");
+            self.0.error(
+                opaque.impl_token.span,
+                "an argument of a route needs a named type: write it in place of `impl …`",
+            );
         }
     }
     Opaque(cx).visit_type(ty);
@@ -276,7 +282,7 @@ fn every_parameter_has_an_argument(
         let near = suggestion(name, &free);
         let instead = match near.strip_prefix("did you mean ") {
             Some(near) => format!(
-                "is the argument {} meant? the two names have to be the same",
+                "did you mean the argument {}? both names have to be the same",
                 near.trim_end_matches('?')
             ),
             None => format!(

@@ -1,5 +1,5 @@
-//! What `server_event!` expands to: a builder that takes whatever a user may write after each
-//! keyword, and keeps the first error for the end.
+//! The builder that `server_event!` expands to. It takes every type that a field accepts, and reports the first error at
+//! the end.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,7 +20,7 @@ pub struct EventBuilder {
 }
 
 impl EventBuilder {
-    /// A builder with no field set.
+    /// Makes a builder without fields.
     #[expect(clippy::new_without_default, reason = "only generated code makes one")]
     #[inline]
     pub const fn new() -> Self {
@@ -30,14 +30,14 @@ impl EventBuilder {
         }
     }
 
-    /// The name, from a literal that the macro has checked.
+    /// Sets the name from a literal that the macro has checked.
     #[inline]
     pub fn name_literal(mut self, name: EventName) -> Self {
         self.event.name = Some(name);
         self
     }
 
-    /// The name, from anything that may turn into one.
+    /// Sets the name from a value that can be converted into one.
     #[inline]
     pub fn name<N>(mut self, name: N) -> Self
     where
@@ -51,21 +51,21 @@ impl EventBuilder {
         self
     }
 
-    /// The data, from a literal: not copied.
+    /// Sets the data from a literal, without a copy.
     #[inline]
     pub fn data_literal(mut self, data: &'static str) -> Self {
         self.event.data = Some(Cow::Borrowed(data));
         self
     }
 
-    /// The data, from text or from an iterable of text.
+    /// Sets the data from text or from an iterable of text.
     #[inline]
     pub fn data<M, D: IntoData<M>>(mut self, data: D) -> Self {
         self.event.data = Some(data.into_data());
         self
     }
 
-    /// The data, from JSON that has been written.
+    /// Sets the data from JSON that has been written.
     #[inline]
     pub fn json(mut self, json: JsonWriter) -> Self {
         match json.finish() {
@@ -75,7 +75,7 @@ impl EventBuilder {
         self
     }
 
-    /// The id, from anything that may turn into one.
+    /// Sets the id from a value that can be converted into one.
     #[inline]
     pub fn id<I>(mut self, id: I) -> Self
     where
@@ -89,33 +89,32 @@ impl EventBuilder {
         self
     }
 
-    /// The reconnection time.
+    /// Sets the reconnection time.
     #[inline]
     pub fn retry(mut self, retry: Duration) -> Self {
         self.event.retry = Some(retry);
         self
     }
 
-    /// The comment, from a literal: not copied.
+    /// Sets the comment from a literal, without a copy.
     #[inline]
     pub fn comment_literal(mut self, comment: &'static str) -> Self {
         self.event.comment = Some(Cow::Borrowed(comment));
         self
     }
 
-    /// The comment, from text.
+    /// Sets the comment from text.
     #[inline]
     pub fn comment<T: IntoText>(mut self, comment: T) -> Self {
         self.event.comment = Some(comment.into_text());
         self
     }
 
-    /// The event, or the first error.
+    /// Makes the event.
     ///
     /// # Errors
     ///
-    /// When a name or an id cannot be written, when the JSON could not be made, or when no field
-    /// was set.
+    /// If a name or an id is not valid, if the JSON could not be written, or if no field was set.
     #[inline]
     pub fn build(self) -> Result<ServerEvent> {
         match self.error {
@@ -133,7 +132,7 @@ impl EventBuilder {
     }
 }
 
-/// Text of any kind: what is borrowed is copied, what is owned is not.
+/// Text of any type. Borrowed text is copied, owned text is not.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not text",
     label = "expected a `&str` or a `String`",
@@ -182,11 +181,11 @@ macro_rules! copied_into_text {
 
 copied_into_text!(&str &&str &String &Box<str> &Cow<'_, str> Rc<str> &Rc<str> Arc<str> &Arc<str>);
 
-/// What may stand after `data =`. The parameter is a marker that is always inferred: it keeps text
-/// and iterables apart, which coherence could not tell from one another.
+/// The types that `data =` accepts. The compiler always infers the parameter `M`. It separates the implementation for text
+/// from the one for iterables, which would overlap otherwise.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the data of an event",
-    label = "neither text nor an iterable of text",
+    label = "expected text or an iterable of text",
     note = "write `data = x.to_string()` for its text, or `json = x` for its JSON"
 )]
 pub trait IntoData<M> {

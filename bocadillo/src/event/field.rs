@@ -1,4 +1,4 @@
-//! What a field of one line may hold: the check that names and ids share, and its error.
+//! The check that names and ids share, and its error.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ pub(super) enum Field {
 }
 
 impl Field {
-    /// Where `text` has the first byte that this field cannot hold. All of them are ASCII, so a
-    /// byte is a character.
+    /// The position of the first byte in `text` that this field cannot have. These bytes are all ASCII, so one byte is one
+    /// character.
     pub(super) const fn find_forbidden(self, text: &str) -> Option<usize> {
         let bytes = text.as_bytes();
         let mut offset = 0;
@@ -38,11 +38,10 @@ impl Field {
     }
 }
 
-/// A text that cannot be the name or the id of an event, and why.
+/// The error for text that cannot be the name or the id of an event.
 ///
-/// Both are one line on the wire, so a line end in one would start another field: an attacker who
-/// chooses a name would write events of his own. And an id with a NUL is ignored by every
-/// conforming client. So neither is ever written, and neither is replaced in silence.
+/// Names and ids are one line in the stream. A line end would start another field, so an attacker could send events.
+/// Clients ignore an id with a NUL. Such text is refused, and never changed silently.
 ///
 /// # Examples
 ///
@@ -67,7 +66,7 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// The character that cannot be there.
+    /// The character that is not allowed.
     ///
     /// # Examples
     ///
@@ -81,7 +80,7 @@ impl FieldError {
         self.character.into()
     }
 
-    /// Where it is, in bytes from the start of the text.
+    /// The position of the character, in bytes from the start of the text.
     ///
     /// # Examples
     ///

@@ -7,16 +7,14 @@ use std::str::FromStr;
 
 use super::field::{Field, FieldError};
 
-/// How long text may be to need no allocation: with its length and the tag it makes four words. Every
-/// integer up to 64 bits, a Redis stream id and `epoch-sequence` fit.
+/// The longest text that needs no allocation. With its length and the tag it takes four words. Every integer up to 64 bits
+/// fits, and so do the ids of Redis streams and of topics.
 const INLINE: usize = 30;
 
-/// The id of an event: one line of text, which a client that reconnects sends back in its
-/// `Last-Event-ID` header.
+/// The id of an event: one line of text. A client that reconnects sends the last id in the header `Last-Event-ID`.
 ///
-/// The type cannot hold a line end, nor a NUL, for which a client would ignore the whole id (WHATWG
-/// HTML, section 9.2.6). Integers turn into ids with neither a check nor an allocation, and short text
-/// needs no allocation either. Empty text is an id too: it makes the client forget the last one.
+/// An id has no line end and no NUL. Clients ignore an id with a NUL (WHATWG HTML, section 9.2.6). Integers and short text
+/// need no allocation. An empty id is valid: it makes the client forget the last id.
 ///
 /// # Examples
 ///
@@ -43,13 +41,12 @@ enum Repr {
 }
 
 impl EventId {
-    /// An id known when the program is compiled.
+    /// Makes an id from a literal.
     ///
     /// # Panics
     ///
-    /// When `id` has a line feed, a carriage return or a NUL: in a `const`, and so in
-    /// `const { … }`, that is an error of the compiler. For text that comes from outside there is
-    /// [`TryFrom`].
+    /// If `id` has a line feed, a carriage return or a NUL. In a `const` or in `const { … }` this is a compile error. Use
+    /// [`TryFrom`] for other text.
     ///
     /// # Examples
     ///
@@ -92,7 +89,7 @@ impl EventId {
         }
     }
 
-    /// The same bytes without the check that `as_str` pays for inline text.
+    /// The bytes of the text. It does not check that they are UTF-8, as `as_str` does for inline text.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Repr::Static(text) => text.as_bytes(),
@@ -101,7 +98,7 @@ impl EventId {
         }
     }
 
-    /// `None` when the text is too long for it.
+    /// `None` if the text is too long.
     fn inline(text: &str) -> Option<Self> {
         let mut bytes = [0; INLINE];
         bytes

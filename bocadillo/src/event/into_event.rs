@@ -1,4 +1,4 @@
-//! What turns into an event: the items of a stream, and what a generator yields.
+//! Conversion into an event: for the items of a stream, and for `yield`.
 
 use std::borrow::Cow;
 
@@ -8,13 +8,12 @@ use super::{IntoText, ServerEvent};
 use crate::error::{BoxError, Error, Result};
 use crate::event::wire;
 
-/// What `yield` takes, and what the items of a stream may be.
+/// The types that `yield` and [`EventStream::new`](crate::EventStream::new) take.
 ///
-/// An event is itself, and text is the data of one. A `Result` of any of these is one too: its
-/// error ends the stream as if the generator had returned it, so that
-/// `yield server_event!(json = …)` needs no `?`.
+/// Text becomes an event with this data. A `Result` is accepted too, so `yield server_event!(json = …)` needs no `?`: an
+/// `Err` ends the stream, as if the generator had returned it.
 ///
-/// Implement it for types of your own.
+/// Implement it for your own types.
 ///
 /// # Examples
 ///
@@ -44,17 +43,17 @@ use crate::event::wire;
 /// # Ok::<(), bocadillo::Error>(())
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an event",
-    label = "neither an event, nor text, nor a `Result` of one",
-    note = "`server_event!(json = …)` makes an event of any `Serialize` value, `server_event!(data = …)` of text",
-    note = "for a type of your own implement `IntoEvent`"
+    message = "`{Self}` cannot be sent as an event",
+    label = "expected an event, text, or a `Result` of one of these",
+    note = "`server_event!(json = …)` makes an event from any value that implements `Serialize`, and `server_event!(data = …)` from text",
+    note = "implement `IntoEvent` for your own types"
 )]
 pub trait IntoEvent {
-    /// Makes the event.
+    /// Converts the value into an event.
     ///
     /// # Errors
     ///
-    /// When the value is an error, or cannot be written as an event.
+    /// If the value is an `Err`, or cannot be an event.
     ///
     /// # Examples
     ///
@@ -69,8 +68,8 @@ pub trait IntoEvent {
     /// ```
     fn into_event(self) -> Result<ServerEvent>;
 
-    /// Writes the event's bytes at the end of `out`, or nothing if there is an error: the way of a `yield`, on which text
-    /// need not become an event first.
+    /// Writes the bytes of the event at the end of `out`. It writes nothing if there is an error. `yield` uses it, so that
+    /// text does not have to become an event first.
     #[doc(hidden)]
     fn write(self, out: &mut BytesMut) -> Result<()>
     where

@@ -1,5 +1,4 @@
-//! JSON straight into text, with no tree between: what `server_event!(json = {…})` and
-//! `ServerEvent::json` write with.
+//! The JSON writer of `server_event!(json = {…})` and `ServerEvent::json`. It writes text at once, and builds no tree.
 
 mod finite;
 
@@ -8,24 +7,23 @@ use serde::Serialize;
 use crate::error::{Error, Kind, Result};
 use finite::Finite;
 
-/// Writes one JSON text, token by token, as the straight-line code of `server_event!` asks for
-/// them.
+/// Writes one JSON text, token by token. The code that `server_event!` generates calls it.
 ///
-/// The commas and colons are its own affair. It keeps the first error, so that the calls need no
-/// `?` between them; the macro sees to it that arrays and objects are ended.
+/// It writes the commas and colons. It keeps the first error until [`finish`](Self::finish). The caller has to end each
+/// array and object; the macro does.
 #[derive(Debug, Default)]
 pub struct JsonWriter {
     out: Vec<u8>,
-    /// Whether a value stands before, in the same array or object.
+    /// Whether there is a value before this one in the same array or object.
     needs_comma: bool,
     error: Option<Error>,
 }
 
 impl JsonWriter {
-    /// A writer that has written nothing.
+    /// Makes a writer.
     #[must_use]
     pub fn new() -> Self {
-        // Most messages fit, so that most are one allocation.
+        // Most texts fit, so most need one allocation.
         Self {
             out: Vec::with_capacity(128),
             needs_comma: false,
@@ -33,48 +31,48 @@ impl JsonWriter {
         }
     }
 
-    /// `{`
+    /// Writes `{`.
     pub fn begin_object(&mut self) {
         self.begin(b'{');
     }
 
-    /// `}`
+    /// Writes `}`.
     pub fn end_object(&mut self) {
         self.end(b'}');
     }
 
-    /// `[`
+    /// Writes `[`.
     pub fn begin_array(&mut self) {
         self.begin(b'[');
     }
 
-    /// `]`
+    /// Writes `]`.
     pub fn end_array(&mut self) {
         self.end(b']');
     }
 
-    /// The name of an object's next member.
+    /// Writes the key of the next member of an object.
     pub fn key(&mut self, key: impl AsRef<str>) {
         self.write(key.as_ref());
         self.out.push(b':');
         self.needs_comma = false;
     }
 
-    /// A value.
+    /// Writes a value.
     pub fn value<T: Serialize + ?Sized>(&mut self, value: &T) {
         self.write(value);
     }
 
-    /// `null`
+    /// Writes `null`.
     pub fn null(&mut self) {
         self.write(&());
     }
 
-    /// The text, or the first error.
+    /// Returns the text.
     ///
     /// # Errors
     ///
-    /// When a value did not serialise, or was a number that JSON cannot hold.
+    /// The first error: a value could not be serialized, or a number was NaN or infinite.
     pub fn finish(self) -> Result<String> {
         match self.error {
             Some(error) => Err(error),
@@ -114,7 +112,7 @@ impl JsonWriter {
     }
 }
 
-/// A value as compact JSON.
+/// Writes a value as compact JSON.
 pub(crate) fn to_string<T: Serialize + ?Sized>(value: &T) -> Result<String> {
     let mut writer = JsonWriter::new();
     writer.value(value);

@@ -6,12 +6,10 @@ use std::str::FromStr;
 
 use super::field::{Field, FieldError};
 
-/// The name of an event: one line of text, the `type` under which a browser's `addEventListener`
-/// hears it.
+/// The name of an event: one line of text. In a browser it is the `type` of the event, for `addEventListener`.
 ///
-/// The type cannot hold a line end, so a name that came from outside never injects a field (WHATWG
-/// HTML, section 9.2.6). Anything else goes, empty text too: a client then dispatches the event as
-/// `message`, as if it had no name.
+/// A name has no line end, so text from outside cannot add a field (WHATWG HTML, section 9.2.6). Everything else is
+/// valid. An event with an empty name is dispatched as `message`, as if it had no name.
 ///
 /// # Names that a browser uses itself
 ///
@@ -29,19 +27,19 @@ use super::field::{Field, FieldError};
 /// let event = ServerEvent::new("hello").with_name(GREETING);
 /// assert_eq!(event.name().unwrap(), "greeting");
 ///
-/// // What comes from outside is checked when the program runs.
+/// // Text from outside is checked at run time.
 /// assert!(EventName::try_from(String::from("two\nlines")).is_err());
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventName(Cow<'static, str>);
 
 impl EventName {
-    /// A name known when the program is compiled, with no allocation.
+    /// Makes a name from a literal, without an allocation.
     ///
     /// # Panics
     ///
-    /// When `name` has a line feed or a carriage return: in a `const`, and so in `const { … }`,
-    /// that is an error of the compiler. For text that comes from outside there is [`TryFrom`].
+    /// If `name` has a line feed or a carriage return. In a `const` or in `const { … }` this is a compile error. Use
+    /// [`TryFrom`] for other text.
     ///
     /// # Examples
     ///

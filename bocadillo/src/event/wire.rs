@@ -1,7 +1,7 @@
-//! The event stream format: bytes and nothing else.
+//! The bytes of an event stream: an encoder and a decoder. They do no input or output.
 //!
-//! The WHATWG HTML standard has the format's [grammar in section 9.2.5][grammar], which follows, and
-//! what a client does with it in [section 9.2.6][meaning].
+//! This is the grammar of [section 9.2.5][grammar] of the WHATWG HTML standard. [Section 9.2.6][meaning] says what a client
+//! does with it.
 //!
 //! ```abnf
 //! stream        = [ bom ] *event
@@ -21,8 +21,7 @@
 //!                                     ; a scalar value other than LF or CR
 //! ```
 //!
-//! [`encode`] writes a part of it that every client reads alike, and [`Decoder`] reads all of it.
-//! Neither does any input or output.
+//! [`encode`] writes only the forms that all clients read in the same way. [`Decoder`] reads the whole grammar.
 //!
 //! # Examples
 //!

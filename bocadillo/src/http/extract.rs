@@ -1,5 +1,4 @@
-//! What a handler may ask of a request: `State`, `Query`, `Json`, `LastEventId`. Path parameters are bound by
-//! `#[route]`; any extractor of axum's kind works beside these.
+//! Extractors: `State`, `Query`, `Json`, `LastEventId`. `#[route]` binds path parameters. Extractors of axum work too.
 
 use std::convert::Infallible;
 
@@ -16,8 +15,8 @@ use crate::http::problem::Problem;
 
 /// The app's state, or a part of it.
 ///
-/// `State<T>` is available in every app whose state is `T`, or whose state `S` has `T: FromRef<S>`. A handler that
-/// asks for a state which the app does not have is a compile error at `routes(…)`.
+/// `State<T>` works in an app whose state is `T`, or whose state `S` has `T: FromRef<S>`. If the app does not have the
+/// state of a handler, `routes(…)` does not compile.
 ///
 /// # Examples
 ///
@@ -55,9 +54,9 @@ where
     }
 }
 
-/// The query of the URL, as a type that deserialises from pairs of strings.
+/// The query of the URL, deserialised into a type.
 ///
-/// A query that does not fit is refused with 400 and what is wrong with it.
+/// If the query does not fit the type, the answer is 400 with the reason.
 ///
 /// # Examples
 ///
@@ -101,11 +100,11 @@ where
     }
 }
 
-/// A JSON body: of the request as an argument, of the response as an answer.
+/// A JSON body. As an argument it is the body of the request, and as a return value the body of the response.
 ///
-/// As an argument it takes at most 2 MiB unless a
-/// [`DefaultBodyLimit`](axum_core::extract::DefaultBodyLimit) layer says otherwise. It refuses malformed JSON with
-/// 400, JSON of another shape with 422, and a `Content-Type` that is there and is not JSON with 415.
+/// A request body can have 2 MiB by default. A [`DefaultBodyLimit`](axum_core::extract::DefaultBodyLimit) layer changes
+/// this. The answer is 400 if the JSON is malformed, 422 if it does not fit the type, and 415 if there is a
+/// `Content-Type` other than JSON.
 ///
 /// # Examples
 ///
@@ -189,13 +188,13 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// The id of the last event that a client has seen: what it sends when it reconnects (WHATWG HTML, section 9.2.4).
+/// The id of the last event that a client has got. The client sends it when it reconnects (WHATWG HTML, section 9.2.4).
 ///
-/// `None` for a client that connects for the first time, and for a client that has seen no id.
+/// It is `None` for a client that connects for the first time, and for a client that has got no id.
 ///
 /// The id comes from the header `Last-Event-ID`. If there is no such header, or it is empty, the id comes from the URL,
 /// as `?lastEventId=…`: a page that opens a new `EventSource` cannot send the header, and neither can some polyfills.
-/// The header goes before the URL because it is newer: when an `EventSource` reconnects, it sends its newest id in the
+/// The header has priority over the URL because it is newer: when an `EventSource` reconnects, it sends its newest id in the
 /// header, and its URL stays as it was. If the id is there several times, the last one that is not empty counts:
 /// polyfills append a new one to the URL each time.
 ///
@@ -233,7 +232,7 @@ impl<S: Sync> FromRequestParts<S> for LastEventId {
     }
 }
 
-/// The last id that the client says, as it stands in the request.
+/// The last id in the request, not validated.
 pub(crate) fn last_event_id(parts: &Parts) -> Option<String> {
     let in_headers = parts.headers.get_all("last-event-id").iter();
     let mut in_headers = in_headers.filter(|value| !value.is_empty());

@@ -1,11 +1,12 @@
-//! `Html`: a page as an answer.
+//! `Html`: a response that is a page.
 
 use axum_core::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 
-/// An answer that is a page: `text/html` in UTF-8.
+/// A response that is a page: `text/html` in UTF-8.
 ///
-/// A content that has a type of its own keeps it: `Html<Result<String, Problem>>` answers a problem as one.
+/// A response with another content type keeps it. For example, the error of `Html<Result<String, Problem>>` is still
+/// `application/problem+json`.
 ///
 /// # Examples
 ///
@@ -26,7 +27,7 @@ impl<T: IntoResponse> IntoResponse for Html<T> {
     fn into_response(self) -> Response {
         let mut response = self.0.into_response();
         let headers = response.headers_mut();
-        // What text and bytes have by default. Any other type was set on purpose, by a `Problem` for example.
+        // Text and bytes have these types by default. Any other type was set on purpose, for example by a `Problem`.
         let has_type = headers.get(header::CONTENT_TYPE).is_some_and(|known| {
             known != "text/plain; charset=utf-8" && known != "application/octet-stream"
         });

@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 
 use crate::error::Error;
 
-/// An error answer: a status, and a body of `application/problem+json` (RFC 9457).
+/// An error response: a status, and a body of `application/problem+json` (RFC 9457).
 ///
-/// All errors that the framework answers by itself are of this form. Return one from a handler to refuse a request
-/// before a stream starts.
+/// All error responses of the framework have this form. Return one from a handler to refuse a request before a stream
+/// starts.
 ///
 /// # Examples
 ///
@@ -33,9 +33,9 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem with this status, whose reason phrase becomes its `title`.
+    /// Makes a problem with this status. The `title` is the reason phrase of the status.
     ///
-    /// Without more it says what the status says (RFC 9457, section 4.2.1: of the type `about:blank`).
+    /// Its type is `about:blank` (RFC 9457, section 4.2.1).
     ///
     /// # Examples
     ///
@@ -54,9 +54,9 @@ impl Problem {
         }
     }
 
-    /// Says what is wrong with this one request, and what to do instead.
+    /// Sets the member `detail`: what is wrong with this request, and what to do instead (RFC 9457, section 3.1.4).
     ///
-    /// It becomes the member `detail` (RFC 9457, section 3.1.4): for the reader of this answer, not for a debugger.
+    /// The client reads it, so it should not contain debugging information.
     ///
     /// # Examples
     ///
@@ -72,8 +72,8 @@ impl Problem {
         self
     }
 
-    /// Adds an extension member (RFC 9457, section 3.2). A member named as one of the standard ones replaces it; a
-    /// `value` that does not serialise is left out, with an error in the log.
+    /// Adds an extension member (RFC 9457, section 3.2). It replaces a standard member of the same name. If `value`
+    /// cannot be serialised, an error is logged, and the member is not added.
     ///
     /// # Examples
     ///
@@ -91,7 +91,7 @@ impl Problem {
         self
     }
 
-    /// Adds a header to the answer, such as `WWW-Authenticate` or `Retry-After`. A `Content-Type` replaces
+    /// Adds a header to the response, such as `WWW-Authenticate` or `Retry-After`. A `Content-Type` replaces
     /// `application/problem+json`.
     ///
     /// # Examples
@@ -109,7 +109,7 @@ impl Problem {
         self
     }
 
-    /// The status of the answer.
+    /// The status of the response.
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! `IntoResponse` for streams, and what `#[route]` makes of a handler's value.
+//! `IntoResponse` for streams, and the response of a `#[route]`.
 
 use std::any::Any;
 
@@ -21,9 +21,11 @@ impl IntoResponse for EventStream {
     /// | `X-Accel-Buffering` | `no` | nginx would hold events back |
     /// | `Incremental` | `?1` | the same for other proxies |
     ///
-    /// A value that the handler or a layer sets replaces the one above. There is one exception: a `Content-Type` of a
-    /// handler stays only if it is `text/event-stream`, with any parameters, because an `EventSource` refuses every
-    /// other type. If you set `Cache-Control`, keep `no-transform` in it. A `Content-Length` is removed.
+    /// A value that the handler or a layer sets replaces the value above. There is one exception: a `Content-Type` of the
+    /// handler is kept only if it is `text/event-stream`, with any parameters, because an `EventSource` refuses every
+    /// other type. If you set `Cache-Control`, include `no-transform`. A `Content-Length` is removed.
+    ///
+    /// These rules, and those for HEAD and HTTP/1.0, need an `App` or the layer of [`Streams`](crate::Streams).
     fn into_response(self) -> Response {
         event_stream(self).map(Body::into_axum)
     }
@@ -51,7 +53,7 @@ impl IntoResponse for ByteStream {
     }
 }
 
-/// 204 No Content: tells an `EventSource` to stop reconnecting (WHATWG HTML, section 9.2.1).
+/// 204 No Content. It makes an `EventSource` stop reconnecting (WHATWG HTML, section 9.2.1).
 ///
 /// # Examples
 ///
@@ -81,10 +83,10 @@ impl IntoResponse for StopReconnecting {
     }
 }
 
-/// What a route answers.
+/// The response of a route.
 pub type StreamResponse = http::Response<Body>;
 
-/// Turns what a handler returned into a response, and keeps the type of an event stream's body where it can.
+/// Converts the return value of a handler into a response. Keeps the type of an event stream's body if possible.
 pub(crate) fn respond<T: IntoResponse + 'static>(value: T) -> StreamResponse {
     let value = match take::<T, EventStream>(value) {
         Ok(stream) => return event_stream(stream),

@@ -74,8 +74,8 @@ impl ResponseRules {
     fn apply_to_body(&self, mut response: http::Response<Body>) -> http::Response<Body> {
         let length = response.body().size_hint().exact();
         if self.version == Version::HTTP_10 && length.is_none() {
-            // The connection's end is then the body's (RFC 9112, section 6.3); of an HTTP/1.1 response hyper would tell
-            // a client that asks for it that the connection is kept.
+            // The end of the connection is then the end of the body (RFC 9112, section 6.3). For an HTTP/1.1 response
+            // hyper would send `Connection: keep-alive` to a client that asks for it.
             *response.version_mut() = Version::HTTP_10;
         }
         let has_body = has_body(response.status());
@@ -83,18 +83,18 @@ impl ResponseRules {
             && has_body
             && let Some(length @ 1..) = length
         {
-            // What GET would have sent. No length is given for an empty body: its handler may know of HEAD.
+            // The length that GET has. An empty body gets no length: its handler may have handled HEAD itself.
             response
                 .headers_mut()
                 .entry(header::CONTENT_LENGTH)
                 .or_insert(length.into());
         }
         if !has_body && response.status() != StatusCode::NOT_MODIFIED {
-            // Of a body that is not sent (RFC 9110, section 8.6). With 304 it is the length that 200 would have.
+            // No body is sent (RFC 9110, section 8.6). With 304 it is the length that 200 would have.
             response.headers_mut().remove(header::CONTENT_LENGTH);
         }
         if self.method == Method::HEAD || !has_body {
-            // A stream that is not polled has not started; dropping it here starts nothing either.
+            // A stream starts when it is polled, so this one does not start.
             response = response.map(|_| Body::empty());
         }
         response
@@ -114,7 +114,7 @@ impl ResponseRules {
                 .map(Body::from);
         }
         if stream.is_event_stream && self.depends_on_accept {
-            // For caches (RFC 9110, section 12.5.5). A second line adds to the author's.
+            // For caches (RFC 9110, section 12.5.5). It adds to a value of the handler.
             let accept = HeaderValue::from_static("accept");
             response.headers_mut().append(header::VARY, accept);
         }
@@ -168,7 +168,8 @@ fn is_event_stream(content_type: &HeaderValue) -> bool {
     essence.trim().eq_ignore_ascii_case("text/event-stream")
 }
 
-/// RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5. hyper sees to it in HTTP/1 alone.
+/// Whether responses with this status have a body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5). hyper enforces this
+/// only in HTTP/1.
 fn has_body(status: StatusCode) -> bool {
     !matches!(
         status,
@@ -190,8 +191,7 @@ fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &
         .flat_map(|value| value.split(','))
 }
 
-/// Whether `Accept` (RFC 9110, section 12.5.1) lets an event stream through: the most specific range that fits
-/// decides.
+/// Whether `Accept` (RFC 9110, section 12.5.1) includes event streams. The most specific range that matches decides.
 fn accepts_event_stream(headers: &HeaderMap) -> bool {
     let mut best: Option<(u8, bool)> = None;
     let mut any = false;

@@ -1,4 +1,4 @@
-//! The headers of a stream's response, and the mark by which a layer knows such a response.
+//! The headers of a stream's response. A response extension marks such a response for the layer.
 
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue};
@@ -6,8 +6,7 @@ use http::{HeaderMap, HeaderValue};
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const EVENT_STREAM_UTF_8: HeaderValue =
     HeaderValue::from_static("text/event-stream; charset=utf-8");
-// A proxy that compresses collects a response until its buffer is full, unless it is told not to transform it
-// (RFC 9111, section 5.2.2.6).
+// Without `no-transform` (RFC 9111, section 5.2.2.6), a proxy that compresses waits until its buffer is full.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("no-cache, no-transform");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const NO_BUFFERING: HeaderValue = HeaderValue::from_static("no");
@@ -19,7 +18,7 @@ const IS_INCREMENTAL: HeaderValue = HeaderValue::from_static("?1");
 #[derive(Clone, Debug)]
 pub(crate) struct StreamHeaders {
     pub(crate) is_event_stream: bool,
-    /// What the stream itself says about `charset`.
+    /// The stream's own option `charset`.
     charset: Option<bool>,
     headers: [Option<(HeaderName, HeaderValue)>; 4],
 }
@@ -37,7 +36,7 @@ impl StreamHeaders {
             headers: [
                 Some((header::CONTENT_TYPE, content_type)),
                 Some((header::CACHE_CONTROL, CACHE_CONTROL)),
-                // nginx, and other proxies that know this header, buffer a response unless it says `no`.
+                // nginx, and other proxies that know this header, buffer a response unless it is `no`.
                 Some((X_ACCEL_BUFFERING, NO_BUFFERING)),
                 // The same for every other proxy (draft-ietf-httpbis-incremental).
                 Some((INCREMENTAL, IS_INCREMENTAL)),
@@ -65,7 +64,7 @@ impl StreamHeaders {
         }
         self.charset = charset;
         self.headers[0] = Some((header::CONTENT_TYPE, EVENT_STREAM_UTF_8));
-        // Another value comes from the handler or from a layer, and stays.
+        // Another value comes from the handler or from a layer, and is kept.
         let values = headers.get_all(header::CONTENT_TYPE).iter().cloned();
         let values: Vec<HeaderValue> = values
             .map(|value| match value {

@@ -1,10 +1,10 @@
-//! How a generator's `Client` arguments are found and bound to its stream.
+//! Finds a generator's `Client` arguments, and binds them to its stream.
 
 use crate::stream::{ByteStream, Client, EventStream};
 
 /// Finds out whether an argument is a [`Client`]: `(&Probe(&argument)).client()`.
 ///
-/// Method resolution decides, so the name of the type does not matter.
+/// The compiler's method resolution decides, so aliases of the type work.
 #[derive(Debug)]
 pub struct Probe<'a, T: ?Sized>(pub &'a T);
 
@@ -16,7 +16,7 @@ impl Probe<'_, Client> {
     }
 }
 
-/// The answer for every other type.
+/// The method for every other type.
 pub trait ProbeAny {
     /// `None`: the argument is not a [`Client`].
     fn client(&self) -> Option<Client>;
@@ -28,7 +28,7 @@ impl<T: ?Sized> ProbeAny for Probe<'_, T> {
     }
 }
 
-/// A stream that tells a [`Client`] when it is over.
+/// A stream that disconnects a [`Client`] when it ends.
 pub trait Bind: Sized {
     /// The stream, bound to `client`.
     #[must_use]

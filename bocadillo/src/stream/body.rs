@@ -9,10 +9,9 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use crate::event::ServerEvent;
 use crate::stream::stream_body::StreamBody;
 
-/// The body of a response that this crate serves.
+/// The body of a response of this crate.
 ///
-/// [`AppService`](crate::AppService) answers with it. An event stream that no layer has wrapped keeps its own type in
-/// here. Everything else is axum's body.
+/// It holds an event stream, or the body of axum. An event stream that no layer has wrapped needs no box of its own.
 ///
 /// # Examples
 ///
@@ -36,7 +35,7 @@ impl Body {
         Self(Kind::Events(body))
     }
 
-    /// A body of no bytes.
+    /// An empty body.
     ///
     /// # Examples
     ///
@@ -50,9 +49,7 @@ impl Body {
         axum_core::body::Body::empty().into()
     }
 
-    /// The body as axum's type, which axum's layers know.
-    ///
-    /// For an answer of the app that goes on to a service of axum's.
+    /// Converts the body into axum's type.
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! `ByteStream`: the plain sibling of an event stream, for NDJSON, text and the like.
+//! `ByteStream`: a stream of bytes or text, for example of NDJSON.
 
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use crate::stream::Client;
 use crate::stream::options::StreamOptions;
 use crate::stream::source::{FrameBuffer, Payload, RunningSource, Source};
 
-/// A chunk from this size on goes out as it is; smaller ones are gathered into one frame.
+/// A chunk of this size or more is sent without a copy. Smaller chunks are collected in one frame.
 const LARGE: usize = 4096;
 
 impl Payload for Bytes {
@@ -30,9 +30,9 @@ impl Payload for Bytes {
 
 /// What `yield` takes in a `#[stream]` function: bytes or text.
 ///
-/// A `Result` of these is a chunk as well; its `Err` ends the stream.
+/// A `Result` of these is a chunk as well. Its `Err` ends the stream.
 ///
-/// Implement it for types of your own.
+/// You can implement it for your own types.
 ///
 /// # Examples
 ///
@@ -60,11 +60,11 @@ impl Payload for Bytes {
     note = "`yield` takes `&str`, `String`, `Bytes`, `Vec<u8>`, `&[u8]` in a `#[stream]`, or a `Result` of these"
 )]
 pub trait IntoChunk {
-    /// Makes the chunk.
+    /// Converts the value into a chunk.
     ///
     /// # Errors
     ///
-    /// When the value is an error.
+    /// If the value is an error.
     ///
     /// # Examples
     ///
@@ -120,13 +120,13 @@ impl<T: IntoChunk, E: Into<BoxError>> IntoChunk for Result<T, E> {
     }
 }
 
-/// A stream of bytes, on its way to one client: what a function with `#[stream]` returns.
+/// A stream of bytes to one client. A function with `#[stream]` returns it.
 ///
-/// The client's leaving means the same as for an [`EventStream`](crate::EventStream). Its content type is
-/// `application/octet-stream` unless it or the handler says otherwise.
+/// If the client disconnects, the same happens as for an [`EventStream`](crate::EventStream). The default content type
+/// is `application/octet-stream`.
 ///
-/// A proxy that compresses may hold chunks back until its buffer is full. Where that matters, let the handler add
-/// `Cache-Control: no-transform`; event streams have it by default.
+/// A proxy that compresses may wait until its buffer is full before it sends chunks. To prevent this, add the header
+/// `Cache-Control: no-transform` in the handler. Event streams have it by default.
 ///
 /// # Examples
 ///
@@ -184,7 +184,7 @@ impl ByteStream {
 
     /// Sets options of this stream, as [`EventStream::with`](crate::EventStream::with) does. Only
     /// [`cleanup_timeout`](StreamOptions::cleanup_timeout) and
-    /// [`byte_write_timeout`](StreamOptions::byte_write_timeout) mean something for bytes.
+    /// [`byte_write_timeout`](StreamOptions::byte_write_timeout) have an effect on a stream of bytes.
     ///
     /// # Examples
     ///
@@ -204,7 +204,7 @@ impl ByteStream {
         self
     }
 
-    /// Lets `client` know when this stream is over, as in [`EventStream::bind`](crate::EventStream::bind).
+    /// Disconnects `client` when this stream ends, as [`EventStream::bind`](crate::EventStream::bind) does.
     ///
     /// # Examples
     ///

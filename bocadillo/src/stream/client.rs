@@ -1,4 +1,4 @@
-//! `Client`: what a generator knows of the one who listens.
+//! `Client`: tells a generator that its client has disconnected.
 
 use std::convert::Infallible;
 
@@ -6,10 +6,12 @@ use axum_core::extract::FromRequestParts;
 use http::request::Parts;
 use tokio_util::sync::CancellationToken;
 
-/// A handle on the client of a stream, to learn of its leaving while the generator waits for something else.
+/// The client of a stream. A generator waits for its [`disconnected`](Self::disconnected) and for something else at the
+/// same time.
 ///
-/// As an argument of an `#[event_stream]` or `#[stream]` function it is bound to that call's stream, and a route
-/// makes it for the function by itself. Clones are bound alike: give them to the tasks that work for this client.
+/// If an `#[event_stream]` or `#[stream]` function has an argument of this type, the argument is bound to the stream of
+/// the call. It is an extractor, so a route creates it. A clone is bound to the same stream: give clones to the tasks
+/// that work for this client.
 ///
 /// # Examples
 ///
@@ -29,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 ///                 () = client.disconnected() => break,
 ///             }
 ///         }
-///         // The clean-up: it runs to its end although the client has gone.
+///         // The clean-up. It runs to its end although the client has disconnected.
 ///     }
 /// );
 /// # fn main() {}
@@ -40,7 +42,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that is bound to no stream yet.
+    /// Creates a client that is not bound to a stream yet.
     ///
     /// # Examples
     ///
@@ -53,7 +55,7 @@ impl Client {
         Self::default()
     }
 
-    /// Waits until the stream is over: the client has gone, or the stream has ended by itself.
+    /// Waits until the stream ends: the client disconnects, or the stream ends by itself.
     ///
     /// # Cancel safety
     ///
@@ -75,9 +77,9 @@ impl Client {
         self.gone.cancelled().await;
     }
 
-    /// Whether the stream is over.
+    /// Whether the stream has ended.
     ///
-    /// For work that cannot be dropped at an `.await`, such as a loop on a blocking thread.
+    /// For code without an `.await`, such as a loop on a blocking thread.
     ///
     /// # Examples
     ///

@@ -37,7 +37,7 @@ pub(crate) struct Drain {
     pub(crate) requests: TaskTracker,
     is_draining: AtomicBool,
     /// Whether the drain has come to all streams that were open when it began.
-    all_told: AtomicBool,
+    all_reached: AtomicBool,
     begun_at: OnceLock<Instant>,
     begun: CancellationToken,
     finished: CancellationToken,
@@ -121,7 +121,7 @@ impl Drain {
             let busy = still_busy(streams);
             self.registry().busy.extend(busy);
         }
-        self.all_told.store(true, Ordering::Release);
+        self.all_reached.store(true, Ordering::Release);
         self.inner().iter().for_each(|inner| inner.begin());
     }
 
@@ -132,10 +132,10 @@ impl Drain {
     /// Ready when all streams have released their sources and the tasks have ended, those of the inner ones too.
     pub(crate) async fn finished(&self) {
         loop {
-            let all_told = self.all_told.load(Ordering::Acquire);
+            let all_reached = self.all_reached.load(Ordering::Acquire);
             let busy = std::mem::take(&mut self.registry().busy);
             let busy = still_busy(busy);
-            if all_told && busy.is_empty() {
+            if all_reached && busy.is_empty() {
                 break;
             }
             self.registry().busy.extend(busy);

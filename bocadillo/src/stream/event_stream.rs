@@ -1,4 +1,4 @@
-//! `EventStream`: a stream of events and its options. What goes out as an HTTP body is in `body.rs`.
+//! `EventStream`: a stream of events and its options. Its HTTP body is in `stream_body.rs`.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -20,14 +20,14 @@ impl Payload for ServerEvent {
     }
 }
 
-/// A stream of events, on its way to one client.
+/// A stream of events to one client.
 ///
-/// A function with `#[event_stream]` returns one; [`EventStream::new`] makes one of any [`Stream`]. Return it from a
-/// route, or from a handler of axum: it is an [`IntoResponse`](axum_core::response::IntoResponse). It is a [`Stream`]
-/// itself, so a test can read it without HTTP.
+/// A function with `#[event_stream]` returns one. [`EventStream::new`] makes one of any [`Stream`]. Return it from a
+/// route, or from a handler of axum: it implements [`IntoResponse`](axum_core::response::IntoResponse). It is a
+/// [`Stream`] itself, so a test can read it without HTTP.
 ///
-/// Dropping it is what the client's leaving does: a generator is dropped where it stands, or, with
-/// `raise_on_disconnect`, goes on running detached to clean up.
+/// If it is dropped, the same happens as if the client disconnects. A generator is dropped at its current `.await`. With
+/// `raise_on_disconnect`, it continues in the background with its clean-up.
 ///
 /// # Examples
 ///
@@ -48,11 +48,10 @@ pub struct EventStream {
 }
 
 impl EventStream {
-    /// Makes an event stream of any stream whose items turn into events.
+    /// Makes an event stream of any stream whose items can be converted into events.
     ///
-    /// An `Err` item ends it: it is logged, and the client sees what
-    /// [`StreamOptions::on_error`] says. A panic of the
-    /// stream is for the server to contain.
+    /// An `Err` item ends it. The error is logged, and [`StreamOptions::on_error`] decides what the client gets. A panic
+    /// of the stream cuts the connection.
     ///
     /// # Examples
     ///
@@ -82,9 +81,9 @@ impl EventStream {
         }
     }
 
-    /// Sets options of this stream. They go before the defaults of the app, or of [`Streams`](crate::Streams).
+    /// Sets options of this stream. They override the defaults of the app and of [`Streams`](crate::Streams).
     ///
-    /// Options that were set before, by the attribute or by an earlier call, stay where `options` has none.
+    /// An option that is not set in `options` keeps its value from the attribute or from an earlier call.
     ///
     /// # Examples
     ///
@@ -100,9 +99,9 @@ impl EventStream {
         self
     }
 
-    /// Lets `client` know when this stream is over.
+    /// Disconnects `client` when this stream ends.
     ///
-    /// An `#[event_stream]` function does this by itself for its arguments.
+    /// An `#[event_stream]` function does this for each of its arguments that is a [`Client`].
     ///
     /// # Examples
     ///
@@ -129,7 +128,7 @@ impl Stream for EventStream {
 }
 
 pin_project! {
-    /// Any stream, as a source.
+    /// A source that is any stream.
     struct Streamed<S> {
         #[pin]
         stream: S,

@@ -10,12 +10,12 @@ use crate::stream::source::Payload;
 
 /// The differences between a stream of events and a stream of bytes.
 pub(crate) trait Framing: Payload {
-    /// Whether the stream carries comments and a `retry` of ours, and may end early. A client of events comes back for
-    /// the rest. A client of bytes must not take a part for the whole.
+    /// Whether it is a stream of events. It can contain comments and a `retry`, and it can end early, because its client
+    /// reconnects and gets the rest. A client of bytes must not take a part for the whole.
     const EVENTS: bool;
     /// How a drain ends the stream.
     fn drained() -> End;
-    /// How an error ends the stream, after what it adds to `out`.
+    /// How an error ends the stream. Adds what the client gets to `out`.
     fn failed(error: Error, options: &StreamOptions, out: &mut BytesMut) -> End;
 }
 
@@ -48,8 +48,9 @@ impl Framing for Bytes {
 
 /// How a body ends.
 pub(crate) enum End {
+    /// The body is complete.
     InOrder,
-    /// The client must not take this for the end.
+    /// The connection is cut, so that the client does not take a part for the whole.
     Broken(Error),
 }
 

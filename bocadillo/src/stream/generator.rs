@@ -1,7 +1,6 @@
-//! The lowering of `yield`: a future and its stream share one slot, and `yield x` is the `.await` of a send into it.
+//! Generators: a future and its stream share one slot, and `yield x` sends `x` into the slot and awaits that.
 //!
-//! The slot is in `slot.rs`. What a client's leaving means for a generator is decided here; who notices it, and who runs
-//! the clean-up, is in `source.rs`.
+//! The slot is in `slot.rs`. What a generator does when its client disconnects is here. `source.rs` runs the clean-up.
 
 mod slot;
 mod yields;
@@ -26,10 +25,10 @@ pub use yields::{
     RaisingYield, Yield, byte_stream, byte_stream_raising, event_stream, event_stream_raising,
 };
 
-/// The client has gone: what `yield` gives from then on in a stream with `raise_on_disconnect`.
+/// The error of `yield` in a stream with `raise_on_disconnect`, after the client has disconnected.
 ///
-/// The clean-up that follows runs detached from the connection, within the stream's clean-up deadline. Each further
-/// `yield` gives the same error again.
+/// The generator then continues in the background with its clean-up, for at most the
+/// [`cleanup_timeout`](crate::StreamOptions::cleanup_timeout). Each further `yield` returns the same error.
 ///
 /// # Examples
 ///
@@ -41,7 +40,7 @@ pub use yields::{
 ///     async fn countdown() {
 ///         for n in (0..10).rev() {
 ///             if let Err(ClientDisconnect) = yield n.to_string() {
-///                 println!("nobody waits for the launch any more");
+///                 println!("the client has disconnected");
 ///                 return;
 ///             }
 ///         }
@@ -59,7 +58,7 @@ impl fmt::Display for ClientDisconnect {
 
 impl std::error::Error for ClientDisconnect {}
 
-/// What a generator may return: nothing, or a `Result` whose error ends the stream.
+/// What a generator can return: nothing, or a `Result` whose error ends the stream.
 #[diagnostic::on_unimplemented(
     message = "a generator returns nothing or `Result<(), E>`, not `{Self}`",
     label = "not what a generator can return",
@@ -80,7 +79,7 @@ impl<E: Into<BoxError>> Outcome for Result<(), E> {
     fn into_result(self) -> Result<()> {
         self.or_else(|error| {
             let error = error.into();
-            // `?` on a `yield` ends the generator as `return` does: there is nobody left to tell.
+            // `?` on a `yield`. The client has disconnected, so this is not an error of the stream.
             if is_disconnect(&*error) {
                 Ok(())
             } else {
@@ -96,7 +95,7 @@ fn is_disconnect(error: &(dyn StdError + 'static)) -> bool {
 }
 
 pin_project_lite::pin_project! {
-    /// A future that yields, as a source of items.
+    /// A source that is a future with `yield`.
     pub(crate) struct Generator<T, F> {
         slot: Arc<Slot<T>>,
         #[pin]
@@ -104,7 +103,7 @@ pin_project_lite::pin_project! {
         span: Span,
         raises: bool,
         started: bool,
-        // The waker last put into the slot; compared without its lock.
+        // The waker in the slot. It is here as well, so that it can be compared without the slot's lock.
         waker: Option<Waker>,
     }
 }
@@ -148,7 +147,7 @@ where
         this.future.set(None);
     }
 
-    /// Polls the future once; `None` when it goes on.
+    /// Polls the future once. Returns `None` if it has not ended.
     fn resume(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Option<Result<()>> {
         let mut this = self.project();
         let Some(future) = this.future.as_mut().as_pin_mut() else {

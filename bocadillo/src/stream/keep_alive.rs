@@ -6,12 +6,15 @@ use bytes::{Bytes, BytesMut};
 
 use crate::event::{EventName, ServerEvent, wire};
 
-/// What an event stream sends when it has been silent for an interval, and how long the interval is.
+/// What an event stream sends when it has been silent for an interval.
 ///
-/// A comment line is the default, and right for most clients: the standard says that it is ignored. Some parsers split
-/// the stream at blank lines and lose the event behind a bare comment: for them use [`blank_line`](Self::blank_line).
-/// Others report an empty event for a comment with a blank line: for them use the default. A client that wants to know
-/// that the stream lives needs an event: use [`event`](Self::event).
+/// The default is a comment line. Clients have to ignore it, and most do. Some clients need another form:
+///
+/// - A parser that splits the stream at blank lines loses the event after a comment line: use
+///   [`blank_line`](Self::blank_line). Other clients report an empty event for a comment with a blank line, so it is not
+///   the default.
+/// - A client that measures how long the stream is silent needs an event: use [`event_named`](Self::event_named) or
+///   [`event`](Self::event).
 ///
 /// # Examples
 ///
@@ -28,7 +31,7 @@ use crate::event::{EventName, ServerEvent, wire};
 #[must_use = "a keep-alive does nothing until it is set in `StreamOptions`"]
 pub struct KeepAlive {
     pub(crate) interval: Duration,
-    /// As it goes out.
+    /// The bytes to send.
     pub(crate) bytes: Bytes,
 }
 

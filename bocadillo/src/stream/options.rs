@@ -1,4 +1,4 @@
-//! `StreamOptions`: what can be set for one stream, or as the default of many.
+//! `StreamOptions`: the options of one stream, or the defaults of many.
 
 mod setting;
 
@@ -21,11 +21,14 @@ const CLEANUP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The options of a stream: keep-alive, retry, lifetime, time-outs and errors.
 ///
-/// The same value sets the options of one stream and the defaults of all. From the strongest to the weakest:
-/// [`EventStream::with`](crate::EventStream::with) or an option of the attribute
-/// [`#[event_stream]`](macro@crate::event_stream), then [`App::stream_options`](crate::App::stream_options), then
-/// [`Streams::defaults`](crate::Streams::defaults), then the default that each method here names. An option that is not
-/// set is taken from the next weaker place.
+/// Use it for one stream, or for the defaults of all streams. An option that is set in one place of this list overrides
+/// the places below it:
+///
+/// 1. [`EventStream::with`](crate::EventStream::with), and the options of the attribute
+///    [`#[event_stream]`](macro@crate::event_stream), which have the same names
+/// 2. `App::stream_options`
+/// 3. [`Streams::defaults`](crate::Streams::defaults)
+/// 4. the default that each method names
 ///
 /// # Examples
 ///
@@ -51,7 +54,7 @@ pub struct StreamOptions {
     charset: Option<bool>,
 }
 
-/// What the client sees last of a stream that ends with an error.
+/// Returns the last event of a stream that ends with an error.
 type OnError = Arc<dyn Fn(&Error) -> Option<ServerEvent> + Send + Sync>;
 
 impl StreamOptions {
@@ -77,13 +80,13 @@ impl StreamOptions {
         Self::default()
     }
 
-    /// Sends a keep-alive whenever an event stream has been silent for an interval. The default is a comment line every
-    /// 15 seconds.
+    /// Sends a keep-alive when an event stream has been silent for an interval. The default is a comment line every 15
+    /// seconds.
     ///
-    /// It keeps proxies from closing an idle connection, as the standard advises (WHATWG HTML, section 9.2.7). It also
-    /// shows that a client has gone without a word, because writing to it fails. Set the interval lower than the read
-    /// time-out of your clients: the default of `httpx` is 5 seconds. An interval of zero is
-    /// [`no_keep_alive`](Self::no_keep_alive). A [`KeepAlive`] sends something else than a comment line.
+    /// Proxies then do not close an idle connection (WHATWG HTML, section 9.2.7), and the server notices a client whose
+    /// network is gone, because a write to it fails. Set the interval lower than the read time-out of your clients: the
+    /// default of `httpx` is 5 seconds. An interval of zero means [`no_keep_alive`](Self::no_keep_alive). To send
+    /// something other than a comment line, use a [`KeepAlive`].
     ///
     /// # Examples
     ///
@@ -101,7 +104,7 @@ impl StreamOptions {
 
     /// Sends no keep-alive.
     ///
-    /// A client that has gone without a word (its power, its network) is then found at the next event only.
+    /// The server then notices a client whose power or network is gone only when it sends the next event.
     ///
     /// # Examples
     ///
@@ -113,10 +116,10 @@ impl StreamOptions {
         self
     }
 
-    /// Tells the client, at the start of an event stream, how long to wait before it reconnects. The default is to say
+    /// Sends the client the time to wait before it reconnects, at the start of an event stream. The default is to send
     /// nothing: a browser then waits for a few seconds.
     ///
-    /// It is sent in whole milliseconds (WHATWG HTML, section 9.2.6).
+    /// The time is sent in whole milliseconds (WHATWG HTML, section 9.2.6).
     ///
     /// # Examples
     ///
@@ -130,10 +133,10 @@ impl StreamOptions {
         self
     }
 
-    /// Ends an event stream after this time, less up to a tenth at random. The default is no limit.
+    /// Ends an event stream after this time, shortened by a random part of up to a tenth. The default is no limit.
     ///
-    /// The client reconnects by itself, and is authorised again. The random part keeps streams that began together from
-    /// ending together.
+    /// The client reconnects, so the handler authorises it again. Because of the random part, streams that started
+    /// together do not end together.
     ///
     /// # Examples
     ///
@@ -147,7 +150,7 @@ impl StreamOptions {
         self
     }
 
-    /// Lets an event stream last for as long as it likes.
+    /// Does not limit the lifetime of an event stream.
     ///
     /// # Examples
     ///
@@ -159,10 +162,10 @@ impl StreamOptions {
         self
     }
 
-    /// How long the clean-up of a generator with `raise_on_disconnect` may take. The default is 30 seconds.
+    /// Sets how long the clean-up of a generator with `raise_on_disconnect` may take. The default is 30 seconds.
     ///
-    /// The time begins when the client leaves. A clean-up that takes longer is dropped, with a warning in the log. During
-    /// a drain, its own time-out is a second limit.
+    /// The time starts when the client disconnects. A clean-up that takes longer is dropped, and a warning is logged. A
+    /// shutdown waits for a clean-up only until the [`drain_timeout`](crate::Streams::drain_timeout).
     ///
     /// # Examples
     ///
@@ -176,11 +179,11 @@ impl StreamOptions {
         self
     }
 
-    /// What the client sees last of an event stream that ends with an error. The default is nothing.
+    /// Sets the last event of a stream that ends with an error. The default is no event.
     ///
-    /// The error is logged in any case. The function decides what of it the client may know.
+    /// The error is always logged. The function decides how much of it the client may see.
     ///
-    /// Do not name this event `error`: a browser then runs `onerror`, as for a lost connection. See
+    /// Do not name this event `error`: a browser then calls `onerror`, as for a lost connection. See
     /// [`EventName`](crate::EventName).
     ///
     /// # Examples
@@ -200,13 +203,15 @@ impl StreamOptions {
         self
     }
 
-    /// How long the client of an event stream may take nothing. The default is 30 seconds.
+    /// Sets how long the client of an event stream may take nothing while there is something to send. The default is 30
+    /// seconds.
     ///
     /// After this time the connection is cut, or in HTTP/2 the stream is reset. A client that is paused takes nothing: its
     /// kernel still acknowledges, but its buffers are full. The policy of a [topic](crate::topic::SlowPolicy) may end the
-    /// stream earlier. A generator waits at its `yield`, and is released after this time, also when it reads from
-    /// a subscription that has ended meanwhile. The limit needs our [`Server`](crate::Server): other servers do
-    /// not let a stream cut its connection.
+    /// stream earlier. A generator waits at its `yield` until this time is over, also if it reads from a subscription
+    /// that has ended in the meantime.
+    ///
+    /// Only the `Server` of this crate has this limit. Under another server, a stream cannot cut its connection.
     ///
     /// # Examples
     ///
@@ -220,10 +225,10 @@ impl StreamOptions {
         self
     }
 
-    /// Lets the client of an event stream take nothing for as long as it likes.
+    /// Does not limit how long the client of an event stream may take nothing.
     ///
-    /// A client that no longer acknowledges is still found, within about 30 seconds. In HTTP/2 a client has to answer
-    /// pings: one whose process is stopped is cut after 30 seconds.
+    /// A client that no longer acknowledges is still cut, within about 30 seconds. In HTTP/2 a client has to answer
+    /// pings: a client whose process is stopped is cut after 30 seconds.
     ///
     /// # Examples
     ///
@@ -235,14 +240,14 @@ impl StreamOptions {
         self
     }
 
-    /// How long the client of a [`ByteStream`](crate::ByteStream) may take nothing before it is cut. The default is no
-    /// limit.
+    /// Sets how long the client of a [`ByteStream`](crate::ByteStream) may take nothing before it is cut. The default is
+    /// no limit: a paused download can continue.
     ///
-    /// A download that is paused goes on where it was. A client that no longer acknowledges is found without this. In
-    /// HTTP/2 a client has to answer pings: one whose process is stopped is cut after 30 seconds.
+    /// A client that no longer acknowledges is cut without this option. In HTTP/2 a client has to answer pings: a client
+    /// whose process is stopped is cut after 30 seconds.
     ///
-    /// It does not apply to ordinary responses, which have no write time-out. A client that reads nothing of one but
-    /// acknowledges keeps its connection open. Stream what is large, or put a proxy with a write time-out in front.
+    /// Ordinary responses have no write time-out. A client that acknowledges but does not read such a response keeps its
+    /// connection open. Use a stream for a large response, or a proxy with a write time-out.
     ///
     /// # Examples
     ///
@@ -256,7 +261,7 @@ impl StreamOptions {
         self
     }
 
-    /// Lets the client of a [`ByteStream`](crate::ByteStream) take nothing for as long as it likes.
+    /// Does not limit how long the client of a [`ByteStream`](crate::ByteStream) may take nothing.
     ///
     /// # Examples
     ///
@@ -268,7 +273,7 @@ impl StreamOptions {
         self
     }
 
-    /// Whether the `Content-Type` of an event stream ends in `; charset=utf-8`. The default is `false`.
+    /// Sets whether the `Content-Type` of an event stream ends with `; charset=utf-8`. The default is `false`.
     ///
     /// An event stream is always UTF-8, and browsers ignore the parameter (WHATWG HTML, section 9.2.5 and the
     /// registration of `text/event-stream`). Some clients need it: `iter_lines(decode_unicode=True)` of Python's
@@ -284,7 +289,7 @@ impl StreamOptions {
         self
     }
 
-    /// The options that are set here, and those of `defaults` where none is.
+    /// Combines two values. An option that is not set in `self` is taken from `defaults`.
     ///
     /// # Examples
     ///
@@ -342,7 +347,7 @@ impl StreamOptions {
         self.cleanup_timeout.unwrap_or(CLEANUP_TIMEOUT)
     }
 
-    /// What the client sees of `error`.
+    /// The last event for the client after `error`.
     pub(crate) fn shown(&self, error: &Error) -> Option<ServerEvent> {
         self.on_error.as_ref().and_then(|show| show(error))
     }

@@ -3,6 +3,7 @@
 //! hyper does not poll a body while an earlier chunk of it waits to be written. A stream that has to end (by its lifetime,
 //! by a shutdown, or by the policy for slow clients) would then wait until its client reads. So the future around hyper's
 //! looks at the stream itself. A task-local connects the two, because layers and axum's types may stand between them.
+//! Only the server of this crate uses it.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,14 +17,14 @@ tokio::task_local! {
 
 /// A stream as its connection sees it.
 pub(crate) trait Stream: Send + Sync {
-    /// Whether the stream waits for its source, for its client, or has been told to end. Registers `cx` for the moment
-    /// at which the stream is told to end.
+    /// Whether the stream waits for its source or for its client, or is ending. Registers `cx` for the moment at which
+    /// the server decides to end it.
     fn poll_state(&self, cx: &mut Context<'_>) -> State;
 
-    /// Ends the stream from this side: its source is released now.
+    /// Ends the stream, and releases its source now.
     fn end(&self);
 
-    /// How long its client may take nothing. `None` is without a limit.
+    /// How long its client may take nothing. `None` means that there is no limit.
     fn write_timeout(&self) -> Option<Duration>;
 }
 
@@ -34,22 +35,22 @@ pub(crate) enum State {
     /// The number of frames that were handed out. No other has been asked for.
     HandedOut(u64),
     /// The server has ended it. The rest of it has to be written.
-    Told,
+    Ending,
 }
 
-/// What goes out on one HTTP/1 connection, or in one HTTP/2 stream.
+/// The responses on one HTTP/1 connection, or in one HTTP/2 stream.
 pub(crate) struct Outgoing {
     is_http2: bool,
     last: Mutex<Last>,
-    /// Whether somebody may still read the request's body.
+    /// Whether the handler may still read the request's body.
     request: Arc<AtomicBool>,
 }
 
-/// The last stream that has gone out, or goes out.
+/// The last stream that was sent, or is being sent.
 #[derive(Default)]
 struct Last {
     stream: Option<Weak<dyn Stream>>,
-    is_told: bool,
+    is_ending: bool,
     write_timeout: Option<Duration>,
 }
 
@@ -58,7 +59,7 @@ pub(crate) struct StreamView {
     /// `None` once the body is dropped.
     pub(crate) stream: Option<Arc<dyn Stream>>,
     pub(crate) state: Option<State>,
-    pub(crate) is_told: bool,
+    pub(crate) is_ending: bool,
     pub(crate) write_timeout: Option<Duration>,
 }
 
@@ -79,14 +80,14 @@ impl Outgoing {
         self.request.load(Ordering::Relaxed)
     }
 
-    /// Runs `poll` so that the streams whose bodies it makes or polls are seen here.
+    /// Runs `poll`. The streams whose bodies it makes or polls register here.
     pub(crate) fn scope<R>(self: &Arc<Self>, poll: impl FnOnce() -> R) -> R {
         CURRENT.sync_scope(Arc::clone(self), poll)
     }
 
     /// Registers a stream with what is polled now. Returns whether it goes out over HTTP/2.
     ///
-    /// A stream that another stream reads, inside the same task, is not the one that goes out: the first stays.
+    /// If a stream reads another stream in the same task, the first stream is the one that goes out.
     pub(crate) fn register(stream: &Weak<dyn Stream>) -> bool {
         let registered = CURRENT.try_with(|outgoing| {
             let mut last = outgoing.lock();
@@ -105,15 +106,14 @@ impl Outgoing {
         registered.unwrap_or(false)
     }
 
-    /// Says how long the client of `stream` may take nothing, since the body may be dropped before the connection looks
-    /// at it.
+    /// Sets how long the client of `stream` may take nothing. The body may be dropped before the connection looks at it.
     pub(crate) fn started(stream: *const (), write_timeout: Option<Duration>) {
         Self::with(stream, |last| last.write_timeout = write_timeout);
     }
 
-    /// Says that the server has ended `stream`.
-    pub(crate) fn told(stream: *const ()) {
-        Self::with(stream, |last| last.is_told = true);
+    /// Records that the server has decided to end `stream`.
+    pub(crate) fn set_ending(stream: *const ()) {
+        Self::with(stream, |last| last.is_ending = true);
     }
 
     /// Does nothing for a stream that goes out elsewhere.
@@ -143,10 +143,10 @@ impl Outgoing {
         let mut last = self.lock();
         if let Some(stream) = &stream {
             last.write_timeout = stream.write_timeout();
-            last.is_told |= state == Some(State::Told);
+            last.is_ending |= state == Some(State::Ending);
         }
         StreamView {
-            is_told: last.is_told,
+            is_ending: last.is_ending,
             write_timeout: last.write_timeout,
             state,
             stream,
@@ -216,10 +216,10 @@ mod tests {
         outgoing.scope(|| Outgoing::register(&Arc::downgrade(&stream)));
         let other = Arc::new(1_u8);
         outgoing.scope(|| {
-            Outgoing::told(Arc::as_ptr(&other).cast());
+            Outgoing::set_ending(Arc::as_ptr(&other).cast());
             Outgoing::started(Arc::as_ptr(&other).cast(), Some(Duration::ZERO));
         });
         let last = outgoing.lock();
-        assert!(!last.is_told && last.write_timeout.is_none());
+        assert!(!last.is_ending && last.write_timeout.is_none());
     }
 }

@@ -16,7 +16,7 @@ use crate::stream::Client;
 use crate::stream::drain::Registration;
 use crate::stream::options::StreamOptions;
 
-/// What may travel in a stream: events or bytes.
+/// An item of a stream: an event or bytes.
 pub(crate) trait Payload: Sized + Send + 'static {
     fn write(self, frame: &mut FrameBuffer);
 }
@@ -28,7 +28,7 @@ pub(crate) struct FrameBuffer {
     pub(crate) own: BytesMut,
     /// Bytes that other streams send as well. They are not copied, and go out after `own`.
     pub(crate) shared: Option<Bytes>,
-    /// How the source has ended, if it has.
+    /// How the source has ended. `None` while it has not.
     pub(crate) end: Option<Result<()>>,
     /// How many items of this frame have written nothing. Each counts as one byte: otherwise a source of such items would
     /// keep its thread for ever.
@@ -59,7 +59,7 @@ impl FrameBuffer {
 
 /// Where the items of a stream come from.
 pub(crate) trait Source<T: Payload>: Send {
-    /// The next item. After `None` or an `Err` it is not polled again.
+    /// The next item. The source is not polled again after `None` or an `Err`.
     fn poll_item(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<T>>>;
 
     /// Collects what is ready, up to about `limit` bytes. Ready when there is something in `frame`.
@@ -100,7 +100,7 @@ pub(crate) trait Source<T: Payload>: Send {
     fn span(&self) -> &Span;
 }
 
-/// A source on its way to one client.
+/// A source that runs for one client.
 pub(crate) struct RunningSource<T: Payload> {
     /// `None` once the source has ended.
     source: Option<Pin<Box<dyn Source<T>>>>,

@@ -50,7 +50,7 @@ struct Core<T: Framing> {
     /// Whether another frame has been asked for since.
     is_waiting: bool,
     /// Whether the server has ended the stream, and not its source.
-    is_told: bool,
+    is_ending: bool,
     /// Whether hyper had the time to write all that came before a broken end.
     is_flushed: bool,
     /// Whether it goes out in a stream of HTTP/2, with a window of its own.
@@ -80,7 +80,7 @@ impl<T: Framing> StreamBody<T> {
             lookup: Some(StreamsLookup::new()),
             frames: 0,
             is_waiting: false,
-            is_told: false,
+            is_ending: false,
             is_flushed: false,
             is_http2: false,
             has_passed: false,
@@ -123,7 +123,7 @@ impl<T: Framing> outgoing::Stream for Shared<T> {
     }
 
     fn end(&self) {
-        self.lock().leave(End::InOrder);
+        self.lock().end_early(End::InOrder);
     }
 
     fn write_timeout(&self) -> Option<Duration> {
@@ -141,7 +141,7 @@ impl<T: Framing> Drainable for Shared<T> {
         if core.end.is_some() {
             return true;
         }
-        core.leave(T::drained());
+        core.end_early(T::drained());
         let waker = core.waker.take();
         drop(core);
         if let Some(waker) = waker {
@@ -180,28 +180,28 @@ impl<T: Framing> Core<T> {
 
     /// Returns what the connection sees of the stream. Does not poll the source.
     fn poll_state(&mut self, cx: &mut Context<'_>) -> outgoing::State {
-        if self.is_told {
-            return outgoing::State::Told;
+        if self.is_ending {
+            return outgoing::State::Ending;
         }
         if self.is_waiting {
             // Its last `poll_frame` has registered the waker everywhere.
             return outgoing::State::Waiting;
         }
         self.set_waker(cx);
-        if self.end.is_none() && self.poll_told(cx) {
-            return outgoing::State::Told;
+        if self.end.is_none() && self.poll_early_end(cx) {
+            return outgoing::State::Ending;
         }
         outgoing::State::HandedOut(self.frames)
     }
 
     /// Ends the stream if it has to end although nobody asks for its next frame.
-    fn poll_told(&mut self, cx: &mut Context<'_>) -> bool {
+    fn poll_early_end(&mut self, cx: &mut Context<'_>) -> bool {
         if self.source.is_draining() {
-            self.leave(T::drained());
+            self.end_early(T::drained());
         } else if self.timer.poll(cx, None).is_ready() || self.source.poll_lost(cx).is_ready() {
-            self.leave(End::InOrder);
+            self.end_early(End::InOrder);
         }
-        self.is_told
+        self.is_ending
     }
 
     /// Remembers the task to wake when a drain ends the stream.
@@ -213,10 +213,10 @@ impl<T: Framing> Core<T> {
     }
 
     /// Ends the stream from this side. To its source it looks as if the client had left.
-    fn leave(&mut self, end: End) {
+    fn end_early(&mut self, end: End) {
         self.source.disconnect();
         self.end = Some(end);
-        self.is_told = true;
+        self.is_ending = true;
     }
 
     /// The next frame of the source. It is empty at the source's end.
@@ -256,10 +256,10 @@ impl<T: Framing> Core<T> {
             return Poll::Ready(Some(Ok(self.piece(rest))));
         }
         if self.end.is_none() && self.source.is_draining() {
-            self.leave(T::drained());
+            self.end_early(T::drained());
         }
         if self.end.is_none() && self.timer.has_expired() {
-            self.leave(End::InOrder);
+            self.end_early(End::InOrder);
         }
         if let Poll::Ready(bytes) = self.poll_source(cx) {
             if bytes.is_empty() {
@@ -276,7 +276,7 @@ impl<T: Framing> Core<T> {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Tick::Expired => {
-                self.leave(End::InOrder);
+                self.end_early(End::InOrder);
                 self.poll_end(cx)
             }
         }
@@ -306,7 +306,7 @@ impl<T: Framing> Core<T> {
             return Poll::Pending;
         }
         if T::EVENTS
-            && self.is_told
+            && self.is_ending
             && self.is_http2
             && self.frames > 0
             && !mem::replace(&mut self.has_passed, true)
@@ -345,8 +345,8 @@ impl<T: Framing> HttpBody for StreamBody<T> {
         if is_first {
             Outgoing::started(id, core.write_timeout());
         }
-        if core.is_told {
-            Outgoing::told(id);
+        if core.is_ending {
+            Outgoing::set_ending(id);
         }
         core.is_waiting = polled.is_pending();
         core.frames += u64::from(polled.is_ready());

@@ -382,3 +382,6 @@ impl fmt::Debug for Streams {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,40 @@ use super::policy::SlowPolicy;
 use super::registry::Inner;
 use crate::event::EventName;
 
+impl Hub {
+    /// A hub in this process. Its topics and their histories end with the process.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::Hub;
+    ///
+    /// let hub = Hub::memory();
+    /// let topic = hub.topic("rooms/7")?;
+    /// # Ok::<(), bocadillo::Error>(())
+    /// ```
+    #[must_use]
+    pub fn memory() -> Self {
+        Self::builder().memory()
+    }
+
+    /// Sets options of a hub.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::topic::{History, Hub, SlowPolicy};
+    ///
+    /// let hub = Hub::builder()
+    ///     .history(History::new().max_events(200))
+    ///     .slow_clients(SlowPolicy::drop_oldest())
+    ///     .memory();
+    /// ```
+    pub fn builder() -> HubBuilder {
+        HubBuilder::default()
+    }
+}
+
 /// Options of a [`Hub`]. Made by [`Hub::builder`].
 ///
 /// # Examples

@@ -1,6 +1,6 @@
-//! One topic on this node: its ring behind a lock, who waits, who is counted.
+//! One topic on this node: its ring, its lock, its waiting tasks and its counters.
 //!
-//! Lock order: `publishing`, then `state`. Neither is held while user code runs: no waker is woken or dropped under them.
+//! Lock order: `publishing`, then `state`. Wakers are not woken or dropped while one is held, because that may run user code.
 
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
@@ -19,7 +19,7 @@ use super::waiting::{Waiting, Wakes};
 pub(crate) struct Channel {
     name: Arc<str>,
     options: Arc<TopicOptions>,
-    /// How many `TopicRef`s there are. Grows from zero only under the lock of the hub's map.
+    /// The number of `TopicRef`s. It grows from zero only while the hub's map is locked.
     pub(super) refs: AtomicUsize,
     state: Mutex<State>,
     /// Held by the memory broker while it takes positions and writes ids, so that it does not have to lock `state` for so long.
@@ -35,20 +35,20 @@ pub(crate) struct State {
     pub(crate) tag: Option<Tag>,
     /// The epoch of the tag, if there is one.
     pub(crate) epoch: u64,
-    /// Whether events may have passed unseen between the first subscriber and the beginning of the feed.
+    /// Whether events may have passed before the feed has begun.
     pub(crate) interrupted: bool,
     pub(crate) waiting: Waiting,
-    /// Readers whose clients do not read, to be woken when one of them has lost an event.
+    /// Readers whose clients do not read. They are woken when one of them has lost an event.
     pub(crate) unread: Waiting,
-    /// Grows when the ring is restarted; a reader of an earlier one gets a `reset`.
+    /// Grows when the ring is restarted. A reader of an earlier generation gets a `reset`.
     pub(crate) generation: u64,
-    /// Why it was restarted the last time.
+    /// The reason of the last restart.
     pub(crate) restarted: Reason,
-    /// Subscriptions on this node.
+    /// The number of subscribers on this node.
     pub(crate) subscribers: usize,
     /// Grows with each follow. A feed with a lower number has ended.
     pub(crate) follow_number: u64,
-    /// Made when somebody asks first: most topics are never asked about.
+    /// Made by the first `Presence`. Most topics need none.
     presence: Option<watch::Sender<usize>>,
 }
 
@@ -84,13 +84,12 @@ impl Channel {
         &self.options
     }
 
-    /// A panic under the lock could only be one of this module's own, and leaves nothing half done that matters more
-    /// than going on.
+    /// Ignores the poison of a panic, because no code that the user wrote runs under the lock.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds events, all at once for every reader. The caller wakes, once it holds no lock.
+    /// Adds events. The caller wakes the readers when it holds no lock.
     pub(crate) fn append(&self, events: impl IntoIterator<Item = Encoded>) -> Wakes {
         self.append_to(&mut self.lock(), events)
     }
@@ -112,7 +111,7 @@ impl Channel {
         wakes
     }
 
-    /// Whether events of so many bytes can be added without a subscriber's losing one.
+    /// Whether these events can be added without dropping an event that a subscriber still needs.
     pub(crate) fn has_room(&self, events: usize, bytes: usize) -> bool {
         let TopicOptions { history, slow } = &*self.options;
         !self.lock().ring.would_lose(
@@ -136,7 +135,7 @@ impl Channel {
         self.lock().subscribers
     }
 
-    /// Whether neither history nor subscribers keep it.
+    /// Whether there are neither subscribers nor a history.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.lock();
         state.subscribers == 0 && state.ring.is_empty()
@@ -151,12 +150,12 @@ impl Channel {
             .subscribe()
     }
 
-    /// Tells those who watch how many there are. After `subscribers` was changed, with no lock held.
+    /// Updates `presence`. Called after `subscribers` has changed, with no lock held.
     pub(super) fn announce(&self) {
         let Some(presence) = self.lock().presence.clone() else {
             return;
         };
-        // The count is read under the lock of the watch: of two that announce at once, the later says what is true.
+        // The number is read under the lock of the channel, so that the last of two updates is right.
         presence.send_if_modified(|count| {
             let before = std::mem::replace(count, self.subscribers());
             before != *count
@@ -176,7 +175,7 @@ impl State {
         is_unanswered.then_some(self.follow_number)
     }
 
-    /// Starts anew after `floor`, with other ids; every reader gets a `reset`.
+    /// Restarts the ring after `floor`. Each reader gets a `reset`.
     #[cfg(any(test, feature = "nats", feature = "redis"))]
     pub(super) fn restart(&mut self, floor: Position, reason: Reason) -> Wakes {
         self.ring.restart(floor);

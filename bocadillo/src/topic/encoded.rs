@@ -1,4 +1,4 @@
-//! An event's bytes: encoded once, before its place is known, and sealed with its id when it is.
+//! Encoded events. An event is encoded once without its id. The id is added when the position is known.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use crate::error::{Error, Kind, Result};
 use crate::event::wire;
 use crate::event::{EventName, ServerEvent};
 
-/// Room in front of an event for the longest `id` line, so that sealing copies nothing.
+/// The bytes before an event that are reserved for the longest `id` line, so that adding the id copies nothing.
 const ROOM: usize = 64;
 
-/// An encoded event that has no place in its topic yet.
+/// An encoded event without a position and an id.
 pub(crate) struct Draft {
     /// `ROOM` bytes, then the event without an id.
     buffer: BytesMut,
-    /// What it conflates by, where the topic does.
+    /// The key of the event, if the topic conflates.
     pub(crate) key: Option<Arc<str>>,
 }
 
@@ -29,18 +29,18 @@ impl Draft {
             return Err(Error::new(
                 Kind::Event,
                 format!(
-                    "the event has an id of its own (`{id}`), but a topic gives its events their ids: put yours into the data"
+                    "the event has the id `{id}`, but the topic sets the ids of its events: put your id into the data"
                 ),
             ));
         }
         if event.data.is_none() && event.name.is_none() {
             return Err(Error::new(
                 Kind::Event,
-                "a comment or a `retry` alone is no event: give it data or a name",
+                "clients ignore an event without data and a name: set one of them",
             ));
         }
         let text = event.data.as_ref().map_or(0, |data| data.len());
-        // What the encoder asks for in most cases: growing would copy.
+        // Enough for most events, because growing copies the buffer.
         let mut buffer = BytesMut::with_capacity(ROOM + text + 128);
         buffer.resize(ROOM, 0);
         wire::encode(event, &mut buffer);
@@ -50,18 +50,18 @@ impl Draft {
         })
     }
 
-    /// What a broker has kept of an event: the bytes of [`payload`](Self::payload), from whoever wrote them.
+    /// Reads the bytes of [`payload`](Self::payload) that a broker has stored. Another program may have written them.
     ///
     /// # Errors
     ///
-    /// When they are not exactly one event without an id as this crate writes it: they would be someone else's way into
-    /// our clients' streams.
+    /// When the bytes are not exactly one event without an id in the form of this crate. Other bytes could inject events into
+    /// the streams of clients.
     #[cfg(any(test, feature = "nats", feature = "redis"))]
     pub(crate) fn from_payload(payload: &[u8], key: Option<Arc<str>>) -> Result<Self> {
         if !read(payload).is_some_and(|event| event.id.is_none() && event.data.is_some()) {
             return Err(Error::new(
                 Kind::Event,
-                "the broker holds bytes that are not one encoded event",
+                "the broker has stored bytes that are not one encoded event",
             ));
         }
         let mut buffer = BytesMut::with_capacity(ROOM + payload.len());
@@ -70,12 +70,12 @@ impl Draft {
         Ok(Self { buffer, key })
     }
 
-    /// The event as it goes over the wire, without its id: what a broker is to keep, beside `key`.
+    /// The encoded event without its id. A broker stores it and `key`.
     pub(crate) fn payload(&self) -> &[u8] {
         &self.buffer[ROOM..]
     }
 
-    /// How many bytes it will take at most.
+    /// The maximum size of the encoded event with its id.
     pub(crate) fn size(&self) -> usize {
         self.buffer.len()
     }
@@ -90,7 +90,7 @@ impl Draft {
         self.buffer.advance(unused);
         let slack = self.buffer.capacity() - self.buffer.len();
         let wire = if slack > 192 + self.buffer.len() / 8 {
-            // It will stay for a while: the memory that encoding took in advance is given back.
+            // The event may stay for long, so the unused capacity is freed.
             Bytes::copy_from_slice(&self.buffer)
         } else {
             self.buffer.freeze()
@@ -113,7 +113,7 @@ impl fmt::Debug for Draft {
     }
 }
 
-/// An event in its place: the bytes that all its subscribers share.
+/// An encoded event with its position and its id. All subscribers share its bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoded {
     pub(crate) wire: Bytes,
@@ -123,12 +123,12 @@ pub(crate) struct Encoded {
 }
 
 impl Encoded {
-    /// The event without its id, for a stream of several topics, whose ids are others.
+    /// The event without its id, because a stream of several topics has other ids.
     pub(crate) fn payload(&self) -> &[u8] {
         &self.wire[self.id_line..]
     }
 
-    /// Lets go of the bytes: a newer event with the same key has come.
+    /// Frees the bytes, because a newer event has the same key.
     pub(crate) fn supersede(&mut self) {
         self.wire = Bytes::new();
         self.key = None;
@@ -139,8 +139,7 @@ impl Encoded {
     }
 }
 
-/// Reads one event back from exactly what [`wire::encode`] writes, or from that with its id in front. `None` for all
-/// else.
+/// Reads one event from exactly the bytes that [`wire::encode`] writes, with or without an id. `None` for other bytes.
 pub(crate) fn read(wire: &[u8]) -> Option<ServerEvent> {
     let text = std::str::from_utf8(wire).ok()?.strip_suffix("\n\n")?;
     let mut event = ServerEvent {
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_brokers_bytes_cannot_break_out_of_their_event() {
+    fn bytes_of_a_broker_cannot_inject_events() {
         for bytes in [
             "",
             "\n\n",
@@ -255,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_memory_of_an_event_is_about_its_size() {
-        // Many of them outgrow the room that was taken for them by a little.
+        // Many of these exceed the first capacity of the buffer by a little.
         let sizes = (0..60).flat_map(|width| (1..100).map(move |lines| (width, lines)));
         for (width, lines) in sizes.chain([(0, 10_000), (20, 10_000)]) {
             let text = format!("{}\n", "x".repeat(width)).repeat(lines);

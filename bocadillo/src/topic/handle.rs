@@ -192,7 +192,7 @@ impl Topic {
     /// See [`Presence`]. For its most common use there is [`while_subscribed`](Self::while_subscribed).
     #[must_use]
     pub fn presence(&self) -> Presence {
-        Presence::new(self.clone(), self.topic.channel().watch())
+        Presence::new(self.topic.clone(), self.topic.channel().watch())
     }
 
     /// Runs `source` while the topic has subscribers on this node.

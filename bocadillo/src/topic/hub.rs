@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::builder::HubBuilder;
 use super::cursor::Cursor;
 use super::handle::Topic;
 use super::name;
@@ -65,38 +64,6 @@ pub struct Stats {
 }
 
 impl Hub {
-    /// A hub in this process. Its topics and their histories end with the process.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use bocadillo::topic::Hub;
-    ///
-    /// let hub = Hub::memory();
-    /// let topic = hub.topic("rooms/7")?;
-    /// # Ok::<(), bocadillo::Error>(())
-    /// ```
-    #[must_use]
-    pub fn memory() -> Self {
-        Self::builder().memory()
-    }
-
-    /// Sets options of a hub.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use bocadillo::topic::{History, Hub, SlowPolicy};
-    ///
-    /// let hub = Hub::builder()
-    ///     .history(History::new().max_events(200))
-    ///     .slow_clients(SlowPolicy::drop_oldest())
-    ///     .memory();
-    /// ```
-    pub fn builder() -> HubBuilder {
-        HubBuilder::default()
-    }
-
     /// The topic with this name.
     ///
     /// A topic is created when it is first used. It is removed when its last handle, its last subscriber and its history

@@ -36,19 +36,19 @@ use subjects::Subjects;
 
 struct NatsBroker {
     connection: Arc<Connection>,
-    /// What keeps the connection, once there is a runtime for it.
+    /// The task of the connection. `None` until the hub is used on a runtime.
     keeper: Mutex<Option<AbortHandle>>,
     following: Mutex<HashMap<Arc<str>, Following>>,
-    /// Tells the messages of this process from others', and then each from the other.
+    /// The random number of this process, and the number of its next message. Together they identify a message.
     process: u64,
     messages: AtomicU64,
 }
 
 struct Following {
     feed: TopicFeed,
-    /// `None` until there is a runtime for it.
+    /// `None` until the hub is used on a runtime.
     task: Option<AbortHandle>,
-    /// The epoch in which the feed stands.
+    /// The epoch of the feed.
     epoch: watch::Receiver<Option<u64>>,
     told: Option<watch::Sender<Option<u64>>>,
 }
@@ -70,7 +70,7 @@ impl NatsBroker {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts what has to run, where it does not run yet and there is a runtime.
+    /// Starts the tasks that do not run yet, if there is a runtime.
     fn run(&self) {
         let Ok(runtime) = Handle::try_current() else {
             return;
@@ -182,7 +182,7 @@ impl Broker for NatsBroker {
         let subjects = Subjects::new(&self.connection.settings.stream, topic.name());
         let connection = Arc::clone(&self.connection);
         Box::pin(async move {
-            // Nobody listens any more where there is none.
+            // `None` if the topic is no longer followed.
             match epoch {
                 Some(epoch) => replay::replay(connection, subjects, epoch, kept, after, limit)
                     .await

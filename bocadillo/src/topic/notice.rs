@@ -1,4 +1,4 @@
-//! The two events that a topic's stream has of its own: `reset` and `gap`.
+//! The two events that a hub adds to a stream: `reset` and `gap`.
 
 use std::sync::Arc;
 
@@ -7,17 +7,17 @@ use serde::Serialize;
 use super::position::Tag;
 use crate::event::{EventName, ServerEvent};
 
-/// Why what a client has is not enough to go on from.
+/// Why a client gets a `reset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Reason {
-    /// The events after its id are not kept any more.
+    /// The events after its id were removed.
     Evicted,
-    /// Its id is of another topic, of another life of the hub, or was never given.
+    /// Its id belongs to another topic or another epoch, or no hub has given it.
     Epoch,
-    /// Its id is none of ours.
+    /// Its text is not an id of a hub.
     Unreadable,
-    /// It came without an id, and events may have passed before the broker could be asked where the topic stands.
+    /// It came without an id, and events may have passed before the broker answered.
     Missed,
 }
 
@@ -40,7 +40,7 @@ pub(super) fn check_tag<T>(cursor: Option<(Tag, T)>, tag: Tag) -> Result<T, Reas
     }
 }
 
-/// What they are called.
+/// The names of the two events.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     pub(crate) reset: EventName,
@@ -67,7 +67,7 @@ struct Data<'a> {
 }
 
 impl Notice {
-    /// `topics` names those that it is about, in a stream that has several.
+    /// `topics` are its topics, in a stream of several topics.
     pub(crate) fn event(self, names: &Names, topics: &[Arc<str>]) -> ServerEvent {
         let (name, reason, dropped) = match self {
             Self::Reset(reason) => (&names.reset, Some(reason), None),

@@ -1,31 +1,29 @@
-//! Where an event stands in its topic, and the ids that say so: the text of a cursor, written and read here alone.
+//! The position of an event in its topic, and the text of ids. Ids are written and read only here.
 //!
 //! ```text
 //! one topic       TAG "-" sequence [ "-" minor ]              Kq03xZ1a-1042
 //! several         TAG 1*( "." ( position [ "-" minor ] / "-" ) )        9bTz00Qe.gO.-.1aZ-2
 //! ```
 //!
-//! A hyphen in the place of a position: where the client stands in this topic is not known.
+//! A hyphen instead of a position means that the position in this topic is not known.
 //!
-//! The tag is eight letters and digits, made of the topic's name and the engine's epoch, so that an id of another
-//! topic, or of another life of the hub, is known for what it is. Positions are decimal where there is one, and in
-//! base 62 where there are several. All of it are letters, digits, `-` and `.`: nothing that a browser would ask the
-//! server's leave for.
+//! The tag has eight letters and digits. It is made of the topic's name and the broker's epoch, so that ids of another topic or
+//! another epoch are recognised. A single position is decimal; several positions are in base 62. An id has only
+//! letters, digits, `-` and `.`, so a browser sends it without a CORS preflight.
 
 use super::hash::fnv;
 use crate::event::EventId;
 
-/// How many topics one stream may have, so that its ids stay below 128 bytes.
+/// The maximum number of topics in one stream, so that ids are shorter than 128 bytes.
 pub(crate) const MAX_TOPICS: usize = 8;
 
-/// The longest text that can be an id: longer ones are not looked at.
+/// The maximum length of an id. Longer text is not read.
 const MAX_TEXT: usize = 255;
 
 const TAG: usize = 8;
 const TAGS: u64 = 62_u64.pow(TAG as u32);
 
-/// An event's place in its topic, as the engine counts: a sequence, or what Redis has, milliseconds and a sequence in
-/// them.
+/// The position of an event in its topic: a number, or the two numbers of an id of Redis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Position {
     pub(crate) major: u64,
@@ -38,9 +36,9 @@ impl Position {
     }
 }
 
-/// What tells the ids of one topic, in one life of its engine, from all others.
+/// Identifies a topic in an epoch, as the first part of its ids.
 ///
-/// Not a secret: who may subscribe to a topic may have any of its events.
+/// It is not a secret. A client that may subscribe to a topic may get all of its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tag(u64);
 
@@ -64,7 +62,7 @@ impl Tag {
     }
 }
 
-/// The finaliser of splitmix64: every bit of the input moves every bit of the output.
+/// The finaliser of splitmix64. Every bit of the input changes every bit of the output.
 fn mix(input: u64) -> u64 {
     let mut x = input.wrapping_add(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -97,13 +95,13 @@ pub(crate) fn event_id(id: Vec<u8>) -> EventId {
     EventId::try_from(id).expect("ids have no line ends")
 }
 
-/// Reads what [`write_one`] wrote. `None` for anything else, whatever it is.
+/// Reads the text of [`write_one`]. `None` for any other text.
 pub(crate) fn read_one(text: &str) -> Option<(Tag, Position)> {
     let (tag, rest) = read_tag(text)?;
     Some((tag, read_position(rest.strip_prefix('-')?, decimal)?))
 }
 
-/// Writes the id of an event in a stream of several topics: where each of them stands, as far as that is known.
+/// Writes the id of an event in a stream of several topics: the position in each of them, if it is known.
 pub(crate) fn write_several(
     tag: Tag,
     positions: impl IntoIterator<Item = Option<Position>>,
@@ -124,7 +122,7 @@ pub(crate) fn write_several(
     }
 }
 
-/// Reads what [`write_several`] wrote. `None` for anything else, whatever it is.
+/// Reads the text of [`write_several`]. `None` for any other text.
 pub(crate) fn read_several(text: &str) -> Option<(Tag, Vec<Option<Position>>)> {
     let (tag, rest) = read_tag(text)?;
     let positions = rest
@@ -156,7 +154,7 @@ fn read_position(text: &str, number: fn(&str) -> Option<u64>) -> Option<Position
     })
 }
 
-/// As `u64::from_str`, which takes a `+` too.
+/// As `u64::from_str`, but without a `+`.
 fn decimal(text: &str) -> Option<u64> {
     text.bytes()
         .all(|byte| byte.is_ascii_digit())
@@ -238,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_is_not_taken_for_one() {
+    fn text_that_is_not_an_id_is_refused() {
         let good = one(Tag::new(1, "x"), Position::new(5, 0));
         assert!(read_one(&good).is_some());
         let tag = &good[..8];

@@ -2,10 +2,10 @@
 
 use tokio::sync::watch;
 
-use super::Topic;
+use super::registry::TopicRef;
 
 /// Waits for the first subscriber of a topic to come and for the last one to go, so that an expensive source runs only while
-/// there are subscribers. Made by [`Topic::presence`].
+/// there are subscribers. Made by [`Topic::presence`](super::Topic::presence).
 ///
 /// It counts the subscribers on this node. A client that vanished without closing its connection counts until the server
 /// closes the connection.
@@ -28,12 +28,12 @@ use super::Topic;
 #[derive(Debug)]
 pub struct Presence {
     /// Keeps the topic, and with it the sender of `watch`.
-    topic: Topic,
+    topic: TopicRef,
     watch: watch::Receiver<usize>,
 }
 
 impl Presence {
-    pub(super) fn new(topic: Topic, watch: watch::Receiver<usize>) -> Self {
+    pub(super) fn new(topic: TopicRef, watch: watch::Receiver<usize>) -> Self {
         Self { topic, watch }
     }
 
@@ -49,7 +49,7 @@ impl Presence {
     /// ```
     #[must_use]
     pub fn subscribers(&self) -> usize {
-        self.topic.subscribers()
+        self.topic.channel().subscribers()
     }
 
     /// Waits until there is a subscriber. Returns at once if there is one.

@@ -1,4 +1,4 @@
-//! What a hub shares with all who use it: the topics that there are, from their first use to the end of their history.
+//! The topics of a hub, from their first use to the end of their history.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,7 +21,7 @@ pub(super) struct Inner {
     pub(super) defaults: Arc<TopicOptions>,
     pub(super) overrides: Vec<(String, Arc<TopicOptions>)>,
     pub(super) channels: RwLock<HashMap<Arc<str>, Arc<Channel>>>,
-    /// Whether the task runs that lets go of what is too old.
+    /// Whether the task runs that removes events that are too old.
     pub(super) is_sweeping: AtomicBool,
     pub(super) sweep_every: Option<Duration>,
 }
@@ -71,7 +71,7 @@ impl Inner {
         take(&channel)
     }
 
-    /// Lets a topic go that nobody uses and that has no history.
+    /// Removes a topic that has no handle, no subscriber and no history.
     fn reap(&self, name: &str) {
         let mut channels = self
             .channels
@@ -91,13 +91,13 @@ impl Inner {
         }
     }
 
-    /// For tests that sweep themselves.
+    /// For tests that call `sweep` themselves.
     #[cfg(test)]
     pub(super) fn stop_sweeper(&self) {
         self.is_sweeping.store(true, Ordering::Release);
     }
 
-    /// Sees to it that what gets too old goes, also where nothing happens any more.
+    /// Starts the task that removes events that are too old, if it does not run.
     pub(super) fn keep_swept(self: &Arc<Self>) {
         let Some(every) = self.sweep_every else {
             return;
@@ -107,8 +107,7 @@ impl Inner {
             return;
         }
         let sweeper = Sweeper(Arc::downgrade(self));
-        // Without a runtime nothing expires by itself; whoever publishes or subscribes still sees no event that is
-        // too old.
+        // Without a runtime, old events are removed only when somebody publishes or subscribes.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
@@ -136,7 +135,7 @@ impl Inner {
     }
 }
 
-/// Whatever ends the sweeping, a runtime's shutdown too, lets it begin again.
+/// When the task ends, even by the shutdown of its runtime, it can be started again.
 struct Sweeper(Weak<Inner>);
 
 impl Drop for Sweeper {
@@ -147,7 +146,7 @@ impl Drop for Sweeper {
     }
 }
 
-/// A use of a topic: while there is one, the topic stays.
+/// A counted reference to a topic. A topic with a reference is not removed.
 pub(super) struct TopicRef {
     hub: Arc<Inner>,
     channel: Arc<Channel>,

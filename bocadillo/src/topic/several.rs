@@ -1,5 +1,4 @@
-//! Several topics in one stream: their events in the order in which they came, under ids that say where all of them
-//! stand.
+//! A stream of several topics: their events in the order in which they came, with ids that hold the positions in all topics.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,30 +14,30 @@ use super::reader::{Next, Reader};
 use crate::event::EventId;
 use crate::event::wire;
 
-/// Readers of several topics, by name. A topic whose feed has not begun joins the stream when it begins.
+/// The readers of several topics, ordered by name. A topic joins the stream when its feed begins.
 pub(super) struct Several {
     pub(super) readers: Vec<Reader>,
-    /// What the client has asked for, until the first topic has begun: no id can be read before.
+    /// The cursor of the client, until the first topic has begun. It cannot be read before.
     cursor: Option<Option<String>>,
-    /// Where each topic is to begin that has not begun yet. Empty once all have.
+    /// The topics that have not begun, and where each of them will begin.
     waiting: Vec<(usize, Start)>,
     tag: Tag,
-    /// What the client has got of each topic, and the epoch in which it has got that.
+    /// The epoch and the position of the last event of each topic that the client has received.
     sent: Vec<Option<(u64, Position)>>,
-    /// The epoch of a topic of which the client has got nothing. All topics of a hub are in the same one, except for the moment
-    /// in which it changes.
+    /// The epoch of topics of which the client has received nothing. All topics of a hub are in the same epoch, except while it
+    /// changes.
     epoch: u64,
-    /// What has been taken, on its way out.
+    /// Events and notices that were taken from the topics and not sent yet.
     queue: VecDeque<(usize, Item)>,
     has_ended: bool,
 }
 
-/// Where a topic begins, by what the client has asked for.
+/// Where a topic begins.
 #[derive(Clone, Copy)]
 enum Start {
     Fresh,
     After(u64, Position),
-    /// As one that is fresh, and the client is told why.
+    /// As `Fresh`, after a `reset` with this reason.
     Reset(Reason),
 }
 
@@ -89,7 +88,7 @@ impl Several {
         self.cursor.is_none()
     }
 
-    /// Finds out where each topic is to begin.
+    /// Reads from the cursor where each topic begins.
     fn read_cursor(&mut self, after: Option<&str>) {
         let Some(after) = after else {
             return;
@@ -131,7 +130,7 @@ impl Several {
             };
             match outcome {
                 Ok(()) => self.sent[*at] = Some((reader.epoch(), reader.position())),
-                // The client is at the new position once it has got the notice.
+                // The client is at the new position when it has received the notice.
                 Err(reason) => {
                     let notice = Notice::Reset(*reset.get_or_insert(reason));
                     self.queue.push_back((*at, Item::Notice(notice)));
@@ -154,14 +153,14 @@ impl Several {
         self.tag = self.tag_in(epochs);
     }
 
-    /// The client has got a notice of this topic: it is where the reader is.
+    /// The client has received a notice of this topic, so it is at the position of the reader.
     fn set_sent(&mut self, at: usize) {
         let reader = &self.readers[at];
         self.epoch = reader.epoch();
         self.sent[at] = Some((reader.epoch(), reader.position()));
     }
 
-    /// `None` as long as the client has got nothing of any topic.
+    /// `None` if the client has received nothing of any topic.
     pub(super) fn last_id(&self) -> Option<EventId> {
         self.sent.iter().find(|sent| sent.is_some())?;
         let mut id = Vec::new();
@@ -177,7 +176,7 @@ impl Several {
         write_several(self.tag, positions, out);
     }
 
-    /// What comes next, once a topic has begun.
+    /// The next events, after a topic has begun.
     pub(super) fn poll_wire(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Option<Bytes>> {
         if self.poll_begin(cx).is_pending() && !self.has_begun() {
             return Poll::Pending;
@@ -205,13 +204,13 @@ impl Several {
             }
         }
         if self.queue.is_empty() {
-            // There may be many quiet clients.
+            // Frees the memory, because there may be many quiet clients.
             self.queue = VecDeque::new();
         }
         Poll::Ready(Some(bytes.freeze()))
     }
 
-    /// Takes from each topic what is there, and puts it into the order in which it came.
+    /// Takes the events of each topic, and sorts them by the time at which they came.
     fn fill(&mut self, cx: &mut Context<'_>, limit: usize) {
         let limit = limit / self.readers.len();
         let mut taken: Vec<(Option<Instant>, usize, Item)> = Vec::new();
@@ -232,8 +231,7 @@ impl Several {
                 Poll::Ready(Next::End) => self.has_ended = true,
             }
         }
-        // Stable, so that each topic stays in order. A notice comes before the events that it explains: it is alone
-        // of its topic.
+        // The sort is stable, so each topic stays in order. A notice is alone of its topic, so it comes before the later events.
         taken.sort_by_key(|(time, ..)| *time);
         self.queue
             .extend(taken.into_iter().map(|(_, at, item)| (at, item)));
@@ -243,7 +241,7 @@ impl Several {
         id.clear();
         match item {
             Item::Event(event) => {
-                // In the epoch of the last notice.
+                // The epoch is that of the last notice.
                 if let Some((_, position)) = &mut self.sent[at] {
                     *position = event.position;
                 }
@@ -257,8 +255,7 @@ impl Several {
             Item::Notice(notice) => {
                 self.set_sent(at);
                 let mut topics = vec![Arc::clone(self.readers[at].topic().name())];
-                // A broker that comes back empty does so for all of its topics: one `reset` speaks for those that are
-                // known by now.
+                // If a broker has lost its data, all topics get a `reset`. One event is sent for those that are in the queue.
                 while let Some((other, Item::Notice(next))) = self.queue.front()
                     && *next == notice
                     && matches!(notice, Notice::Reset(_))
@@ -279,7 +276,7 @@ impl Several {
 }
 
 impl Item {
-    /// About how many bytes it takes.
+    /// About how many bytes the item has.
     fn size(&self) -> usize {
         match self {
             Self::Event(event) => event.wire.len(),
@@ -297,7 +294,7 @@ mod tests {
     use super::super::{History, Hub};
     use super::*;
 
-    /// What has been taken for the client is held for it alone.
+    /// The taken events need memory for this client alone.
     #[tokio::test]
     async fn a_client_holds_one_batch_and_nothing_when_it_has_all() {
         const LIMIT: usize = 16 * 1024;

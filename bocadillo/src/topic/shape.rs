@@ -1,4 +1,4 @@
-//! The shapes in which a reader hands events over.
+//! The forms in which a reader returns events.
 
 use std::collections::VecDeque;
 use std::collections::vec_deque::Drain;
@@ -9,13 +9,13 @@ use tokio::time::Instant;
 use super::encoded::Encoded;
 use super::ring::{Read, Ring};
 
-/// The shapes in which events are read.
+/// A form in which events are read.
 pub(super) trait Shape: Sized {
     fn read(ring: &mut Ring, next: u64, limit: usize) -> Read<Self>;
     fn replayed(events: Drain<'_, Encoded>) -> Self;
 }
 
-/// One piece, shared by all who read it.
+/// One piece of bytes, which readers share.
 impl Shape for Bytes {
     fn read(ring: &mut Ring, next: u64, limit: usize) -> Read<Self> {
         ring.read(next, limit)
@@ -31,7 +31,7 @@ impl Shape for Bytes {
     }
 }
 
-/// One by one, with the time at which each reached this node.
+/// Single events, each with the time at which it reached this node.
 impl Shape for Vec<(Instant, Encoded)> {
     fn read(ring: &mut Ring, next: u64, limit: usize) -> Read<Self> {
         ring.take(next, limit)
@@ -43,7 +43,7 @@ impl Shape for Vec<(Instant, Encoded)> {
     }
 }
 
-/// How many events of a queue come to no more than `limit` bytes, or the first alone. `None` where there is none.
+/// How many events of a queue have at most `limit` bytes together, but at least one. `None` if the queue is empty.
 pub(super) fn fitting(queue: &VecDeque<Encoded>, limit: usize) -> Option<usize> {
     let mut total = 0;
     let fitting = queue.iter().take_while(|event| {

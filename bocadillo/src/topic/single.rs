@@ -11,12 +11,12 @@ use super::reader::{Next, Reader};
 use crate::event::EventId;
 use crate::event::wire;
 
-/// The reader of a stream of one topic.
+/// A stream of one topic.
 pub(super) struct Single {
     pub(super) reader: Reader,
-    /// Where it is to begin, until it has begun.
+    /// The cursor of the client, until the topic has begun.
     cursor: Option<Cursor>,
-    /// A `reset` that has to be sent first.
+    /// A `reset` to send first.
     opening: Option<Notice>,
 }
 
@@ -29,7 +29,7 @@ impl Single {
         }
     }
 
-    /// Finds out what the cursor means, once the topic knows where it stands.
+    /// Reads the cursor when the feed of the topic has begun.
     pub(super) fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Self { reader, cursor, .. } = self;
         let Some(cursor) = cursor else {

@@ -1,25 +1,24 @@
-//! Who waits for a topic's next event.
+//! The wakers of the readers that wait for the next event.
 
 use std::task::Waker;
 
-/// The wakers of readers that have all there is. They are taken out together, and woken with no lock held.
+/// The wakers of readers that have all events. They are taken out together, and woken with no lock held.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    /// How often all were taken out. A ticket of an earlier round has no slot any more.
+    /// How often all wakers were taken out. A ticket of an earlier round has no slot.
     round: u64,
     slots: Vec<Option<Waker>>,
     free: Vec<usize>,
 }
 
-/// A reader's slot, which it keeps until the next event: a stream that is polled for other reasons does not queue up
-/// twice.
+/// The slot of a reader. It keeps the slot until the next event, so a reader that is polled twice does not wait twice.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     round: u64,
     slot: usize,
 }
 
-/// Wakers to be woken, or dropped, once no lock is held: both may run code of others.
+/// Wakers to wake or drop when no lock is held, because both may run user code.
 #[derive(Debug, Default)]
 #[must_use = "whoever waits for an event is woken by `wake`"]
 pub(crate) struct Wakes(Vec<Option<Waker>>);
@@ -37,7 +36,7 @@ impl Wakes {
 }
 
 impl Waiting {
-    /// Returns the waker that this one replaces, to be dropped with no lock held.
+    /// Returns the waker that was replaced. Drop it with no lock held.
     pub(crate) fn wait(&mut self, ticket: &mut Option<Ticket>, waker: &Waker) -> Option<Waker> {
         if let Some(slot) = ticket
             .as_ref()
@@ -61,13 +60,13 @@ impl Waiting {
         self.slots[slot].replace(waker.clone())
     }
 
-    /// Gives a slot back.
+    /// Frees the slot of a ticket.
     pub(crate) fn forget(&mut self, ticket: Option<Ticket>) -> Option<Waker> {
         let ticket = ticket.filter(|ticket| ticket.round == self.round)?;
         self.free.push(ticket.slot);
         let waker = self.slots[ticket.slot].take();
         if self.free.len() == self.slots.len() {
-            // Nobody has a ticket of this round any more.
+            // No ticket of this round is left.
             self.free = Vec::new();
             self.slots = Vec::new();
         }
@@ -76,7 +75,7 @@ impl Waiting {
 
     pub(crate) fn take(&mut self) -> Wakes {
         self.round += 1;
-        // As many will probably wait for the event after this one.
+        // About as many readers will wait for the event after the next one.
         let next = Vec::with_capacity(self.slots.len() - self.free.len());
         self.free = Vec::new();
         Wakes(std::mem::replace(&mut self.slots, next))

@@ -57,38 +57,7 @@ pub(crate) struct Exception {
     pub(crate) reason: &'static str,
 }
 
-pub(crate) const EXCEPTIONS: [Exception; 6] = [
-    Exception {
-        from: "topic/builder.rs",
-        to: "topic/hub.rs",
-        reason: "`Hub::builder` and `HubBuilder::build` name each other",
-    },
-    Exception {
-        from: "topic/handle.rs",
-        to: "topic/presence.rs",
-        reason: "`Topic::presence` and `Presence` name each other",
-    },
-    Exception {
-        from: "topic/hub.rs",
-        to: "topic/builder.rs",
-        reason: "`Hub::builder` and `HubBuilder::build` name each other",
-    },
-    Exception {
-        from: "topic/presence.rs",
-        to: "topic/handle.rs",
-        reason: "`Topic::presence` and `Presence` name each other",
-    },
-    Exception {
-        from: "topic/reader/progress.rs",
-        to: "topic/reader/replay.rs",
-        reason: "the progress of a reader and its replay are being taken apart",
-    },
-    Exception {
-        from: "topic/reader/replay.rs",
-        to: "topic/reader/progress.rs",
-        reason: "the progress of a reader and its replay are being taken apart",
-    },
-];
+pub(crate) const EXCEPTIONS: [Exception; 0] = [];
 
 /// What is wrong with the imports of `bocadillo/src`, one line for each fault.
 pub(crate) fn faults(imports: &BTreeSet<Import>, exceptions: &[Exception]) -> Vec<String> {

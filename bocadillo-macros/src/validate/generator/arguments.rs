@@ -23,7 +23,7 @@ pub(super) fn arguments(
             FnArg::Receiver(this) => {
                 cx.error(
                     this.self_token.span,
-                    "a generator outlives the call and cannot borrow `self`: take what it needs as arguments of its own",
+                    "a generator outlives the call, so it cannot borrow `self`: pass what it needs as arguments",
                 );
                 receiver = Some(this);
             }
@@ -76,7 +76,7 @@ impl Owned<'_> {
         if !std::mem::replace(&mut self.fixed, true) {
             self.cx.error(
                 span,
-                format!("`{written}` is borrowed for the call alone, and the stream outlives the call: {instead}"),
+                format!("`{written}` is borrowed only for the call, but the stream outlives the call: {instead}"),
             );
         }
     }

@@ -145,7 +145,7 @@ impl Yields<'_> {
     fn one(&mut self, span: Span, operand: &TokenStream) {
         self.found += 1;
         if operand.is_empty() {
-            self.cx.error(span, "this `yield` has nothing to send: write `yield \"hello\"`, say, or `yield server_event!(…)`");
+            self.cx.error(span, "this `yield` has nothing to send: write `yield \"hello\"`, for example, or `yield server_event!(…)`");
         }
         if self.in_closure {
             self.cx.error(
@@ -172,7 +172,7 @@ impl Yields<'_> {
             Expr::Macro(call) if !self.has_value => {
                 if let Some(span) = calls::yield_span(&call.mac.path) {
                     self.value_is_missed = true;
-                    self.cx.error(span, "this `yield` has no value, for the generator is dropped at the disconnect: add `raise_on_disconnect` to the attribute, to be told of it");
+                    self.cx.error(span, "this `yield` has no value, because the generator is dropped at a disconnect: add `raise_on_disconnect` to the attribute to get a `Result`");
                 }
             }
             _ => {}

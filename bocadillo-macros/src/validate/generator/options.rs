@@ -38,7 +38,7 @@ pub(super) fn options(kind: Kind, arguments: Arguments, cx: &Context) -> (bool, 
         cx.error(
             literal.span(),
             format!(
-                "`#[{}]` takes no literal: a path stands in `#[route(…)]`",
+                "`#[{}]` takes no literal: write the path in `#[route(…)]`",
                 kind.attribute()
             ),
         );
@@ -73,7 +73,7 @@ pub(super) fn options(kind: Kind, arguments: Arguments, cx: &Context) -> (bool, 
             .iter()
             .find(|option| option.method == "cleanup_timeout")
     {
-        let message = "`cleanup_timeout` has no effect on a generator that is dropped when the client leaves: add `raise_on_disconnect`";
+        let message = "`cleanup_timeout` has no effect on a generator that is dropped when the client disconnects: add `raise_on_disconnect`";
         cx.error(timeout.method.span(), message);
     }
     (raise, options)
@@ -110,10 +110,7 @@ fn flag(setting: &Setting, cx: &Context) -> bool {
         Some(_) => {
             cx.error(
                 setting.name.span(),
-                format!(
-                    "`{0}` is on when it is there: write `{0}` alone",
-                    setting.name
-                ),
+                format!("`{0}` takes no value: write `{0}` alone", setting.name),
             );
             true
         }
@@ -191,7 +188,7 @@ fn content_type(literal: &Lit, example: &str, cx: &Context) -> bool {
     if let Some(bad) = bad {
         cx.error(
             text.span(),
-            format!("{bad:?} cannot stand in a header: write visible ASCII, as in {example}"),
+            format!("{bad:?} cannot be in a header: write visible ASCII, as in {example}"),
         );
     }
     bad.is_none()

@@ -1,8 +1,6 @@
-//! A `Serialize` that refuses NaN and infinity, for which `serde_json` writes `null`.
+//! A wrapper for `Serialize` that refuses NaN and infinity. `serde_json` would write `null` for them.
 //!
-//! It stands between a value and any serialiser, hands everything on, and wraps what is nested, so
-//! that a number is met wherever it is. Map keys included, though `serde_json` refuses those by
-//! itself.
+//! It passes everything on to the serializer, and wraps each nested value, so that it sees each number.
 
 use std::fmt::Display;
 
@@ -11,7 +9,7 @@ use serde::ser::{
     SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-/// A value whose numbers must be finite, or a serialiser that takes no others.
+/// A value or a serializer, with the check that all numbers are finite.
 pub(super) struct Finite<T>(pub(super) T);
 
 impl<T: Serialize + ?Sized> Serialize for Finite<&T> {
@@ -167,7 +165,7 @@ impl<S: Serializer> Serializer for Finite<S> {
     }
 }
 
-/// Both kinds of compound: those whose elements stand alone, and those whose fields have names.
+/// Implements the serializers of compound values: those with elements, and those with named fields.
 macro_rules! compound {
     ($($compound:ident: $element:ident($($key:ident)?))*) => {$(
         impl<C: $compound> $compound for Finite<C> {

@@ -1,9 +1,7 @@
-//! The decoder: bytes, in whatever pieces they come, into events. The grammar stands in
-//! [`wire`](super).
+//! The decoder: from bytes to events. The grammar is in [`wire`](super).
 //!
-//! It follows [section 9.2.6][spec] to the letter. Two of its consequences are easily missed: the
-//! end of the stream ends no event, and an id counts for every event after it until another one
-//! comes.
+//! It follows [section 9.2.6][spec] exactly. Two rules are easy to miss: the end of the stream does not end an event, and an
+//! id counts for all later events until the next id.
 //!
 //! [spec]: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 
@@ -15,17 +13,16 @@ use memchr::{memchr, memchr2};
 use super::message::{Decoded, Message};
 use crate::error::{Error, Kind, Result};
 
-/// How much of a line, and of an event's data, is held unless the caller says otherwise.
+/// The default limit of a line, and of the data of an event.
 const DEFAULT_LIMIT: usize = 16 << 20;
 
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
-/// Reads an event stream, as the WHATWG HTML standard (section 9.2.6) says and as browsers do.
+/// Reads an event stream as browsers do (WHATWG HTML, section 9.2.6).
 ///
-/// It does no input of its own: hand it bytes as they come, cut wherever they may be, in a
-/// character too. What it holds is bounded: see [`max_line`](Self::max_line) and
-/// [`max_data`](Self::max_data). Bytes that are not UTF-8 become U+FFFD, unknown fields are
-/// ignored, and an event that the end of the stream cuts short is never given out.
+/// It does no input: pass it the bytes as they arrive, in pieces of any size. Its memory is limited by
+/// [`max_line`](Self::max_line) and [`max_data`](Self::max_data). Bytes that are not UTF-8 become U+FFFD. Unknown fields are
+/// ignored. An event that the end of the stream cuts off is not returned.
 ///
 /// # Examples
 ///
@@ -47,13 +44,13 @@ const BOM: &[u8] = "\u{feff}".as_bytes();
 /// ```
 #[derive(Clone, Debug)]
 pub struct Decoder {
-    /// The start of a line whose end has not come.
+    /// The start of a line that has not ended.
     line: Vec<u8>,
-    /// Whether the last line ended in a CR, so that an LF at once after it belongs to the same end.
+    /// Whether the last line ended with CR. Then an LF directly after it belongs to the same line end.
     after_cr: bool,
-    /// Whether no line has ended yet: the first may begin with a byte order mark.
+    /// Whether no line has ended yet. The first line can begin with a byte order mark.
     at_start: bool,
-    /// Whether the block has a field, so that the end of the stream would cut it.
+    /// Whether the block has a field. Then the end of the stream would cut it off.
     in_event: bool,
     /// Each line followed by LF.
     data: String,
@@ -72,7 +69,7 @@ enum Limit {
 }
 
 impl Decoder {
-    /// A decoder at the start of a stream.
+    /// Makes a decoder for a new stream.
     ///
     /// # Examples
     ///
@@ -98,8 +95,7 @@ impl Decoder {
         }
     }
 
-    /// Sets how long a line may be, in bytes without its end: 16 MiB by default, `usize::MAX` for
-    /// no limit.
+    /// Sets the maximum length of a line in bytes, without its end. The default is 16 MiB. `usize::MAX` means no limit.
     ///
     /// # Examples
     ///
@@ -116,8 +112,8 @@ impl Decoder {
         self
     }
 
-    /// Sets how long the data of one event may be, in bytes, all its lines together: 16 MiB by
-    /// default, `usize::MAX` for no limit.
+    /// Sets the maximum length of the data of one event in bytes, for all its lines. The default is 16 MiB. `usize::MAX` means
+    /// no limit.
     ///
     /// # Examples
     ///
@@ -134,8 +130,8 @@ impl Decoder {
         self
     }
 
-    /// Makes this the decoder of a reconnection that sent `id` as its `Last-Event-ID`: an event
-    /// without an id has this one, as in browsers.
+    /// Sets the id that the client sent as `Last-Event-ID`. Events before the first id of the stream have this id, as in
+    /// browsers.
     ///
     /// # Examples
     ///
@@ -154,16 +150,13 @@ impl Decoder {
         self
     }
 
-    /// Reads up to the end of the next event, comment or retry, and takes what it has read off the
-    /// front of `input`.
+    /// Reads the next event, comment or `retry`, and removes the bytes that it has read from the front of `input`.
     ///
-    /// `None` says that `input` is used up and that more is needed: call it until then for each
-    /// chunk.
+    /// `None` means that `input` is empty, and that more bytes are needed. Call it for each chunk until it returns `None`.
     ///
     /// # Errors
     ///
-    /// When a line or an event is longer than the limit ([`is_too_long`](Error::is_too_long)).
-    /// There is no way to go on in such a stream, so every later call fails too.
+    /// If a line or the data of an event exceeds its limit ([`is_too_long`](Error::is_too_long)). Every later call fails too.
     ///
     /// # Examples
     ///
@@ -190,8 +183,8 @@ impl Decoder {
         })
     }
 
-    /// The id that a client would send as `Last-Event-ID` now. It counts from the end of its event
-    /// on, and one in a block without data counts too.
+    /// The id that a client would send as `Last-Event-ID` now. An id counts from the end of its event. An id without data
+    /// counts too.
     ///
     /// # Examples
     ///
@@ -210,8 +203,7 @@ impl Decoder {
         &self.last_event_id
     }
 
-    /// Whether something has begun that has not ended, so that the end of the stream now would lose
-    /// it.
+    /// Whether an event has begun and not ended. The end of the stream would lose it.
     ///
     /// # Examples
     ///
@@ -276,7 +268,7 @@ impl Decoder {
         self.read_field(field, value.strip_prefix(b" ").unwrap_or(value))
     }
 
-    /// A line with no colon is a field with an empty value, so an empty name is always a comment's.
+    /// A line without a colon is a field with an empty value. So only a comment has an empty name.
     fn read_field(&mut self, field: &[u8], value: &[u8]) -> Result<Option<Decoded>, Limit> {
         match field {
             b"" => {
@@ -306,7 +298,7 @@ impl Decoder {
         self.last_event_id.clone_from(&self.id);
         let name = mem::take(&mut self.name);
         let mut data = mem::take(&mut self.data);
-        // The LF after the last line; there is none only if there was no line.
+        // The LF after the last line.
         data.pop()?;
         let name = if name.is_empty() {
             String::from("message")
@@ -343,15 +335,13 @@ impl From<Limit> for Error {
     }
 }
 
-/// A line end is never part of a character, so that each line decodes by itself as the whole stream
-/// would.
+/// A line end is never a part of a character, so each line can be decoded alone.
 fn replace(buffer: &mut String, value: &[u8]) {
     buffer.clear();
     buffer.push_str(&String::from_utf8_lossy(value));
 }
 
-/// Digits and nothing else. A number without bound is more than any clock counts, so the greatest
-/// stands for it.
+/// Reads a value that has only digits. A larger number than `u64` becomes the maximum.
 fn milliseconds(digits: &[u8]) -> Option<Duration> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;

@@ -1,14 +1,12 @@
-//! The encoder: one event into bytes. The grammar stands in [`wire`](super).
+//! The encoder: from an event to bytes. The grammar is in [`wire`](super).
 //!
-//! Of what the grammar leaves open it takes what every known client reads alike:
+//! Where the grammar leaves a choice, it writes the form that all known clients read in the same way:
 //!
-//! - a line ends in LF, and a CRLF, CR or LF in data or a comment ends a line, each once;
-//! - a colon and one space stand after the field's name, always, so that the value's own leading
-//!   space survives;
-//! - the order is comment, retry, id, event, data;
-//! - a block without data is never written, because several clients dispatch an empty event at its
-//!   blank line: a name or an id gets an empty data line, and where there is neither, no blank line
-//!   follows.
+//! - A line ends with LF. Each CRLF, CR or LF in data or in a comment ends one line.
+//! - A colon and one space follow the name of a field. So a space at the start of the value is kept.
+//! - The order is comment, retry, id, event, data.
+//! - A block without data is never written, because several clients report an empty event for it. A name or an id gets an
+//!   empty data line. If there is neither, there is no blank line.
 
 use std::time::Duration;
 
@@ -17,8 +15,8 @@ use memchr::{memchr2, memchr2_iter};
 
 use crate::event::ServerEvent;
 
-/// A comment line that keeps an idle connection alive. No blank line is after it: at one, several
-/// clients would dispatch an empty event.
+/// A comment line that keeps an idle connection open. No blank line follows, because several clients report an empty event
+/// for it.
 ///
 /// # Examples
 ///
@@ -31,10 +29,9 @@ use crate::event::ServerEvent;
 /// ```
 pub const KEEP_ALIVE: &[u8] = b": keep-alive\n";
 
-/// Writes an event's bytes at the end of `out`.
+/// Writes the bytes of an event at the end of `out`.
 ///
-/// It allocates nothing but room in `out`. What it writes is whole: it ends where another event may
-/// begin.
+/// It allocates only in `out`. Another event can follow directly.
 ///
 /// # Examples
 ///
@@ -73,16 +70,16 @@ pub fn encode(event: &ServerEvent, out: &mut BytesMut) {
     }
 }
 
-/// Writes the bytes of an event that has data and nothing else.
+/// Writes the bytes of an event that has only data.
 pub(crate) fn encode_data(data: &str, out: &mut BytesMut) {
     out.reserve(data.len() + "data: \n\n".len());
     lines(b"data: ", data, out);
     out.extend_from_slice(b"\n");
 }
 
-/// How many bytes the event takes at most, if its data and its comment are one line each.
+/// The maximum length of the event, if its data and its comment have one line each.
 fn room(event: &ServerEvent) -> usize {
-    // What stands around the values, and the digits of the longest `retry`.
+    // The names of the fields, and the digits of the longest `retry`.
     const FIXED: usize = ": \nretry: 18446744073709551616000\nid: \nevent: \ndata: \n\n".len();
 
     FIXED
@@ -92,7 +89,7 @@ fn room(event: &ServerEvent) -> usize {
         + event.data.as_deref().map_or(0, str::len)
 }
 
-/// Rounded up, so that no client comes back earlier than it was asked to.
+/// Rounded up, so that a client does not reconnect too early.
 fn milliseconds(retry: Duration) -> u128 {
     retry.as_millis() + u128::from(!retry.subsec_nanos().is_multiple_of(1_000_000))
 }
@@ -107,7 +104,7 @@ fn lines(prefix: &[u8], text: &str, out: &mut BytesMut) {
 }
 
 fn several_lines(prefix: &[u8], mut rest: &[u8], mut end: usize, out: &mut BytesMut) {
-    // A CRLF counts twice, which is only more room.
+    // A CRLF counts twice. This reserves more space than needed.
     let ends = memchr2_iter(b'\r', b'\n', rest).count();
     out.reserve(rest.len() + (ends + 1) * (prefix.len() + 1) + 1);
     loop {

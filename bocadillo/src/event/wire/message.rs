@@ -1,8 +1,8 @@
-//! What comes out of a stream that is read.
+//! What the decoder returns.
 
 use std::time::Duration;
 
-/// What a [`Decoder`](super::Decoder) reads.
+/// One item that a [`Decoder`](super::Decoder) returns.
 ///
 /// # Examples
 ///
@@ -26,12 +26,11 @@ pub enum Decoded {
     Event(Message),
     /// A comment line, without the colon and one space after it. Clients ignore it.
     Comment(String),
-    /// The time to wait until a reconnect, from now on. It counts as soon as its line ends, whether
-    /// an event follows or not.
+    /// The time to wait before a reconnect. It counts from the end of its line, also without an event.
     Retry(Duration),
 }
 
-/// An event as a client gets it.
+/// An event as a client sees it.
 ///
 /// # Examples
 ///
@@ -48,10 +47,10 @@ pub enum Decoded {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Message {
-    /// The name: `message` if the event has none.
+    /// The name. The default is `message`.
     pub name: String,
-    /// The data, its lines joined by LF.
+    /// The data. Its lines are joined by LF.
     pub data: String,
-    /// The id of this event, or if it has none of the last one that had; empty if there was none.
+    /// The last id of the stream, up to this event. It is empty if there was none.
     pub last_event_id: String,
 }

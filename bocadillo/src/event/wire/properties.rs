@@ -1,7 +1,7 @@
-//! What holds for every event and every way to cut its bytes: our decoder, a plain reading of the
-//! standard, and two parsers that are not ours agree with what was put in.
+//! Properties of all events, and of all ways to cut their bytes: our decoder, a plain implementation of the standard, and
+//! two other parsers read what was written.
 //!
-//! Where the two deviate from the standard, on bytes that we write:
+//! The other parsers differ from the standard on bytes that we write:
 //!
 //! - `eventsource-stream` 0.2.3 gives an event the last `retry` before it. Elsewhere: it panics at
 //!   a byte order mark, stops at bytes that are not UTF-8, takes `+5` for digits, and scans a line
@@ -21,7 +21,7 @@ use super::decode::tests::decode_chunks;
 use super::{Decoded, Decoder, Message, encode};
 use crate::event::{EventId, EventName, ServerEvent};
 
-/// Text made of what the format could trip over.
+/// Text with the characters that matter in the format.
 fn text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => prop::sample::select(vec![
@@ -112,7 +112,7 @@ fn has_block(event: &ServerEvent) -> bool {
     event.data().is_some() || event.name().is_some() || event.id().is_some()
 }
 
-/// What the standard has a client see of these events.
+/// What a client sees of these events, by the standard.
 fn normalise(events: &[ServerEvent]) -> Vec<Decoded> {
     let mut seen = Vec::new();
     let mut last_event_id = String::new();
@@ -147,7 +147,7 @@ fn normalise(events: &[ServerEvent]) -> Vec<Decoded> {
     seen
 }
 
-/// The standard's own steps, over the whole stream, with no thought for speed or memory.
+/// The steps of the standard, over the whole stream.
 fn read_plainly(bytes: &[u8]) -> Vec<Decoded> {
     let text = String::from_utf8_lossy(bytes);
     let text = with_lf(text.strip_prefix('\u{feff}').unwrap_or(&text));
@@ -188,7 +188,7 @@ fn read_plainly(bytes: &[u8]) -> Vec<Decoded> {
     seen
 }
 
-/// Bytes that are nearly an event stream.
+/// Bytes that resemble an event stream.
 fn any_stream() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         3 => text().prop_map(String::into_bytes),

@@ -101,7 +101,7 @@ impl<C> Http1Guard<C> {
         } = self.link.view();
         let StreamView {
             stream,
-            is_told,
+            is_ending,
             write_timeout,
             ..
         } = self.outgoing.view(cx);
@@ -111,7 +111,7 @@ impl<C> Http1Guard<C> {
         // A body that has ended is gone before its last bytes are written.
         let is_drained =
             stream.is_none() && write_timeout.is_some() && self.limits.drain.is_draining();
-        if is_told || is_drained {
+        if is_ending || is_drained {
             self.ended_at.get_or_insert_with(Instant::now);
         } else {
             self.ended_at = None;

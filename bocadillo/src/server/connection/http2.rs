@@ -223,7 +223,7 @@ impl<F: Future<Output = ()>> Future for Http2Stream<F> {
             return Poll::Pending;
         };
         this.open
-            .set_unlimited(timeout.is_none() && state != State::Told);
+            .set_unlimited(timeout.is_none() && state != State::Ending);
         let due = match state {
             State::Waiting => {
                 *this.handed_out = None;
@@ -236,7 +236,7 @@ impl<F: Future<Output = ()>> Future for Http2Stream<F> {
                 });
                 timeout.and_then(|timeout| since.checked_add(timeout))
             }
-            State::Told => {
+            State::Ending => {
                 let ended_at = this.ended_at.get_or_insert_with(Instant::now);
                 Some(*ended_at + this.limits.timeouts.end)
             }

@@ -238,3 +238,34 @@ async fn the_task_of_a_body_is_woken_for_its_end() {
             .expect("no panic")
     );
 }
+
+struct Blocking(Mutex<(mpsc::Sender<()>, mpsc::Receiver<()>)>);
+
+impl Drainable for Blocking {
+    fn drain(&self) -> bool {
+        let channels = self.0.lock().expect("no panic");
+        channels.0.send(()).expect("the test waits");
+        channels.1.recv().expect("the test says when");
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_second_drain_waits_until_the_first_has_come_to_all_streams() {
+    let drain = Arc::<Drain>::default();
+    let (entered, is_entered) = mpsc::channel();
+    let (leave, may_leave) = mpsc::channel();
+    let stream = Arc::new(Blocking(Mutex::new((entered, may_leave))));
+    let _registration = register(&drain, &stream);
+    let first = tokio::task::spawn_blocking({
+        let drain = Arc::clone(&drain);
+        move || drain.begin()
+    });
+    is_entered.recv().expect("it comes to the stream");
+    drain.begin();
+    let finished = timeout(Duration::from_millis(20), drain.finished());
+    assert!(finished.await.is_err());
+    leave.send(()).expect("it waits");
+    timeout(LONG, drain.finished()).await.expect("it ends");
+    first.await.expect("no panic");
+}

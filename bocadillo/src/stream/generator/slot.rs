@@ -1,4 +1,4 @@
-//! The slot that a generator and its stream share, and the `.await` that a `yield` becomes.
+//! The slot that a generator and its stream share, and the future of a `yield`.
 
 use std::fmt;
 use std::pin::Pin;
@@ -16,11 +16,11 @@ pub(crate) trait Yield<T> {
     fn write(self, frame: &mut FrameBuffer) -> Result<()>;
 }
 
-/// Where items go from the generator to its stream.
+/// The place where a generator puts an item for its stream.
 pub(super) struct Slot<T> {
     state: Mutex<State<T>>,
-    /// Yields are served in the order in which they were first polled: one that has to wait draws a ticket, and this is
-    /// the one whose turn it is. Written under the lock, read without.
+    /// The ticket of the yield whose turn it is. A yield that has to wait takes the next ticket, so yields are served in
+    /// the order in which they were first polled. It is written under the lock, and read without.
     serving: AtomicU64,
     disconnected: AtomicBool,
 }
@@ -28,8 +28,8 @@ pub(super) struct Slot<T> {
 struct State<T> {
     taking: Taking<T>,
     next_ticket: u64,
-    /// Yields that wait under a waker other than the generator's own (in a `FuturesUnordered`, say), and so are not
-    /// polled merely because the generator is.
+    /// Wakers of yields that wait under another waker than the generator's, for example in a `FuturesUnordered`. They
+    /// are not polled when the generator is polled.
     foreign: Vec<Waker>,
     /// Tickets of yields that were dropped before their turn.
     abandoned: Vec<u64>,
@@ -38,9 +38,9 @@ struct State<T> {
 
 /// What the stream takes while it polls its generator.
 enum Taking<T> {
-    /// One item; its `yield` ends when the next one is asked for.
+    /// One item. Its `yield` ends when the stream asks for the next item.
     One(Option<Result<T>>),
-    /// Up to about so many bytes; a `yield` ends once it is written.
+    /// Items up to about this number of bytes. A `yield` ends when its item is written.
     Frame(FrameBuffer, usize),
 }
 
@@ -60,16 +60,16 @@ impl<T> Slot<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // Whatever panics under this lock (a waker, a user's `IntoEvent`), the state is whole.
+        // A waker or a user's `IntoEvent` may panic under this lock. The state is valid then.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The generator is polled under this waker from now on.
+    /// Sets the waker of the generator.
     pub(super) fn polled_with(&self, waker: Waker) {
         self.lock().generator = Some(waker);
     }
 
-    /// The client has gone: each `yield` from now on is told so.
+    /// The client has disconnected: each `yield` from now on returns an error.
     pub(super) fn disconnect(&self) {
         self.disconnected.store(true, Ordering::Release);
         let mut state = self.lock();
@@ -77,7 +77,7 @@ impl<T> Slot<T> {
         state.wake_foreign();
     }
 
-    /// From now on a frame is taken.
+    /// From now on the stream takes items for a frame.
     pub(super) fn begin_frame(&self, frame: FrameBuffer, limit: usize) {
         let mut state = self.lock();
         state.taking = Taking::Frame(frame, limit);
@@ -163,7 +163,7 @@ impl<T> Yielder<T> {
     }
 }
 
-/// One `yield`. Dropped before its stream has taken the item, it takes the item back.
+/// The future of one `yield`. If it is dropped before its stream has taken the item, the item is not sent.
 struct Handover<'a, T, Y> {
     slot: &'a Slot<T>,
     /// `None` once it is in the slot.
@@ -180,7 +180,7 @@ impl<T, Y: Yield<T>> Future for Handover<'_, T, Y> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         if this.slot.disconnected.load(Ordering::Acquire) {
-            // A generator that ignores the error and yields on must still let its deadline be looked at.
+            // A generator may ignore the error and yield again. Its clean-up time-out must be polled in between.
             let budget = ready!(tokio::task::coop::poll_proceed(cx));
             budget.made_progress();
             this.ticket = None;
@@ -204,7 +204,7 @@ impl<T, Y: Yield<T>> Future for Handover<'_, T, Y> {
                         }
                         match written {
                             Ok(()) => return Poll::Ready(Ok(())),
-                            // The stream ends with it, and drops the generator here.
+                            // The stream ends with the error, and drops the generator at this `yield`.
                             Err(error) => return state.end_frame(error),
                         }
                     }
@@ -240,7 +240,7 @@ impl<T, Y> Drop for Handover<'_, T, Y> {
             }
             self.slot.serve_next(&mut state);
             state.wake_foreign();
-            // Whoever is next may have been polled already, and told to wait.
+            // The next yield may have been polled already, and waits.
             if let Some(generator) = &state.generator
                 && self.slot.serving.load(Ordering::Relaxed) < state.next_ticket
             {

@@ -1,4 +1,4 @@
-//! What generated code calls for `yield`, and for a generator as a whole.
+//! What generated code calls for `yield` and for a generator.
 
 use bytes::Bytes;
 
@@ -10,11 +10,11 @@ use crate::stream::byte_stream::IntoChunk;
 use crate::stream::source::{FrameBuffer, Payload};
 use crate::stream::{ByteStream, EventStream};
 
-/// The `yield` of a generator that is dropped when the client leaves.
+/// The `yield` of a generator that is dropped when the client disconnects.
 #[derive(Debug)]
 pub struct Yield<T>(Yielder<T>);
 
-/// The `yield` of a generator that is told when the client leaves.
+/// The `yield` of a generator that gets an error when the client disconnects.
 #[derive(Debug)]
 pub struct RaisingYield<T>(Yielder<T>);
 
@@ -43,36 +43,36 @@ impl<C: IntoChunk> slot::Yield<Bytes> for Chunk<C> {
 }
 
 impl Yield<ServerEvent> {
-    /// Hands one item to the stream, and waits until it is taken.
+    /// Gives one item to the stream, and waits until the stream takes it.
     pub async fn send(&self, event: impl IntoEvent) {
-        // When the client leaves, this generator is dropped: it never sees the error.
+        // This generator is dropped when the client disconnects, so it does not see the error.
         let _ = self.0.hand_over(Event(event)).await;
     }
 }
 
 impl RaisingYield<ServerEvent> {
-    /// Hands one item to the stream, and waits until it is taken.
+    /// Gives one item to the stream, and waits until the stream takes it.
     pub async fn send(&self, event: impl IntoEvent) -> Result<(), ClientDisconnect> {
         self.0.hand_over(Event(event)).await
     }
 }
 
 impl Yield<Bytes> {
-    /// Hands one item to the stream, and waits until it is taken.
+    /// Gives one item to the stream, and waits until the stream takes it.
     pub async fn send(&self, chunk: impl IntoChunk) {
         let _ = self.0.hand_over(Chunk(chunk)).await;
     }
 }
 
 impl RaisingYield<Bytes> {
-    /// Hands one item to the stream, and waits until it is taken.
+    /// Gives one item to the stream, and waits until the stream takes it.
     pub async fn send(&self, chunk: impl IntoChunk) -> Result<(), ClientDisconnect> {
         self.0.hand_over(Chunk(chunk)).await
     }
 }
 
-// `R` is a parameter of its own so that generated code can name it. A wrong return type is then an error at the user's
-// own type.
+// `R` is a separate parameter so that generated code can name it. The error for a wrong return type is then at the
+// user's type.
 /// An event stream of a generator.
 pub fn event_stream<R, F, Fut>(generator: F) -> EventStream
 where

@@ -7,6 +7,7 @@ use crate::EventName;
 use crate::stream::EventStream;
 use crate::stream::Streams;
 use crate::stream::generator::{byte_stream, event_stream, event_stream_raising};
+use crate::stream::keep_alive::KeepAlive;
 use crate::stream::options::StreamOptions;
 
 type Events = Pin<Box<StreamBody<ServerEvent>>>;
@@ -505,4 +506,29 @@ async fn a_large_event_is_split_in_http2_if_there_is_a_write_timeout() {
         frames(2 * FRAME, true, StreamOptions::new()).await,
         [2 * FRAME]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_stream_sends_its_keep_alive_in_each_form() {
+    const PING: EventName = EventName::from_static("ping");
+    let every = KeepAlive::every(Duration::from_secs(5));
+    for (keep_alive, expected) in [
+        (every.clone(), ": keep-alive\n"),
+        (every.clone().blank_line(), ": keep-alive\n\n"),
+        (every.clone().event_named(PING), "event: ping\ndata: \n\n"),
+        (every.event(ServerEvent::new("here")), "data: here\n\n"),
+    ] {
+        let streams = Streams::new().defaults(StreamOptions::new().keep_alive(keep_alive.clone()));
+        let (_sender, stream) = channel();
+        let by_default = streams.sync_scope(|| body(stream));
+        let (_sender, stream) = channel();
+        let by_option = body(stream.with(StreamOptions::new().keep_alive(keep_alive)));
+        for mut body in [by_default, by_option] {
+            let start = Instant::now();
+            for round in 1..=3 {
+                assert_eq!(frame(&mut body).await.as_deref(), Some(expected));
+                assert_eq!(start.elapsed().as_secs(), 5 * round);
+            }
+        }
+    }
 }

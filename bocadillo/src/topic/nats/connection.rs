@@ -1,9 +1,9 @@
-//! The connection: one for each node, and what is known of the stream behind it.
+//! The connection of a node, and what is known of the stream.
 //!
-//! Each time that the connection is there again the connection looks at the stream, makes it where there is none, and says so by a new
-//! [`Session`]. Whoever follows a topic then goes on from where it stood.
+//! After each connect, the task checks the stream, creates it if there is none, and announces a new [`Session`]. The
+//! followers of the topics then continue from their positions.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::error::Error as StdError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,55 +23,55 @@ use crate::topic::position::Position;
 use crate::topic::remote::{ConnectionState, Outage, pause};
 
 mod stream;
+mod tails;
 
 use stream::LastSequence;
+use tails::Tails;
 
 /// The client pings a server that is silent for this long. The third ping without an answer ends the connection.
 const PING: Duration = Duration::from_secs(5);
-/// The pause between attempts.
+/// The pause between attempts to check the stream.
 pub(super) const AGAIN: Duration = Duration::from_millis(250);
 /// Half of the first pause between attempts to connect.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// The longest pause between attempts to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How many messages of a topic wait for this node. What comes when so many wait is dropped, and read from the stream later.
+/// The maximum number of messages of a topic that wait on this node. More are dropped, and read from the stream later.
 pub(super) const CAPACITY: usize = 8_192;
-/// How many publishes are under way at once. The client drops news beyond 128 that come together, so no more than this may be
-/// refused at once.
+/// The maximum number of publishes at the same time. The client library drops errors if more than 128 come together, so fewer
+/// publishes may be refused at once.
 const PUBLISHING: usize = 64;
-/// How many topics begin to be followed at once, for the same reason.
+/// The maximum number of subscriptions that begin at the same time, for the same reason.
 const SUBSCRIBING: usize = 32;
-/// The client holds its own place for a publish that was given up until this time.
+/// After this time the client library frees the place of a publish that was given up.
 const GIVEN_UP: Duration = Duration::from_secs(1);
-/// What a publisher is told then.
+/// The error of a publish if the credentials are wrong.
 const UNAUTHORISED: &str = "the server refuses the credentials of the URL";
-/// For how many topics the newest sequence is remembered.
-const TAILS: usize = 10_000;
 
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) settings: Settings,
     state: watch::Sender<State>,
-    /// Somebody has seen what a sound session does not have.
+    /// Notified when the stream has to be checked.
     doubt: Notify,
-    /// How many connections were lost.
+    /// The number of lost connections.
     losses: AtomicU64,
     pub(super) pace: Pace,
     pub(super) publishing: Semaphore,
     pub(super) subscribing: Semaphore,
     pub(super) refusals: Refusals,
-    /// The highest sequence that was seen, and the epoch that it is of.
+    /// The epoch, and the highest sequence that was seen in it.
     newest: Mutex<(u64, u64)>,
-    /// The highest sequence that this connection has brought, as an event or an acknowledgement, and its check. Messages of other
-    /// topics with lower sequences came before it.
+    /// The highest sequence that this connection has received, in an event or an acknowledgement, and its check. All
+    /// messages with lower sequences came before it.
     delivered: Mutex<(u64, u64)>,
     tails: Mutex<Tails>,
-    /// Where the stream stood at a moment: who asked, and what was answered.
+    /// The number of requests for the last sequence of the stream, and the last answer.
     asked: AtomicU64,
-    standing: tokio::sync::Mutex<LastSequence>,
-    /// The stream's newest message that somebody asked for, and the session in which.
-    place: tokio::sync::Mutex<(u64, Position)>,
-    /// The subjects that will be trimmed in a moment.
+    last_sequence: tokio::sync::Mutex<LastSequence>,
+    /// The session, and the position of the stream's newest message in it.
+    newest_message: tokio::sync::Mutex<(u64, Position)>,
+    /// The subjects that will be trimmed soon.
     trimming: Mutex<HashSet<String>>,
 }
 
@@ -79,25 +79,25 @@ pub(super) type State = ConnectionState<Arc<Session>>;
 
 #[derive(Clone, Debug)]
 pub(super) struct Contexts {
-    /// For requests that [`Pace::answer`] awaits, and limits.
+    /// For requests. [`Pace::answer`] has their time-outs.
     pub(super) asking: Context,
     pub(super) publishing: Context,
 }
 
-/// A time of being connected.
+/// A connection with a checked stream.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) number: u64,
-    /// Changes with each connection; several sessions may share one.
+    /// The number of the connection. Several sessions may share one.
     pub(super) connection: u64,
-    /// Another one in each life of the stream, the same on all nodes.
+    /// The epoch of the stream, the same on all nodes.
     pub(super) epoch: u64,
-    /// The sequence behind which the epoch begins.
+    /// The sequence after which the epoch begins.
     pub(super) start: u64,
     pub(super) contexts: Contexts,
     pub(super) stream: Stream<()>,
     pub(super) client: Client,
-    /// How many messages of a topic the stream keeps. It may be another node that has said so.
+    /// The maximum number of messages of a topic in the stream. Another node may have set it.
     pub(super) max_messages: u64,
 }
 
@@ -116,8 +116,8 @@ impl Connection {
             delivered: Mutex::default(),
             tails: Mutex::default(),
             asked: AtomicU64::new(0),
-            standing: tokio::sync::Mutex::default(),
-            place: tokio::sync::Mutex::default(),
+            last_sequence: tokio::sync::Mutex::default(),
+            newest_message: tokio::sync::Mutex::default(),
             trimming: Mutex::default(),
         }
     }
@@ -126,12 +126,12 @@ impl Connection {
         self.state.subscribe()
     }
 
-    /// Looks at the stream again: it may not be the one that it was.
+    /// Checks the stream again, because it may be another one.
     pub(super) fn doubt(&self) {
         self.doubt.notify_one();
     }
 
-    /// Notes that there is an event with this sequence.
+    /// Notes that a message with this sequence exists.
     pub(super) fn observe(&self, session: &Session, sequence: u64) {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         if newest.0 == session.epoch {
@@ -139,7 +139,7 @@ impl Connection {
         }
     }
 
-    /// Notes that this connection has brought a message.
+    /// Notes that this connection has received a message.
     pub(super) fn deliver(&self, session: &Session, subject: &str, sequence: u64, check: u64) {
         self.observe(session, sequence);
         if session.connection != self.losses.load(Ordering::Acquire) {
@@ -155,7 +155,7 @@ impl Connection {
         tails.note(subject, sequence);
     }
 
-    /// The highest sequence that the connection has brought, and its check.
+    /// The highest sequence that this connection has received, and its check.
     pub(super) fn delivered(&self) -> (u64, u64) {
         *self
             .delivered
@@ -163,13 +163,13 @@ impl Connection {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The newest message of a subject that the connection has brought.
+    /// The sequence of the newest message of a subject that this connection has received.
     pub(super) fn tail(&self, subject: &str) -> Option<u64> {
         let tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
-        tails.0.get(subject).copied()
+        tails.get(subject)
     }
 
-    /// What an earlier connection brought may be of a stream that was restored meanwhile.
+    /// Forgets what an earlier connection received, because the stream may have been restored since.
     fn forget(&self) {
         *self
             .delivered
@@ -178,7 +178,7 @@ impl Connection {
         *self.tails.lock().unwrap_or_else(PoisonError::into_inner) = Tails::default();
     }
 
-    /// The highest sequence that is known to have been.
+    /// The highest sequence that was seen in this epoch.
     pub(super) fn newest(&self, session: &Session) -> u64 {
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         if newest.0 == session.epoch {
@@ -192,7 +192,7 @@ impl Connection {
         self.trimming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps the connection, for as long as it is polled.
+    /// Connects, and keeps the connection. Runs until it is dropped.
     pub(super) async fn run(self: Arc<Self>) {
         self.state.send_replace(State::Connecting);
         let (sender, mut events) = mpsc::unbounded_channel();
@@ -208,13 +208,13 @@ impl Connection {
         };
         let mut last: Option<Arc<Session>> = None;
         loop {
-            // What happened up to here is what establishing finds out about.
+            // `establish` sees the result of these events.
             while let Ok(event) = events.try_recv() {
                 self.note(&event);
             }
             let established = tokio::select! {
                 established = self.establish(&client, &contexts, last.as_deref()) => established,
-                // What was asked on another connection is not answered on this one.
+                // A request on another connection gets no answer on this one.
                 () = self.turn(&mut events) => continue,
             };
             let session = match established {
@@ -244,7 +244,7 @@ impl Connection {
                         self.note(&event);
                         match event {
                             Event::Disconnected => is_connected = false,
-                            // The news of the loss may have been dropped: the client keeps few.
+                            // The client library may have dropped the event of the loss.
                             Event::Connected => {
                                 if is_connected {
                                     self.note(&Event::Disconnected);
@@ -260,7 +260,7 @@ impl Connection {
         }
     }
 
-    /// Waits for the connection to come or to go.
+    /// Waits until the connection is made or lost.
     async fn turn(&self, events: &mut mpsc::UnboundedReceiver<Event>) {
         loop {
             let Some(event) = events.recv().await else {
@@ -281,12 +281,12 @@ impl Connection {
                 self.fall(Outage::away("the connection to NATS is lost"));
             }
             Event::ServerError(ServerError::Other(error)) if self.refusals.note(error) => {}
-            // The client knows no more of the reason than its text.
+            // The client library has only a text for this.
             Event::ClientError(error) if error.to_string().contains("authorization violation") => {
                 self.refusals.unauthorised();
                 self.fall(Outage::refused(UNAUTHORISED));
             }
-            // The follower of the topic finds it out for itself.
+            // The follower of the topic notices the effect.
             other => tracing::debug!(event = %other, "NATS"),
         }
     }
@@ -296,7 +296,7 @@ impl Connection {
         let text = outage.to_string();
         let before = self.state.send_replace(State::Down(outage));
         if !matches!(before, State::Down(_)) {
-            tracing::warn!("topics have lost their broker: {text}");
+            tracing::warn!("the connection to NATS cannot be used: {text}");
         }
     }
 
@@ -341,24 +341,6 @@ impl Connection {
     }
 }
 
-/// The newest sequence of each subject that the connection has brought.
-#[derive(Debug, Default)]
-struct Tails(HashMap<String, u64>);
-
-impl Tails {
-    fn note(&mut self, subject: &str, sequence: u64) {
-        match self.0.get_mut(subject) {
-            Some(tail) => *tail = sequence.max(*tail),
-            None => {
-                if self.0.len() >= TAILS {
-                    self.0.clear();
-                }
-                self.0.insert(subject.to_owned(), sequence);
-            }
-        }
-    }
-}
-
 /// The pause before the next attempt to connect.
 fn next_pause(attempts: usize) -> Duration {
     pause(FIRST_PAUSE, LONGEST_PAUSE, attempts.max(1))
@@ -373,7 +355,7 @@ fn outage(error: &(dyn StdError + 'static)) -> Outage {
     }
 }
 
-/// Waits for the state to become another one than this session.
+/// Waits until this session has ended.
 pub(super) async fn over(states: &mut watch::Receiver<State>, session: &Session) {
     let over = |state: &State| !matches!(state, State::Up(other) if other.number == session.number);
     if states.wait_for(over).await.is_err() {
@@ -381,7 +363,7 @@ pub(super) async fn over(states: &mut watch::Receiver<State>, session: &Session)
     }
 }
 
-/// Waits for the loss of the connection that this session is on.
+/// Waits until the connection of this session is lost.
 pub(super) async fn cut(states: &mut watch::Receiver<State>, session: &Session) {
     let is_cut = |state: &State| !matches!(state, State::Up(other) if other.connection == session.connection);
     if states.wait_for(is_cut).await.is_err() {
@@ -392,18 +374,6 @@ pub(super) async fn cut(states: &mut watch::Receiver<State>, session: &Session) 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_newest_sequences_of_many_subjects_are_forgotten() {
-        let mut tails = Tails::default();
-        for number in 0..25_000 {
-            tails.note(&number.to_string(), number);
-            tails.note(&number.to_string(), number.saturating_sub(1));
-            assert_eq!(tails.0.get(&number.to_string()), Some(&number));
-            assert!(tails.0.len() <= 10_000);
-        }
-        assert!(tails.0.len() > 1_000, "some are remembered");
-    }
 
     #[test]
     fn the_pause_between_attempts_to_connect_grows_up_to_a_second() {

@@ -1,11 +1,11 @@
-//! Which epoch of a stream this is. It is kept in the stream's description, where all nodes see it.
+//! The epoch of a stream. It is stored in the description of the stream, so that all nodes see it.
 
 use crate::topic::hash::fnv;
 
 const TITLE: &str = "Topics of Bocadillo";
 
-/// A stream that was made anew has another time of creation. One whose data came back shorter than it was has not: then the
-/// first node that sees it begins the next epoch.
+/// A new stream has another creation time. A stream that lost its last messages has the same creation time, so the first node
+/// that notices the loss begins the next epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct StreamEpoch {
     number: u64,
@@ -31,7 +31,7 @@ impl StreamEpoch {
         }
     }
 
-    /// Several nodes may see it at once: they write the same.
+    /// Several nodes may notice the loss at once. They write the same.
     pub(super) fn next(self, last: u64) -> Self {
         Self {
             number: self.number.saturating_add(1),
@@ -39,12 +39,12 @@ impl StreamEpoch {
         }
     }
 
-    /// The sequence behind which it begins.
+    /// The sequence after which it begins.
     pub(super) fn start(self) -> u64 {
         self.start
     }
 
-    /// What tells the ids of this epoch from others'. `created` is as JetStream writes it.
+    /// The number of the epoch in ids. `created` is the text of JetStream.
     pub(super) fn epoch(self, created: &str) -> u64 {
         fnv(created.bytes().chain(self.number.to_le_bytes()))
     }

@@ -1,9 +1,8 @@
-//! Following one topic: what the stream repeats of it goes to the node's ring, and what did not come is read from the stream.
+//! Follows one topic: appends its messages to the node's ring, and reads missing messages from the stream.
 //!
-//! The stream repeats each message on another subject once it has it, to whoever listens there, and says with each which sequence
-//! the message before it in the same topic had. So a message that did not come is missed as soon as the next one comes; and after
-//! each interruption the stream is read from where the topic stood. A node that is too slow for what comes drops all that is on its
-//! way, and reads it from the stream once.
+//! The stream repeats each stored message on a second subject, with the sequence of the message before it in the same topic. So a
+//! missing message is noticed when the next one comes. After each interruption the follower reads the stream from its position. A
+//! node that is too slow drops the waiting messages, and reads them from the stream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 
 use super::connection::{AGAIN, CAPACITY, Connection, Session, State};
-use super::read::{self, Wanted, read, stand};
+use super::read::{self, Wanted, last_position, read};
 use super::record;
 use super::refusals::Asking;
 use super::settings::messages;
@@ -24,12 +23,16 @@ use crate::topic::notice::Reason;
 use crate::topic::position::Position;
 use crate::topic::remote;
 
-/// How many bytes are read at once of what did not come, and how many that come meanwhile are kept.
+mod waiting;
+
+use waiting::{Join, Waiting};
+
+/// About how many bytes of missing messages are read at once, and how many bytes of new messages are kept meanwhile.
 const PIECE: usize = 512 * 1024;
-/// Between attempts to subscribe to a subject that the server does not allow.
+/// The pause between attempts to subscribe to a subject that the server does not allow.
 const REFUSED: Duration = Duration::from_secs(1);
 
-/// Nobody listens any more.
+/// The topic is no longer followed.
 struct Done;
 
 struct Follower<'a> {
@@ -37,22 +40,22 @@ struct Follower<'a> {
     feed: &'a TopicFeed,
     subjects: &'a Subjects,
     session: Arc<Session>,
-    /// The epoch in which the feed stands, for those who replay.
+    /// The epoch of the feed, for replays.
     epoch: watch::Sender<Option<u64>>,
-    /// All up to this position is fed.
+    /// The position up to which all events were appended.
     at: Position,
-    /// Whether there is an event of the topic at `at`, or only another topic's.
+    /// Whether the message at `at` belongs to this topic.
     is_own: bool,
-    /// Whether what comes next is what comes after `at`.
+    /// Whether the next message that arrives is the next one after `at`.
     is_whole: bool,
-    /// Whether a new life of the stream is read from its start.
+    /// Whether a new epoch is read from its start.
     is_fresh: bool,
     is_up: bool,
-    /// Whether so many have come that some may have been dropped.
+    /// Whether messages may have been dropped because too many came.
     is_flooded: bool,
 }
 
-/// Follows a topic for as long as it is polled and somebody listens. `epoch` is told in which epoch the feed stands.
+/// Follows a topic until the feed ends. `epoch` gets the epoch of the feed.
 pub(super) async fn follow(
     connection: Arc<Connection>,
     feed: TopicFeed,
@@ -67,9 +70,9 @@ pub(super) async fn follow(
     let Some(session) = remote::up(&mut states).await else {
         return;
     };
-    // Held until the server has answered something: a refusal comes before that answer.
-    let mut place = connection.subscribing.acquire().await.ok();
-    // Before the subscription: a refusal may come at once.
+    // Held until the server has answered the next request. A refusal comes before that answer.
+    let mut permit = connection.subscribing.acquire().await.ok();
+    // Before the subscription, because a refusal may come at once.
     let mut asking = connection.refusals.watch(&subjects.live);
     let live = match session.client.subscribe(subjects.live.clone()).await {
         Ok(live) => live,
@@ -78,18 +81,18 @@ pub(super) async fn follow(
             return tracing::error!(topic = &**feed.topic(), %error, "a topic cannot be followed");
         }
     };
-    // Asked after the subscription: what comes behind the answer comes by it.
+    // Requested after the subscription, which brings all later messages.
     let (session, (at, is_own)) = loop {
         let Some(session) = remote::up(&mut states).await else {
             return;
         };
-        let stand = stand(&connection, &session, &subjects).await;
-        drop(place.take());
-        match stand {
-            Ok(stand) => break (session, stand),
+        let last = last_position(&connection, &session, &subjects).await;
+        drop(permit.take());
+        match last {
+            Ok(last) => break (session, last),
             Err(error) => {
                 feed.interrupt();
-                tracing::debug!(topic = &**feed.topic(), %error, "where a topic stands is not known yet");
+                tracing::debug!(topic = &**feed.topic(), %error, "the last position of a topic is not known yet");
                 let _ = tokio::time::timeout(AGAIN, states.changed()).await;
             }
         }
@@ -113,9 +116,9 @@ pub(super) async fn follow(
     }
 }
 
-/// All messages that have come, or else the next one. Cancel safe.
+/// All waiting messages, or the next one. Cancel safe.
 async fn ready(live: &mut Subscriber) -> Option<Vec<Message>> {
-    // Unconstrained: where the runtime only wants a pause, nothing is waited for.
+    // Unconstrained, so that the budget of the task does not look like an empty queue.
     tokio::task::unconstrained(async {
         let mut all = vec![live.next().await?];
         while all.len() < CAPACITY
@@ -128,58 +131,6 @@ async fn ready(live: &mut Subscriber) -> Option<Vec<Message>> {
     .await
 }
 
-/// What comes live while earlier messages are read, up to a bound: reading ends where it joins them.
-#[derive(Default)]
-struct Waiting {
-    messages: Vec<Message>,
-    bytes: usize,
-    newest: u64,
-    /// Whether more may have come, and have been dropped.
-    is_flooded: bool,
-}
-
-enum Join {
-    /// Nothing later has come.
-    Nothing,
-    /// These come next.
-    Next(Vec<Message>),
-    /// There is more to be read before them.
-    Later,
-}
-
-impl Waiting {
-    fn add(&mut self, messages: Vec<Message>) {
-        self.is_flooded |= messages.len() >= CAPACITY;
-        for message in messages {
-            if let Some(place) = record::place(&message) {
-                self.newest = self.newest.max(place.sequence);
-                self.bytes += message.length;
-                self.messages.push(message);
-            }
-        }
-        if self.bytes > PIECE {
-            // It is read from the stream.
-            self.messages = Vec::new();
-            self.bytes = 0;
-        }
-    }
-
-    fn after(&mut self, at: u64) -> Join {
-        let sequence = |message: &Message| record::place(message).map_or(0, |place| place.sequence);
-        self.messages.retain(|message| sequence(message) > at);
-        let first = self.messages.first().and_then(record::place);
-        match first {
-            _ if std::mem::take(&mut self.is_flooded) => Join::Later,
-            None if self.newest <= at => Join::Nothing,
-            Some(first) if first.previous <= at => {
-                self.bytes = 0;
-                Join::Next(std::mem::take(&mut self.messages))
-            }
-            _ => Join::Later,
-        }
-    }
-}
-
 impl Follower<'_> {
     async fn run(
         mut self,
@@ -187,7 +138,7 @@ impl Follower<'_> {
         mut live: Subscriber,
         asking: &mut Asking<'_>,
     ) -> Done {
-        // The session may have ended before `states` was looked at last.
+        // The session may have ended already.
         states.mark_changed();
         let mut is_refused = false;
         let mut lost = self.connection.refusals.lost();
@@ -244,14 +195,14 @@ impl Follower<'_> {
         &self,
         asking: &mut Asking<'_>,
     ) -> Result<Subscriber, async_nats::SubscribeError> {
-        let _place = self.connection.subscribing.acquire().await;
+        let _permit = self.connection.subscribing.acquire().await;
         asking.forget();
         let live = self
             .session
             .client
             .subscribe(self.subjects.live.clone())
             .await?;
-        // A refusal comes before this answer, whatever it is.
+        // A refusal comes before this answer.
         let _ = self.connection.last(&self.session).await;
         Ok(live)
     }
@@ -276,7 +227,7 @@ impl Follower<'_> {
                 Ok(last) => last,
                 Err(error) => return self.fail(&*error),
             };
-            self.at = last.map_or(record::place_of(start, 0), |last| last.position());
+            self.at = last.map_or(record::message_position(start, 0), |last| last.position());
             self.is_own = false;
             self.is_fresh = true;
             self.restart(Reason::Epoch)?;
@@ -285,12 +236,12 @@ impl Follower<'_> {
         self.catch_up(live).await
     }
 
-    /// The connection is gone: what comes next is no longer known to come after `at`.
+    /// The connection is lost, so messages after `at` may be missing.
     fn lose(&mut self, live: &mut Subscriber) -> Result<(), Done> {
         if !self.is_whole {
             return Ok(());
         }
-        // Looked up before what has come is taken: that has all that is of the topic up to there.
+        // Read before the waiting messages are taken, which include all messages of the topic up to here.
         let (sequence, check) = self.connection.delivered();
         while self.is_whole
             && let Some(Some(messages)) = ready(live).now_or_never()
@@ -298,7 +249,7 @@ impl Follower<'_> {
             self.is_whole = self.take(messages)?;
         }
         if self.is_whole && !self.is_own && sequence > self.at.major {
-            self.at = record::place_of(sequence, check);
+            self.at = record::message_position(sequence, check);
         }
         self.is_whole = false;
         Ok(())
@@ -309,7 +260,7 @@ impl Follower<'_> {
         if is_heard { Ok(()) } else { Err(Done) }
     }
 
-    /// Reads what did not come. Where that fails it stays in doubt.
+    /// Reads the missing messages. If that fails, it is tried again.
     async fn catch_up(&mut self, live: &mut Subscriber) -> Result<(), Done> {
         let mut events = 0;
         let mut waiting = Waiting::default();
@@ -351,7 +302,7 @@ impl Follower<'_> {
                     }
                 }
                 Ok(Replay::Err(reason)) => {
-                    match stand(self.connection, &self.session, self.subjects).await {
+                    match last_position(self.connection, &self.session, self.subjects).await {
                         Ok((at, is_own)) => {
                             (self.at, self.is_own, self.is_fresh) = (at, is_own, false);
                             self.restart(reason)?;
@@ -391,7 +342,7 @@ impl Follower<'_> {
     }
 
     async fn deliver(&mut self, batch: Vec<Message>, live: &mut Subscriber) -> Result<(), Done> {
-        // More may have come, and have been dropped.
+        // More may have come and were dropped.
         self.is_flooded |= batch.len() >= CAPACITY;
         if self.is_whole && (!self.take(batch)? || self.is_flooded) {
             self.is_whole = false;
@@ -400,90 +351,42 @@ impl Follower<'_> {
         Ok(())
     }
 
-    /// Feeds what has come. `false` where something is missing.
+    /// Appends the messages. `false` if a message is missing.
     fn take(&mut self, batch: Vec<Message>) -> Result<bool, Done> {
         let mut events = Vec::new();
         let mut is_whole = true;
         for message in batch {
-            let Some(place) = record::place(&message) else {
+            let Some(repeated) = record::repeated(&message) else {
                 tracing::warn!(
                     topic = &**self.feed.topic(),
-                    "a message on a subject of the stream's own is passed over"
+                    "a message on a subject of the stream is skipped"
                 );
                 continue;
             };
             if !record::is_of(message.headers.as_ref(), self.session.epoch) {
                 self.connection.doubt();
                 is_whole = false;
-            } else if place.previous > self.at.major {
+            } else if repeated.previous > self.at.major {
                 is_whole = false;
-            } else if place.sequence > self.at.major {
+            } else if repeated.sequence > self.at.major {
                 let headers = message.headers.as_ref();
                 let mut last =
-                    Position::new(place.sequence, record::check(headers, &message.payload));
-                match record::read(place.sequence, headers, &message.payload) {
+                    Position::new(repeated.sequence, record::check(headers, &message.payload));
+                match record::read(repeated.sequence, headers, &message.payload) {
                     Ok(read) => {
                         last = read.last().map_or(last, |(position, _)| *position);
                         events.extend(read);
                     }
-                    Err(error) => self.subjects.warn(place.sequence, &error),
+                    Err(error) => self.subjects.warn(repeated.sequence, &error),
                 }
                 self.reach(last);
             }
-            // What comes in doubt is read later, in its place.
+            // Messages that come while others are missing are read from the stream later.
             if !is_whole {
                 break;
             }
         }
         self.append(events)?;
         Ok(is_whole)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use async_nats::HeaderMap;
-    use async_nats::header::{NATS_LAST_SEQUENCE, NATS_SEQUENCE};
-
-    use super::*;
-
-    fn message(sequence: u64, length: usize) -> Message {
-        let mut headers = HeaderMap::new();
-        headers.insert(NATS_SEQUENCE, sequence.to_string());
-        headers.insert(NATS_LAST_SEQUENCE, (sequence - 1).to_string());
-        Message {
-            subject: "bocadillo.live.a".into(),
-            reply: None,
-            payload: vec![b'x'; length].into(),
-            headers: Some(headers),
-            status: None,
-            description: None,
-            length,
-        }
-    }
-
-    #[test]
-    fn what_waits_while_earlier_messages_are_read_is_bounded() {
-        let mut waiting = Waiting::default();
-        for sequence in 1..=1_000 {
-            waiting.add(vec![message(sequence, 10_000)]);
-            let held: usize = waiting.messages.iter().map(|message| message.length).sum();
-            assert!(held <= 512 * 1024, "{held}");
-        }
-        assert!(matches!(waiting.after(500), Join::Later), "it is read");
-        assert!(matches!(waiting.after(1_000), Join::Nothing));
-
-        let mut waiting = Waiting::default();
-        (2..=40).for_each(|sequence| waiting.add(vec![message(sequence, 10_000)]));
-        assert!(matches!(waiting.after(1), Join::Next(next) if next.len() == 39));
-    }
-
-    #[test]
-    fn after_a_flood_the_stream_is_read_once_more() {
-        let mut waiting = Waiting::default();
-        waiting.add((1..=CAPACITY as u64).map(|at| message(at, 1)).collect());
-        let last = CAPACITY as u64;
-        assert!(matches!(waiting.after(last), Join::Later));
-        assert!(matches!(waiting.after(last), Join::Nothing));
     }
 }

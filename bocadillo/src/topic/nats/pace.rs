@@ -1,5 +1,5 @@
-//! How much is read from the stream at once. Answers share the connection with acknowledgements and pings, so little may stand
-//! before those, and less on a slow connection.
+//! Limits how much is read from the stream at once. Answers share the connection with acknowledgements and pings, which must not wait
+//! too long behind them. On a slow connection less is read.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,35 +11,35 @@ use tokio::time::Instant;
 
 use crate::error::BoxError;
 
-/// How many reads of [`SHARE`] bytes are under way at once. A larger read counts as several.
+/// The maximum number of reads of [`SHARE`] bytes at the same time. A larger read counts as several.
 pub(super) const READS: u32 = 8;
-/// The bytes of one such read.
+/// The bytes of one read.
 const SHARE: usize = 64 * 1024;
-/// A read that takes longer halves the next ones, and doubles their weight.
+/// After a read that takes longer, the next reads have half of the size and count double.
 const SLOW: Duration = Duration::from_secs(1);
-/// How often they are halved at most: then one read of some KiB is under way at once.
+/// How often the size is halved at most. Then there is one read of a few KiB at a time.
 const HALVINGS: u32 = 4;
-/// A server that sends no more than [`QUIET`] bytes for this long does not answer.
+/// The time-out for an answer, while the connection receives at most [`QUIET`] bytes.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
-/// The longest that an answer may take, however much the connection brings meanwhile.
+/// The time-out for an answer in any case.
 const LONGEST: Duration = Duration::from_secs(60);
-/// The answers to a few pings are shorter.
+/// Longer than the answers to a few pings.
 const QUIET: u64 = 1_024;
 
 #[derive(Debug)]
 pub(super) struct Pace {
     turns: Semaphore,
     halvings: AtomicU32,
-    /// What the connection has brought. Another one with each client.
+    /// Counts the received bytes of the connection.
     received: Mutex<Arc<Statistics>>,
 }
 
-/// The right to read, for as long as it is held.
+/// The right to read, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
     pace: &'a Pace,
     start: Instant,
-    /// How many bytes may be read.
+    /// The number of bytes that may be read.
     pub(super) limit: usize,
     _permit: SemaphorePermit<'a>,
 }
@@ -53,7 +53,7 @@ impl Pace {
         }
     }
 
-    /// Waits until about `limit` bytes may be read, or fewer on a slow connection.
+    /// Waits until about `limit` bytes may be read. On a slow connection it allows fewer.
     pub(super) async fn turn(&self, limit: usize) -> Result<Turn<'_>, BoxError> {
         let halvings = self.halvings.load(Ordering::Relaxed);
         let shares = u32::try_from(limit.div_ceil(SHARE)).unwrap_or(READS);
@@ -77,11 +77,11 @@ impl Pace {
         received.in_bytes.load(Ordering::Relaxed)
     }
 
-    /// Awaits an answer for as long as the connection brings something: on a slow connection others stand before it.
+    /// Waits for an answer while the connection receives bytes. On a slow connection, other answers come first.
     ///
     /// # Errors
     ///
-    /// When the connection brings nothing, and after a minute.
+    /// When the connection receives nothing, and after a minute.
     pub(super) async fn answer<T>(
         &self,
         answer: impl IntoFuture<Output = T>,
@@ -100,7 +100,7 @@ impl Pace {
 }
 
 impl Turn<'_> {
-    /// The read has ended: what it took decides how much is read from now on.
+    /// The read has ended. Its duration decides how much is read from now on.
     pub(super) fn end(self, is_read: bool) {
         let took = self.start.elapsed();
         let change = |halvings: u32| {

@@ -1,4 +1,4 @@
-//! Publishing: events are published once JetStream says that it has them.
+//! Publishing: JetStream has to confirm the events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +19,13 @@ use crate::topic::broker::Published;
 use crate::topic::encoded::Draft;
 use crate::topic::remote;
 
-/// What a topic has beyond its own history goes after so long.
+/// The time after a publish at which the surplus of a topic is removed.
 const TRIM_AFTER: Duration = Duration::from_millis(500);
 
-/// Publishes them all, or none; where the broker is away, waits for it up to `wait`.
+/// Publishes all events or none. If the broker is away, it waits for it until the time-out of the settings.
 ///
-/// `kept` is how many messages the topic is to have. `id` lets JetStream know a message that it has already when an attempt that was not confirmed is made again. Without one there is one attempt.
+/// `kept` is the maximum number of messages of the topic. With an `id`, a message that was not confirmed is sent again, and JetStream
+/// recognises it.
 pub(super) async fn publish(
     connection: Arc<Connection>,
     subjects: Subjects,
@@ -62,7 +63,7 @@ pub(super) async fn publish(
         {
             Ok(sequence) => {
                 if sequence <= before {
-                    // Sequences rise, unless it is another stream, or the message was there already.
+                    // It is another stream, or the message was already there.
                     connection.doubt();
                 }
                 connection.deliver(&session, &subjects.events, sequence, check);
@@ -85,7 +86,7 @@ pub(super) async fn publish(
     }
 }
 
-/// Lets go of what a topic has beyond its own history, where the stream keeps more for others. Once for what is published within a moment.
+/// Removes the surplus of a topic, if the stream keeps more for other topics. Once for all publishes of a short time.
 fn trim(connection: &Arc<Connection>, session: Arc<Session>, subjects: Subjects, kept: u64) {
     if !connection.trimming().insert(subjects.events.clone()) {
         return;
@@ -94,13 +95,13 @@ fn trim(connection: &Arc<Connection>, session: Arc<Session>, subjects: Subjects,
     tokio::spawn(async move {
         tokio::time::sleep(TRIM_AFTER).await;
         connection.trimming().remove(&subjects.events);
-        // It may be refused, as a publish may.
-        let _place = connection.publishing.acquire().await;
+        // The request may be refused, like a publish.
+        let _permit = connection.publishing.acquire().await;
         let purge = session.stream.purge().filter(&*subjects.events);
         let purged = connection.unless_refused("$JS.API.STREAM.PURGE", purge.keep(kept));
         if let Err(error) = purged.await.and_then(|purged| Ok(purged?)) {
-            // The next publish brings it on again.
-            tracing::debug!(%error, "a topic is not trimmed");
+            // The next publish tries it again.
+            tracing::debug!(%error, "the surplus of a topic was not removed");
         }
     });
 }
@@ -121,8 +122,8 @@ async fn attempt(
             .await?;
         confirmation.await
     };
-    let _place = tokio::select! {
-        place = connection.publishing.acquire() => place,
+    let _permit = tokio::select! {
+        permit = connection.publishing.acquire() => permit,
         () = connection::over(states, session) => {
             return Err(Error::new(Kind::Unavailable, "the connection to NATS was lost before the event was sent"));
         }
@@ -143,7 +144,7 @@ async fn attempt(
             return Err(Error::new(Kind::Refused, format!("NATS does not allow this user to publish to `{subject}`")));
         }
         () = connection::cut(states, session) => {
-            return Err(Error::new(Kind::Unconfirmed, "the connection to NATS was lost before it had confirmed"));
+            return Err(Error::new(Kind::Unconfirmed, "the connection to NATS was lost before JetStream confirmed the event"));
         }
     };
     if !matches!(error.kind(), PublishErrorKind::TimedOut) {

@@ -1,9 +1,9 @@
-//! Reading a topic's history from its stream. A read says that it is whole only when that is proven.
+//! Reads the history of a topic from the stream, and proves that it is complete.
 //!
-//! The proof is the message that the reader goes on after. JetStream removes the oldest messages of a topic first, by number, by
-//! age, by bytes and by a purge. So a message that is still there after the read shows that none behind it was removed in these ways.
-//! Its check tells it from a message of another time that has its sequence: a stream may have been restored from a backup.
-//! A single message can also be deleted by hand. The message behind it names it, if its publisher knew it.
+//! The proof is the anchor: the message after which the reader continues. JetStream removes the oldest messages of a topic first, by
+//! number, age, bytes and by a purge. So if the anchor is still there after the read, no later message was removed in these ways. The
+//! check of a message differs from that of another message with the same sequence, because a stream may have been restored from a
+//! backup. Somebody can also delete a single message. The message after it names it, if its publisher knew it.
 
 use std::time::Duration;
 
@@ -23,13 +23,15 @@ use crate::topic::encoded::Draft;
 use crate::topic::notice::Reason;
 use crate::topic::position::Position;
 
-/// So many messages are asked for one by one, which is quickest for a client that has missed little. A consumer brings the others.
+mod fetch;
+
+/// So many messages are requested one by one, which is fastest for a client that has missed little. A consumer brings the others.
 const SINGLY: usize = 4;
-/// The most messages that a consumer brings at once: what does not fit into the client's channel would be lost.
+/// The maximum number of messages that a consumer brings at once. More would not fit into the client's channel.
 const AT_ONCE: usize = CAPACITY / 2;
-/// The server removes a consumer that is not asked for this long, where this node may not delete it or is gone.
+/// After this time without a request the server removes a consumer, if this node cannot delete it.
 const UNUSED: Duration = Duration::from_secs(20);
-/// A list of more deleted sequences is not asked for.
+/// A longer list of deleted sequences is not requested.
 const DELETED: u64 = 10_000;
 
 const GET: &str = "$JS.API.STREAM.MSG.GET";
@@ -51,7 +53,7 @@ impl Stored {
         record::read(self.sequence, Some(&self.headers), &self.payload)
     }
 
-    /// Of its last event.
+    /// The position of its last event.
     pub(super) fn position(&self) -> Position {
         match self.events().ok().and_then(|mut events| events.pop()) {
             Some((position, _)) => position,
@@ -60,15 +62,15 @@ impl Stored {
     }
 }
 
-/// What is asked for.
+/// A request for events.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
     pub(super) after: Option<Position>,
     /// About how many bytes.
     pub(super) limit: usize,
-    /// How many messages of the topic are kept, the one before its history with them.
+    /// The maximum number of messages of the topic: its history and one more.
     pub(super) kept: u64,
-    /// Whether it is known that many are missing: then none is asked for by itself.
+    /// Whether many messages are missing. Then none is requested alone.
     pub(super) is_long: bool,
 }
 
@@ -76,7 +78,7 @@ pub(super) struct Wanted {
 ///
 /// # Errors
 ///
-/// When the broker does not answer, or the stream is not the session's any more.
+/// When the broker does not answer, or when the stream is no longer that of the session.
 pub(super) async fn read(
     connection: &Connection,
     session: &Session,
@@ -112,18 +114,18 @@ pub(super) async fn read(
     }
 }
 
-/// Where a topic stands: its newest event, or else the place of the stream's newest message. The second value says which.
+/// The position of the topic's newest event (`true`), or of the stream's newest message if the topic has none (`false`).
 ///
 /// # Errors
 ///
 /// As of [`read`].
-pub(super) async fn stand(
+pub(super) async fn last_position(
     connection: &Connection,
     session: &Session,
     subjects: &Subjects,
 ) -> Result<(Position, bool), BoxError> {
-    // A place before the question: a message that comes in between has a higher sequence, and is delivered.
-    let place = connection.place(session).await?;
+    // Taken before the request. A message that comes in between has a higher sequence, and the subscription brings it.
+    let newest = connection.newest_message(session).await?;
     let _turn = connection.pace.turn(1).await?;
     let request = session
         .stream
@@ -139,12 +141,14 @@ pub(super) async fn stand(
             };
             Ok((newest.position(), true))
         }
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok((place, false)),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
+            Ok((newest, false))
+        }
         Err(error) => Err(error.into()),
     }
 }
 
-/// The message with this sequence, of whichever topic.
+/// The message with this sequence, of any topic.
 pub(super) async fn message(
     connection: &Connection,
     session: &Session,
@@ -173,41 +177,41 @@ struct Reading<'a> {
     wanted: Wanted,
     events: Vec<(Position, Draft)>,
     bytes: usize,
-    /// Whether a message came from somebody who took the stream for another one.
+    /// Whether a message was meant for another epoch.
     is_doubtful: bool,
 }
 
-/// What is known of the place that a reader goes on after.
+/// What is known about the anchor.
 enum Anchor {
-    /// Nothing behind it was removed.
+    /// No later message was removed.
     Proven,
-    /// Something behind it may have been removed.
+    /// Later messages may have been removed.
     Gone,
-    /// It was never there in this life of the stream.
+    /// It never existed in this epoch.
     Other,
 }
 
-/// Where reading has ended.
+/// How a read has ended.
 struct End {
     last: u64,
-    /// Whether there was nothing more.
+    /// Whether there were no more messages.
     is_all: bool,
-    /// Whether a message names one before it that is not there.
+    /// Whether a message names an earlier one that is missing.
     is_broken: bool,
 }
 
 impl Reading<'_> {
     async fn after(mut self, after: Position) -> Result<Replay, BoxError> {
-        // Confirmed before the read, so the read has to find it.
+        // Received before the read, so the read has to find it.
         let tail = self.connection.tail(&self.subjects.events);
         let end = self.take_all_after(after.major).await?;
         let is_broken = end.is_broken || (end.is_all && tail.is_some_and(|tail| tail > end.last));
-        // Only looked at after the read: a message that is there now was there all the time.
+        // Checked after the read. A message that is there now was there during the read.
         let own = self.next(after.major).await?;
         let own = own.filter(|own| own.sequence == after.major && after.major > 0);
         let anchor = match own {
             Some(own) => self.take_rest(&own, after),
-            None => self.place(after).await?,
+            None => self.check_anchor(after).await?,
         };
         self.look_again().await?;
         Ok(match anchor {
@@ -217,7 +221,7 @@ impl Reading<'_> {
         })
     }
 
-    /// The events of the anchor's own message that come after it.
+    /// The events of the anchor's message that come after the position.
     fn take_rest(&mut self, own: &Stored, after: Position) -> Anchor {
         self.is_doubtful |= !record::is_of(Some(&own.headers), self.session.epoch);
         let events = own.events().unwrap_or_default();
@@ -230,7 +234,7 @@ impl Reading<'_> {
         Anchor::Proven
     }
 
-    /// From the oldest message of the history. There is nothing to be proven before it.
+    /// From the oldest message of the history. This needs no proof.
     async fn whole_history(mut self) -> Result<Replay, BoxError> {
         let info = self
             .connection
@@ -256,7 +260,7 @@ impl Reading<'_> {
         let end = self.take_all_after(first.sequence).await?;
         self.look_again().await?;
         if end.last > first.sequence {
-            // Whatever was removed meanwhile, what is behind the oldest that is left is whole.
+            // Messages may have been removed meanwhile, but those after the oldest are complete.
             let oldest = self.next(first.sequence).await?;
             let oldest = oldest.map_or(u64::MAX, |oldest| oldest.sequence);
             if end.is_broken || oldest > end.last {
@@ -269,8 +273,8 @@ impl Reading<'_> {
         Ok(Replay::Ok(self.events))
     }
 
-    /// What is known of a place that has no message of the topic.
-    async fn place(&self, after: Position) -> Result<Anchor, BoxError> {
+    /// What is known about an anchor that is not a message of the topic.
+    async fn check_anchor(&self, after: Position) -> Result<Anchor, BoxError> {
         let Position { major, .. } = after;
         let check = record::check_of(after);
         let state = self.connection.info(self.session, json!({})).await?.state;
@@ -288,7 +292,7 @@ impl Reading<'_> {
         } else if check != 0 {
             return Ok(Anchor::Other);
         }
-        // JetStream does not tell which topic a removed message was of.
+        // JetStream does not tell the topic of a removed message.
         if state.first_seq > major.saturating_add(1) && state.last_seq > major {
             return Ok(Anchor::Gone);
         }
@@ -310,175 +314,11 @@ impl Reading<'_> {
         })
     }
 
-    /// After messages that were meant for another stream, the stream may be another one by now, which is an error.
+    /// Checks the stream again if a message was meant for another epoch.
     async fn look_again(&self) -> Result<(), BoxError> {
         if self.is_doubtful {
             self.connection.info(self.session, json!({})).await?;
         }
         Ok(())
-    }
-
-    /// The events of all messages behind this one, up to the limit.
-    async fn take_all_after(&mut self, last: u64) -> Result<End, BoxError> {
-        let mut end = End {
-            last,
-            is_all: false,
-            is_broken: false,
-        };
-        let singly = if self.wanted.is_long { 0 } else { SINGLY };
-        for _ in 0..singly {
-            if self.is_full() || !self.take_next(&mut end).await? {
-                return Ok(end);
-            }
-        }
-        if self.is_full() {
-            return Ok(end);
-        }
-        // What it brings is enough for now: a reader that runs after a busy publisher would lose its anchor.
-        let messages = self.several(end.last.saturating_add(1)).await?;
-        messages
-            .iter()
-            .for_each(|message| self.go_on(&mut end, message));
-        // The consumer may be a replica's that is behind, or the message is too large for it. And of messages that hold no event of
-        // ours there may be any number.
-        while (messages.is_empty() || self.events.is_empty()) && !self.is_full() {
-            if !self.take_next(&mut end).await? || !self.events.is_empty() {
-                break;
-            }
-        }
-        Ok(end)
-    }
-
-    async fn take_next(&mut self, end: &mut End) -> Result<bool, BoxError> {
-        let message = self.next(end.last.saturating_add(1)).await?;
-        match &message {
-            Some(message) => self.go_on(end, message),
-            None => end.is_all = true,
-        }
-        Ok(message.is_some())
-    }
-
-    fn go_on(&mut self, end: &mut End, message: &Stored) {
-        end.is_broken |= self.is_broken(message, end.last);
-        end.last = message.sequence;
-        self.take(message);
-    }
-
-    /// Whether a message names one that should have come after `last`.
-    fn is_broken(&self, message: &Stored, last: u64) -> bool {
-        record::before(Some(&message.headers))
-            .is_some_and(|before| before > last && before < message.sequence)
-    }
-
-    fn is_full(&self) -> bool {
-        self.bytes >= self.wanted.limit && !self.events.is_empty()
-    }
-
-    fn take(&mut self, message: &Stored) {
-        self.is_doubtful |= !record::is_of(Some(&message.headers), self.session.epoch);
-        match message.events() {
-            Ok(events) => {
-                let before = self.events.len();
-                let after = self.wanted.after;
-                self.events.extend(
-                    events
-                        .into_iter()
-                        .filter(|(position, _)| Some(*position) > after),
-                );
-                if self.events.len() > before {
-                    self.bytes += message.payload.len();
-                }
-            }
-            Err(error) => self.subjects.warn(message.sequence, &error),
-        }
-    }
-
-    /// The first message with this sequence or a later one. The stream's leader answers.
-    async fn next(&self, from: u64) -> Result<Option<Stored>, BoxError> {
-        let request = self
-            .session
-            .stream
-            .raw_message_builder()
-            .sequence(from.max(1))
-            .next_by_subject(&*self.subjects.events);
-        match self.connection.unless_refused(GET, request.send()).await? {
-            Ok(message) => Ok(Some(Stored {
-                sequence: message.sequence,
-                subject: message.subject.to_string(),
-                headers: message.headers,
-                payload: message.payload,
-            })),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Messages from this sequence on, as many as fit; call it while something fits. None when the first is larger than what is left of the limit.
-    async fn several(&self, from: u64) -> Result<Vec<Stored>, BoxError> {
-        let bytes = self.wanted.limit.saturating_sub(self.bytes);
-        let config = pull::Config {
-            deliver_policy: DeliverPolicy::ByStartSequence {
-                start_sequence: from,
-            },
-            ack_policy: AckPolicy::None,
-            filter_subject: self.subjects.events.clone(),
-            inactive_threshold: UNUSED,
-            memory_storage: true,
-            num_replicas: 1,
-            ..pull::Config::default()
-        };
-        let created = self.session.stream.create_consumer(config);
-        let consumer = self
-            .connection
-            .unless_refused("$JS.API.CONSUMER.CREATE", created)
-            .await??;
-        let name = consumer.cached_info().name.clone();
-        let fetched = async {
-            let mut batch = consumer
-                .fetch()
-                .max_messages(AT_ONCE)
-                .max_bytes(bytes)
-                .messages()
-                .await?;
-            let mut all = Vec::new();
-            loop {
-                let message = match self.connection.pace.answer(batch.next()).await {
-                    Ok(Some(Ok(message))) => message,
-                    Ok(None) => break,
-                    // What has come is whole up to here: it came in order.
-                    Ok(Some(Err(_))) | Err(_) if !all.is_empty() => break,
-                    Ok(Some(Err(error))) => {
-                        tracing::debug!(%error, "a consumer has brought nothing");
-                        break;
-                    }
-                    Err(error) => return Err(error),
-                };
-                let sequence = message.info()?.stream_sequence;
-                let Message {
-                    headers,
-                    payload,
-                    subject,
-                    ..
-                } = message.message;
-                all.push(Stored {
-                    sequence,
-                    subject: subject.to_string(),
-                    headers: headers.unwrap_or_default(),
-                    payload,
-                });
-            }
-            Ok::<_, BoxError>(all)
-        };
-        let all = self
-            .connection
-            .unless_refused("$JS.API.CONSUMER.MSG.NEXT", fetched)
-            .await?;
-        // The consumer goes by itself if this is not allowed.
-        let delete = format!(
-            "$JS.API.CONSUMER.DELETE.{}.{name}",
-            self.connection.settings.stream
-        );
-        self.session.client.publish(delete, Bytes::new()).await?;
-        all
     }
 }

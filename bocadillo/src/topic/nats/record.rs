@@ -1,4 +1,4 @@
-//! What a stream holds: events as messages, and back. The stored format stands in the docs of [`Nats`](super::Nats).
+//! Writes events as messages of the stream, and reads them. The docs of `Hub::nats` describe the format.
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use crate::topic::hash::fnv;
 use crate::topic::position::Position;
 
 const KEYS: &str = "Bocadillo-Keys";
-/// The epoch of the stream that a publisher meant.
+/// The epoch for which a message was published.
 const EPOCH: &str = "Bocadillo-Epoch";
 /// A number that no other message has.
 const NONCE: &str = "Bocadillo-Nonce";
-/// The sequence of a message that the topic had before this one, as far as the publisher knew.
+/// The sequence of an earlier message of the topic, the newest that the publisher knew.
 const BEFORE: &str = "Bocadillo-Before";
 
-/// How many values a check has. Four digits of base 62, so that ids stay short.
+/// The number of different checks: four digits of base 62, so that ids stay short.
 const CHECKS: u64 = 62_u64.pow(4);
 
-/// What neither a token of a subject nor a header may have, and `%` and `,`, which mean something here.
+/// The bytes that a token of a subject or a header may not have, and `%` and `,`, which have a meaning here.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -34,12 +34,12 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'+')
     .remove(b'~');
 
-/// The token of a topic's subject.
+/// The name of a topic as a token of a subject.
 pub(super) fn token(topic: &str) -> String {
     utf8_percent_encode(topic, ESCAPED).to_string()
 }
 
-/// One message for all of them: JetStream keeps it or does not.
+/// Writes all events into one message, so that JetStream stores all or none.
 pub(super) fn write(drafts: &[Draft]) -> (HeaderMap, Bytes) {
     let payload: Vec<u8> = drafts
         .iter()
@@ -65,19 +65,19 @@ pub(super) fn write_before(headers: &mut HeaderMap, sequence: u64) {
     headers.insert(BEFORE, sequence.to_string());
 }
 
-/// The message that the publisher knew to be there before this one.
+/// The sequence in the header `Bocadillo-Before`.
 pub(super) fn before(headers: Option<&HeaderMap>) -> Option<u64> {
     headers?.get(BEFORE)?.as_str().parse().ok()
 }
 
-/// Tells this message from another one that has its sequence after the stream was restored. Never zero.
+/// A number that differs from that of another message with the same sequence, after the stream was restored. Never zero.
 pub(super) fn check(headers: Option<&HeaderMap>, payload: &[u8]) -> u64 {
     let nonce = headers.and_then(|headers| headers.get(NONCE));
     let bytes = nonce.map_or(payload, |nonce| nonce.as_str().as_bytes());
     fnv(bytes.iter().copied()) % (CHECKS - 1) + 1
 }
 
-/// Where the events of a message are.
+/// The positions of the events of a message.
 pub(super) fn positions(
     sequence: u64,
     check: u64,
@@ -87,8 +87,8 @@ pub(super) fn positions(
         .map(move |index| Position::new(sequence, index.saturating_mul(CHECKS) + check))
 }
 
-/// A place in the stream that is not an event of the topic: the message there is another topic's. `check` is zero if there is none.
-pub(super) fn place_of(sequence: u64, check: u64) -> Position {
+/// The position of a message of another topic. `check` is zero if there is no message.
+pub(super) fn message_position(sequence: u64, check: u64) -> Position {
     Position::new(sequence, check)
 }
 
@@ -96,24 +96,24 @@ pub(super) fn check_of(position: Position) -> u64 {
     position.minor % CHECKS
 }
 
-/// Which of its message's events a position is of, from zero.
+/// The index of an event in its message, from zero.
 pub(super) fn index_of(position: Position) -> u64 {
     position.minor / CHECKS
 }
 
-/// Where the stream has a message that it repeats, and the one before it in the same topic.
+/// The sequence of a repeated message, and of the message before it in the same topic.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Repeated {
     pub(super) sequence: u64,
-    /// Zero where there was none any more.
+    /// Zero if there is none.
     pub(super) previous: u64,
 }
 
-/// `None` for what the stream has not written.
-pub(super) fn place(message: &Message) -> Option<Place> {
+/// `None` if the message is not from the stream.
+pub(super) fn repeated(message: &Message) -> Option<Repeated> {
     let headers = message.headers.as_ref()?;
     let number = |name: HeaderName| headers.get(name)?.as_str().parse().ok();
-    Some(Place {
+    Some(Repeated {
         sequence: number(NATS_SEQUENCE)?,
         previous: number(NATS_LAST_SEQUENCE)?,
     })
@@ -123,17 +123,17 @@ pub(super) fn write_epoch(headers: &mut HeaderMap, epoch: u64) {
     headers.insert(EPOCH, format!("{epoch:016x}"));
 }
 
-/// Whether a message was meant for this life of the stream. Other programs do not say.
+/// Whether a message was published for this epoch, or without the header.
 pub(super) fn is_of(headers: Option<&HeaderMap>, epoch: u64) -> bool {
     let meant = headers.and_then(|headers| headers.get(EPOCH));
     meant.is_none_or(|meant| u64::from_str_radix(meant.as_str(), 16) == Ok(epoch))
 }
 
-/// The events of a message, whoever wrote it.
+/// The events of a message, also of another program.
 ///
 /// # Errors
 ///
-/// When it is not what [`write`] writes, wholly.
+/// When the message does not have the form that [`write`] writes.
 pub(super) fn read(
     sequence: u64,
     headers: Option<&HeaderMap>,
@@ -145,7 +145,7 @@ pub(super) fn read(
         .and_then(|headers| headers.get(KEYS))
         .map(|keys| keys.as_str());
     let mut keys = keys.into_iter().flat_map(|keys| keys.split(','));
-    // An event has no blank line within it.
+    // An event has no blank line inside.
     let drafts = text.split_inclusive("\n\n").map(|event| {
         let key = match keys.next().and_then(|key| key.strip_prefix('=')) {
             None => None,

@@ -1,7 +1,7 @@
-//! Links what the server refuses to the request that it refuses.
+//! Finds the request that the server has refused.
 //!
-//! A server that does not allow a subject says so beside the answer, by an error of the connection that names the subject. The
-//! request itself gets no answer.
+//! If the server does not allow a subject, it sends an error of the connection that names the subject. The request itself gets no
+//! answer.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,12 +10,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-/// A subject that stays refused is logged again after this time.
+/// The pause before the refusal of the same subject is logged again.
 const REPEAT: Duration = Duration::from_secs(60);
-/// How many refused subjects are remembered for the log.
+/// The maximum number of refused subjects that are remembered for the log.
 const REMEMBERED: usize = 1_000;
-/// So many subscriptions that lose their right within [`BURST_TIME`] tell that others may have lost theirs: the client drops news
-/// beyond 128 that come together.
+/// If so many subscriptions are refused within [`BURST_TIME`], others may have been refused too: the client library drops errors if
+/// more than 128 come together.
 const BURST: usize = 100;
 const BURST_TIME: Duration = Duration::from_secs(1);
 
@@ -27,19 +27,19 @@ pub(super) struct Refusals {
     lost: watch::Sender<()>,
 }
 
-/// Requests on one subject that are under way.
+/// The open requests on one subject.
 #[derive(Debug, Default)]
 struct Asked {
     waiting: usize,
-    /// Requests that were given up while others waited: a refusal may be for one of them.
+    /// Requests that were given up while others were open. A refusal may belong to one of them.
     abandoned: usize,
     refused: usize,
-    /// Whether it is a subscription that was allowed.
+    /// Whether this is a subscription that the server has allowed.
     is_settled: bool,
     changed: Arc<Notify>,
 }
 
-/// One request that is under way.
+/// One open request.
 #[derive(Debug)]
 pub(super) struct Asking<'a> {
     refusals: &'a Refusals,
@@ -74,7 +74,7 @@ impl Refusals {
         }
     }
 
-    /// Takes an error that the server sent beside the answers. `false` when it is not a refusal.
+    /// Notes an error of the connection. `false` if it is not a refusal.
     pub(super) fn note(&self, error: &str) -> bool {
         let Some((what, subject)) = parse(error) else {
             return false;
@@ -115,16 +115,16 @@ impl Refusals {
         }
     }
 
-    /// Tells when refusals of subscriptions may have been lost.
+    /// Changes when refusals of subscriptions may have been dropped.
     pub(super) fn lost(&self) -> watch::Receiver<()> {
         self.lost.subscribe()
     }
 
-    /// Logs that the server does not know the user.
+    /// Logs that the server refuses the credentials.
     pub(super) fn unauthorised(&self) {
         if self.is_news("") {
             tracing::warn!(
-                "NATS refuses the user name, the password or the token of its URL: topics wait until it takes them"
+                "NATS refuses the user name, the password or the token of its URL: topics wait until it accepts them"
             );
         }
     }
@@ -148,7 +148,7 @@ impl Refusals {
         }
     }
 
-    /// Logs the next refusal of a subject that was allowed meanwhile.
+    /// The subject is allowed, so its next refusal is logged.
     pub(super) fn allowed(&self, subject: &str) {
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         logged.remove(subject);
@@ -156,14 +156,14 @@ impl Refusals {
 }
 
 impl Asking<'_> {
-    /// Resolves when this request is known to be refused: as many were refused as wait for an answer.
+    /// Waits until this request is certainly refused: there are as many refusals as open requests.
     pub(super) async fn refused(&mut self) {
         self.until(|asked| asked.refused >= asked.waiting + asked.abandoned)
             .await;
         self.outcome = Outcome::Refused;
     }
 
-    /// Resolves when a request on the subject is refused, this one or another.
+    /// Waits until a request on the subject is refused, this one or another.
     pub(super) async fn any_refused(&mut self) {
         self.until(|asked| asked.refused > 0).await;
         self.outcome = Outcome::Refused;
@@ -180,7 +180,7 @@ impl Asking<'_> {
         }
     }
 
-    /// The request is made again: what was refused up to here is done with.
+    /// The request is made again. Earlier refusals no longer count.
     pub(super) fn forget(&mut self) {
         if let Some(asked) = self.refusals.asked().get_mut(self.subject) {
             asked.refused = 0;
@@ -189,7 +189,7 @@ impl Asking<'_> {
         self.outcome = Outcome::Open;
     }
 
-    /// The subscription is there, unless it was refused meanwhile.
+    /// The server has allowed the subscription, unless it was refused meanwhile.
     pub(super) fn settle(&mut self) {
         if let Some(asked) = self.refusals.asked().get_mut(self.subject) {
             asked.is_settled = asked.refused == 0;
@@ -221,7 +221,7 @@ impl Drop for Asking<'_> {
     }
 }
 
-/// What is refused, and the subject, of `Permissions Violation for Publish to "subject"`.
+/// The action and the subject of `Permissions Violation for Publish to "subject"`.
 fn parse(error: &str) -> Option<(&'static str, &str)> {
     let rest = error.strip_prefix("Permissions Violation for ")?;
     let (what, rest) = if let Some(rest) = rest.strip_prefix("Publish to \"") {

@@ -1,4 +1,4 @@
-//! Replays: they read the history from the stream, in the epoch of the topic's feed.
+//! Replays of the history, in the epoch of the topic's feed.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::topic::broker::Replay;
 use crate::topic::position::Position;
 use crate::topic::remote;
 
-/// Reads from the history in the epoch in which the topic's feed stands. `None` when the topic is not followed any more.
+/// Reads from the history in the epoch of the topic's feed. `None` if the topic is no longer followed.
 pub(super) async fn replay(
     connection: Arc<Connection>,
     subjects: Subjects,
@@ -29,7 +29,7 @@ pub(super) async fn replay(
     let mut states = connection.states();
     loop {
         let session = remote::up(&mut states).await?;
-        // The feed says so first when the epoch is another: then it is not this reader's any more.
+        // In a new epoch the feed restarts the ring, and this replay ends.
         if *epoch.borrow_and_update() != Some(session.epoch) {
             tokio::select! {
                 changed = epoch.changed() => changed.ok()?,

@@ -1,4 +1,4 @@
-//! A topic's subjects.
+//! The subjects of a topic.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use crate::error::Error;
 #[derive(Clone, Debug)]
 pub(super) struct Subjects {
     topic: Arc<str>,
-    /// Where its events are published to, and kept.
+    /// For publishing. The stream stores these messages.
     pub(super) events: String,
-    /// Where the stream repeats them, once it has them, with their sequence.
+    /// Where the stream repeats the stored messages.
     pub(super) live: String,
 }
 
@@ -24,13 +24,13 @@ impl Subjects {
         }
     }
 
-    /// Another program's message is passed over.
+    /// Logs that a message of another program is skipped.
     pub(super) fn warn(&self, sequence: u64, error: &Error) {
         let why = error.chain();
         tracing::warn!(
             topic = &*self.topic,
             sequence,
-            "a message of the stream is passed over: {why}"
+            "a message of the stream is skipped: {why}"
         );
     }
 }

@@ -1,12 +1,15 @@
 //! How far a reader has come, and how it reads from the ring.
 
+use std::collections::VecDeque;
 use std::sync::MutexGuard;
 use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
+use super::super::broker::{BoxFuture, Replay};
 use super::super::channel::State;
 use super::super::cursor::Fallback;
+use super::super::encoded::Encoded;
 use super::super::notice::{Notice, Reason};
 use super::super::position::Position;
 use super::super::registry::TopicRef;
@@ -14,7 +17,6 @@ use super::super::ring::{Lookup, Read};
 use super::super::shape::Shape;
 use super::super::waiting::Ticket;
 use super::Next;
-use super::replay::Replaying;
 
 /// How far a reader has come. Separate from the reader's topic, so that the topic can be locked while this changes.
 pub(super) struct Progress {
@@ -45,6 +47,29 @@ pub(super) enum Stage {
     },
     Replay(Replaying),
     Ended,
+}
+
+/// A replay from the history of the broker.
+pub(super) struct Replaying {
+    pub(super) after: Option<Position>,
+    /// The floor of the ring when the broker was asked.
+    pub(super) floor: Position,
+    pub(super) answer: Option<BoxFuture<Replay>>,
+    /// Whether the broker knows the position `after`.
+    pub(super) is_known: bool,
+    pub(super) queue: VecDeque<Encoded>,
+}
+
+impl Replaying {
+    fn new(after: Option<Position>, floor: Position) -> Self {
+        Self {
+            after,
+            floor,
+            answer: None,
+            is_known: false,
+            queue: VecDeque::new(),
+        }
+    }
 }
 
 impl Progress {

@@ -1,12 +1,8 @@
 //! A replay from the broker's history, until the ring has the next event.
 
-use std::collections::VecDeque;
 use std::task::{Context, Poll, ready};
 
-use super::super::broker::{BoxFuture, Replay};
-use super::super::encoded::Encoded;
 use super::super::notice::Notice;
-use super::super::position::Position;
 use super::super::registry::TopicRef;
 use super::super::ring::Lookup;
 use super::super::shape::{Shape, fitting};
@@ -15,28 +11,6 @@ use super::progress::{Progress, Stage};
 
 /// How many bytes of the history a reader asks for at once. It holds no more than that.
 const REPLAY: usize = 64 * 1024;
-
-pub(super) struct Replaying {
-    after: Option<Position>,
-    /// The floor of the ring when the broker was asked.
-    floor: Position,
-    answer: Option<BoxFuture<Replay>>,
-    /// Whether the broker knows the position `after`.
-    is_known: bool,
-    queue: VecDeque<Encoded>,
-}
-
-impl Replaying {
-    pub(super) fn new(after: Option<Position>, floor: Position) -> Self {
-        Self {
-            after,
-            floor,
-            answer: None,
-            is_known: false,
-            queue: VecDeque::new(),
-        }
-    }
-}
 
 impl Progress {
     /// `None` when the reader continues in the ring.

@@ -1,5 +1,9 @@
 //! The seam under a broker that does what the test says, when it says so: replay joined to live in each interleaving.
 
+mod joins;
+
+use joins::{Step, schedules};
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -198,108 +202,6 @@ fn numbers(range: std::ops::RangeInclusive<u64>) -> Vec<String> {
     range.map(|number| number.to_string()).collect()
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    Publish,
-    TopicFeed,
-    Answer,
-    Read,
-}
-
-/// Every order of so many steps.
-fn schedules(length: u32) -> impl Iterator<Item = Vec<Step>> {
-    let steps = [Step::Publish, Step::TopicFeed, Step::Answer, Step::Read];
-    (0..4_usize.pow(length)).map(move |number| {
-        (0..length)
-            .map(|at| steps[number / 4_usize.pow(at) % 4])
-            .collect()
-    })
-}
-
-/// A client has got events up to `after` when it subscribes; three are published before, and the node is told of the
-/// topic once `known` of them are there. Whatever happens then in whatever order: it gets each once, in order.
-#[track_caller]
-fn check_join(after: Option<u64>, known: u64, history: usize, schedule: &[Step]) {
-    let mut world = World::new(history, 1 << 20);
-    (0..known).for_each(|_| world.publish());
-    let cursor = after.map_or_else(Cursor::start, |after| Cursor::after(world.id(after)));
-    let mut subscription = world.hub.topic("x").unwrap().subscribe_from(cursor);
-    assert_eq!(
-        World::read(&mut subscription),
-        [""; 0],
-        "nothing is known yet"
-    );
-    world.begin();
-    (known..3).for_each(|_| world.publish());
-    let mut got = Vec::new();
-    for step in schedule {
-        match step {
-            Step::Publish => world.publish(),
-            Step::TopicFeed => world.feed_one(),
-            Step::Answer => world.answer(),
-            Step::Read => got.extend(World::read(&mut subscription)),
-        }
-    }
-    got.extend(world.settle(&mut subscription));
-    assert_eq!(
-        got,
-        numbers(after.unwrap_or(0) + 1..=world.published),
-        "after {after:?}, {known} known, history {history}: {schedule:?}"
-    );
-}
-
-#[test]
-fn replay_joins_live_in_each_interleaving() {
-    for schedule in schedules(6) {
-        for after in [None, Some(0), Some(1), Some(3)] {
-            for known in [0, 3] {
-                if after.unwrap_or(0) <= known {
-                    check_join(after, known, 1_000, &schedule);
-                }
-            }
-        }
-    }
-}
-
-/// The ring lets go of each event at once, unless a reader stands there: those who replay have to go back to the
-/// broker.
-#[test]
-fn replay_joins_a_ring_that_moves_on_in_each_interleaving() {
-    for schedule in schedules(6) {
-        for after in [None, Some(0), Some(2)] {
-            check_join(after, 3, 0, &schedule);
-        }
-    }
-}
-
-/// The client comes from a node that was ahead of this one.
-#[test]
-fn a_client_that_is_ahead_of_its_node_gets_nothing_twice_in_each_interleaving() {
-    for schedule in schedules(6) {
-        let mut world = World::new(1_000, 1 << 20);
-        let first = world.hub.topic("x").unwrap().subscribe();
-        world.begin();
-        (0..4).for_each(|_| world.publish());
-        let mut subscription = world
-            .hub
-            .topic("x")
-            .unwrap()
-            .subscribe_from(Cursor::after(world.id(3)));
-        let mut got = Vec::new();
-        for step in &schedule {
-            match step {
-                Step::Publish => world.publish(),
-                Step::TopicFeed => world.feed_one(),
-                Step::Answer => world.answer(),
-                Step::Read => got.extend(World::read(&mut subscription)),
-            }
-        }
-        got.extend(world.settle(&mut subscription));
-        assert_eq!(got, numbers(4..=world.published), "{schedule:?}");
-        drop(first);
-    }
-}
-
 #[test]
 fn live_begins_where_the_node_began_to_listen() {
     let mut world = World::new(1_000, 1 << 20);
@@ -369,7 +271,7 @@ fn a_new_epoch_is_one_reset_at_each_point() {
             for step in &schedule {
                 match step {
                     Step::Publish => world.publish(),
-                    Step::TopicFeed => world.feed_one(),
+                    Step::Feed => world.feed_one(),
                     Step::Answer => world.answer(),
                     Step::Read => got.extend(World::read(&mut subscription)),
                 }

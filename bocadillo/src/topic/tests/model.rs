@@ -1,7 +1,9 @@
-//! The model test: the real thing against a simple sequential model, under ten thousand random schedules.
+//! Compares the hub with a simple model, in ten thousand random schedules.
 //!
-//! The model keeps plain lists, searches them from the front, and follows the documented rules word by word: what the
-//! history is, what is kept for slow subscribers, what a cursor gives, what a policy does.
+//! The model keeps plain lists, searches them from the front, and follows the documented rules: what the history is, what is kept for
+//! slow subscribers, where a cursor begins, and what a policy does.
+//!
+//! The file is long because the model and the schedule that runs beside it are one state machine.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};

@@ -105,7 +105,7 @@ async fn replay_together(clients: usize, missed: usize) {
     assert_eq!(tap.connections(), 1, "nobody is cut for load");
 }
 
-/// Keeps the lines of a log, and holds up whoever logs that a message is passed over until it is opened.
+/// Keeps the lines of a log, and holds up whoever logs that a message is skipped until it is opened.
 #[derive(Clone, Default)]
 struct Gate(Arc<(Mutex<Gated>, Condvar)>);
 
@@ -131,7 +131,7 @@ impl Gate {
 impl std::io::Write for Gate {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(line).into_owned();
-        let is_held = text.contains("passed over");
+        let is_held = text.contains("is skipped");
         let mut gated = self.0.0.lock().expect("nobody panics");
         gated.lines.push(text);
         while is_held && !gated.is_open {
@@ -177,7 +177,7 @@ fn a_flood_past_a_busy_node_is_one_catch_up_on_nats() {
     // The one who follows the topic is held up where it logs this.
     nats.publish("bocadillo.events.a", "", "not an event");
     wait::until("the node to be busy", || {
-        (!gate.lines("passed over").is_empty()).then_some(())
+        (!gate.lines("is skipped").is_empty()).then_some(())
     });
     let before = nats.requests();
     nats.flood("bocadillo.events.a", FLOOD);

@@ -1,5 +1,6 @@
 //! A client that comes back gets all that it missed, or one `reset`.
 
+use super::outages::Wire;
 use super::*;
 
 const RESET: &str = "reset {\"reason\":\"";

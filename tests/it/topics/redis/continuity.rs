@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bocadillo::topic::{Cursor, History, Hub, Subscription};
 
+use super::outages::proxy;
 use super::*;
 
 /// Four events, of which the client has got the one with the number `has`. Between, `damage` is done, after the third.

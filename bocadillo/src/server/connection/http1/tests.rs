@@ -101,7 +101,7 @@ async fn an_ordinary_response_has_none_of_the_limits_of_the_stream_before_it() {
     guarded
         .guard
         .outgoing
-        .scope(|| Outgoing::told(Arc::as_ptr(&stream).cast()));
+        .scope(|| Outgoing::set_ending(Arc::as_ptr(&stream).cast()));
     drop(stream);
     // All of the stream has been written.
     assert!(guarded.poll().await.is_pending());
@@ -124,7 +124,7 @@ async fn a_stream_that_the_server_has_ended_is_cut_while_its_socket_takes_nothin
     guarded
         .guard
         .outgoing
-        .scope(|| Outgoing::told(Arc::as_ptr(stream).cast()));
+        .scope(|| Outgoing::set_ending(Arc::as_ptr(stream).cast()));
     assert_eq!(guarded.poll().await, Poll::Ready(Err(Cut::Stalled)));
 }
 

@@ -1,4 +1,4 @@
-//! The stream behind the connection: how it is to be, and where it stands.
+//! The stream: its configuration and its last sequence.
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
@@ -22,7 +22,7 @@ use super::{Connection, Contexts, Session, over};
 use crate::error::{BoxError, Error, Kind};
 use crate::topic::position::Position;
 
-/// What JetStream tells of a stream. Not async-nats' own type, whose fields depend on features that others may have on.
+/// The information of JetStream about a stream. Not the type of async-nats, whose fields depend on its features.
 #[derive(Debug, Deserialize)]
 pub(in super::super) struct Info {
     created: String,
@@ -36,7 +36,7 @@ pub(in super::super) struct Counts {
     pub(in super::super) last_seq: u64,
     #[serde(default)]
     pub(in super::super) num_deleted: u64,
-    /// Only where it is asked for.
+    /// Only if it is requested.
     #[serde(default)]
     pub(in super::super) deleted: Vec<u64>,
     #[serde(default)]
@@ -45,14 +45,14 @@ pub(in super::super) struct Counts {
 
 #[derive(Debug, Default)]
 pub(super) struct LastSequence {
-    /// Those who had asked by then are answered.
+    /// The number of the last request that this answer is for.
     covers: u64,
     session: u64,
     last: u64,
 }
 
 impl Connection {
-    /// Looks at the stream; makes it where there is none.
+    /// Checks the stream, and creates it if there is none.
     pub(super) async fn establish(
         &self,
         client: &Client,
@@ -66,7 +66,7 @@ impl Connection {
             None => {
                 let created = context.create_stream(&config);
                 if let Err(error) = self.unless_refused("$JS.API.STREAM.CREATE", created).await?
-                    // Another node was faster, with other limits.
+                    // Another node has created it, with other limits.
                     && !matches!(error.kind(), CreateStreamErrorKind::JetStream(ref error) if error.error_code() == ErrorCode::STREAM_NAME_EXIST)
                 {
                     return Err(error.into());
@@ -86,12 +86,12 @@ impl Connection {
         let mut stream_epoch = StreamEpoch::read(info.config.description.as_deref());
         let is_shorter = last.is_some_and(|last| last.epoch == stream_epoch.epoch(&info.created))
             && info.state.last_seq < newest;
-        // The last node that starts decides, so that a deployment with other limits has them.
+        // The node that starts last sets the limits, so that a new deployment can change them.
         let has_other_limits = last.is_none() && limits(&info.config) != limits(&config);
         if is_shorter || has_other_limits {
             if is_shorter {
                 tracing::warn!(
-                    "the stream of the topics has lost its last events: clients start over"
+                    "the stream of the topics has lost its last events, so each client gets a reset"
                 );
                 stream_epoch = stream_epoch.next(info.state.last_seq);
             }
@@ -187,7 +187,7 @@ impl Connection {
         }
     }
 
-    /// Awaits the answer of a request, and fails at once when the server refuses requests like it.
+    /// Waits for the answer of a request. Fails at once if the server refuses requests of this subject.
     ///
     /// # Errors
     ///
@@ -208,11 +208,11 @@ impl Connection {
         Ok(answer)
     }
 
-    /// Where the stream stands; `wanted` is what to tell beyond that.
+    /// The information about the stream. `wanted` is the body of the request.
     ///
     /// # Errors
     ///
-    /// When that cannot be found out, or when it is not the session's stream any more; then the connection looks at it again.
+    /// When there is no answer, or when the stream is no longer that of the session. Then the stream is checked again.
     pub(in super::super) async fn info(
         &self,
         session: &Session,
@@ -238,38 +238,41 @@ impl Connection {
         }
     }
 
-    /// The stream's newest message, of whichever topic, by its sequence and its check.
-    pub(in super::super) async fn place(&self, session: &Session) -> Result<Position, BoxError> {
+    /// The position of the stream's newest message, of any topic.
+    pub(in super::super) async fn newest_message(
+        &self,
+        session: &Session,
+    ) -> Result<Position, BoxError> {
         let last = self.last(session).await?;
-        let mut place = self.place.lock().await;
-        let (number, position) = *place;
+        let mut known = self.newest_message.lock().await;
+        let (number, position) = *known;
         if number == session.number && position.major >= last {
             return Ok(position);
         }
         let newest = read::message(self, session, last).await?;
-        let position = record::place_of(last, newest.map_or(0, |newest| newest.check()));
-        *place = (session.number, position);
+        let position = record::message_position(last, newest.map_or(0, |newest| newest.check()));
+        *known = (session.number, position);
         Ok(position)
     }
 
-    /// The last sequence that the stream has had by now. Those who ask at once share an answer, which is of after they asked.
+    /// The last sequence of the stream. Requests at the same time share one answer.
     pub(in super::super) async fn last(&self, session: &Session) -> Result<u64, BoxError> {
         let ticket = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
-        let mut standing = self.standing.lock().await;
-        if standing.covers < ticket || standing.session != session.number {
+        let mut last_sequence = self.last_sequence.lock().await;
+        if last_sequence.covers < ticket || last_sequence.session != session.number {
             let covers = self.asked.load(Ordering::Acquire);
             let info = self.info(session, json!({})).await?;
-            *standing = LastSequence {
+            *last_sequence = LastSequence {
                 covers,
                 session: session.number,
                 last: info.state.last_seq,
             };
         }
-        Ok(standing.last)
+        Ok(last_sequence.last)
     }
 }
 
-/// What nodes may have different opinions of.
+/// The limits that nodes may set differently.
 fn limits(config: &Config) -> (i64, Duration, i64, usize) {
     (
         config.max_messages_per_subject,
@@ -279,7 +282,7 @@ fn limits(config: &Config) -> (i64, Duration, i64, usize) {
     )
 }
 
-/// An error for what the server refuses, so that publishers are told so.
+/// An error for a refusal, which publishers get.
 fn refused(reason: impl Into<BoxError>) -> BoxError {
     Error::new(Kind::Refused, reason).into()
 }

@@ -1,0 +1,103 @@
+//! Several topics in one stream, which begin at different times.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_has_not_begun_holds_no_other() {
+    for (early, late) in [("a", "b"), ("b", "a")] {
+        let (script, hub) = Script::new();
+        let mut subscription = both(&hub, Cursor::live());
+        assert_eq!(subscription.last_id(), None);
+        script.begin(early);
+        script.elsewhere(early, "1");
+        script.elsewhere(late, "not seen");
+        assert_eq!(drain(&mut subscription), ["1"]);
+        script.begin(late);
+        script.elsewhere(late, "2");
+        assert_eq!(drain(&mut subscription), ["2"], "and no reset");
+
+        let id = subscription.last_id();
+        drop(subscription);
+        script.elsewhere(late, "4");
+        let mut subscription = both(&hub, id);
+        script.begin(early);
+        script.elsewhere(early, "5");
+        assert_eq!(drain(&mut subscription), ["5"]);
+        // Away once more, with an id that the late topic has not touched.
+        let id = subscription.last_id();
+        drop(subscription);
+        let mut subscription = both(&hub, id);
+        script.begin(early);
+        script.begin(late);
+        script.elsewhere(late, "6");
+        assert_eq!(drain(&mut subscription), ["4", "6"], "what it had missed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_was_interrupted_is_a_reset_for_itself() {
+    let (script, hub) = Script::new();
+    let mut subscription = both(&hub, Cursor::live());
+    script.begin("a");
+    script.interrupt("b");
+    let publish = async |topic: &str, text: &str| hub.topic(topic).unwrap().publish(text).await;
+    publish("b", "lost").await.unwrap();
+    publish("a", "1").await.unwrap();
+    assert_eq!(drain(&mut subscription), ["1"]);
+    script.begin("b");
+    publish("b", "2").await.unwrap();
+    assert_eq!(drain(&mut subscription), [B_MISSED, "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_epoch_of_one_topic_costs_those_that_have_begun_no_second_reset() {
+    let (script, hub) = Script::new();
+    let mut subscription = both(&hub, Cursor::live());
+    script.begin("a");
+    assert_eq!(drain(&mut subscription), [""; 0]);
+    script.lose_all();
+    script.begin("a");
+    let reset = r#"{"reason":"epoch","topics":["a"]}"#;
+    assert_eq!(drain(&mut subscription), [reset]);
+    let id = subscription.last_id();
+    drop(subscription);
+    script.elsewhere("a", "1");
+    let mut subscription = both(&hub, id);
+    script.begin("a");
+    assert_eq!(drain(&mut subscription), ["1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_left_before_a_topic_began_is_told() {
+    for cursor in [Cursor::live(), Cursor::start()] {
+        let (script, hub) = Script::new();
+        let mut subscription = both(&hub, cursor.clone());
+        script.begin("a");
+        script.elsewhere("a", "1");
+        assert_eq!(drain(&mut subscription), ["1"]);
+        let id = subscription.last_id().unwrap();
+        drop(subscription);
+        script.elsewhere("a", "2");
+        script.elsewhere("b", "3");
+        let after = |id: &EventId| Cursor {
+            after: Some(id.as_str().to_owned()),
+            fallback: cursor.fallback,
+        };
+        let mut again = both(&hub, after(&id));
+        script.begin("a");
+        assert_eq!(drain(&mut again), ["2"]);
+        let id = again.last_id().unwrap();
+        drop(again);
+        let mut again = both(&hub, after(&id));
+        script.begin("b");
+        script.begin("a");
+        let history: &[&str] = if cursor == Cursor::start() {
+            &["3"]
+        } else {
+            &[]
+        };
+        let mut got = drain(&mut again).into_iter();
+        assert_eq!(got.next().unwrap(), B_MISSED, "{cursor:?}");
+        assert_eq!(got.collect::<Vec<_>>(), history, "{cursor:?}");
+    }
+}
