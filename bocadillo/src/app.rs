@@ -25,7 +25,8 @@ use crate::app::service::AppService;
 use crate::error::{BoxError, Result};
 use crate::stream::{StreamOptions, Streams};
 
-/// Routes with their state and layers, to be run, served, or called as a [`tower::Service`].
+/// Routes with their state and layers. Run it with [`run`](Self::run), serve it with a [`Server`](crate::Server), or make
+/// it a [`tower::Service`] with [`into_service`](Self::into_service).
 ///
 /// # Examples
 ///
@@ -113,11 +114,11 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
 
     /// Adds routes, as [`routes!`](crate::routes) makes them.
     ///
-    /// It may be called several times, by each module of a program for its own. Two routes that would answer the same
-    /// requests are found by [`into_service`](Self::into_service), and so by whatever serves the app.
+    /// It may be called several times, for example with the routes of each module of a program. If two routes would answer
+    /// the same requests, [`into_service`](Self::into_service) returns an error, and so does a server of the app.
     ///
-    /// "Expected `Route<()>`, found `Route<Sensor>`" means that a handler takes a `State<Sensor>`, which this app does not
-    /// have: see [`with_state`](Self::with_state).
+    /// The compiler says "expected `Route<()>`, found `Route<Sensor>`" when a handler takes a `State<Sensor>` and the app has
+    /// no such state: see [`with_state`](Self::with_state).
     ///
     /// # Examples
     ///
@@ -166,13 +167,14 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         own.chain(nested.map(|route| &*route.info)).chain(fallback)
     }
 
-    /// Wraps the whole app in a layer of tower's: one of tower-http's, or your own. It sees every request, also those to
-    /// routes that are added later, to the fallback, and to what is answered 404 or 405. The layer added last sees a
-    /// request first.
+    /// Wraps the whole app in a tower layer: one of tower-http, or your own. The layer sees every request: to routes that
+    /// are added later, to nested apps, to the fallback, and those that are answered 404 or 405. The layer that is added
+    /// last sees a request first. For a layer around some of the routes, see [`nest`](Self::nest).
     ///
-    /// A layer answers, and never fails: its error is `Infallible`. One that fails, as tower's own time-out does ("the
-    /// trait `From<Box<dyn Error …>>` is not implemented for `Infallible`"), goes under something that makes an answer of
-    /// the error, such as axum's `HandleErrorLayer`; tower-http's `TimeoutLayer` answers by itself.
+    /// The service of the layer must not fail: its error is `Infallible`. Some layers fail, such as tower's own time-out.
+    /// The compiler then says "the trait `From<Box<dyn Error …>>` is not implemented for `Infallible`". Put such a layer
+    /// under one that makes a response of the error, such as axum's `HandleErrorLayer`. tower-http's `TimeoutLayer`
+    /// answers by itself.
     ///
     /// # Examples
     ///
@@ -254,14 +256,15 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Hands requests for which there is no route to another service, for example an axum router, a directory of files,
-    /// or another app.
+    /// Sends requests without a route to another service, for example to an axum router, to a directory of files, or to
+    /// another app.
     ///
     /// The streams of the service belong to this app as well: they get its default options where they have none, and a
     /// shutdown ends them and waits for their clean-ups. This holds for an axum router, for another app, and for a service
-    /// inside of the layer of other [`Streams`]. The limits of connections are those of the server. The log at the start
-    /// lists the routes of an app that is the fallback, unless a service of another type stands between the two. To give
-    /// an app a prefix of its own, use [`nest`](Self::nest).
+    /// inside of the layer of other [`Streams`]. The limits of connections are those of the server.
+    ///
+    /// If the service is an [`AppService`], its routes are in the log at the start. A conflict between its routes and those
+    /// of this app is not an error: this app's routes go first. With [`nest`](Self::nest) it would be an error.
     ///
     /// # Examples
     ///
@@ -327,11 +330,12 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// The app as a service: for another server, or to be nested in an axum router by `fallback_service`.
+    /// Makes the app a service: for another server, or for the `fallback_service` of an axum router.
     ///
     /// # Errors
     ///
-    /// When two routes answer the same requests; both places are named.
+    /// When two routes answer the same requests: the error names both places. When an app is nested at a prefix that cannot
+    /// be used. When two apps that are nested at the same prefix have a fallback.
     ///
     /// # Examples
     ///

@@ -1,6 +1,7 @@
 //! What `#[route]` makes of a function: how its arguments are taken from a request, and how it is called.
 //!
-//! The traits stand between generated code and those of axum so that a wrong argument is told in our words.
+//! The traits are between generated code and the traits of axum, so that the compiler's message about a wrong argument
+//! speaks of routes.
 
 use std::fmt::{self, Display};
 use std::future::Future;
@@ -24,7 +25,7 @@ use crate::stream::body::Body;
     note = "a path parameter is parsed with `FromStr`, whose error has to be `Display`"
 )]
 pub trait PathParameter: Sized {
-    /// Parses it; the error says what is wrong.
+    /// Parses the parameter. The error says what is wrong.
     fn read(text: &str) -> Result<Self, String>;
 }
 
@@ -43,7 +44,7 @@ impl<T: FromStr<Err: Display>> PathParameter for T {
     note = "what takes the request's body (`Json`, `String`, `Bytes`) comes last; the app's state is taken as `State<…>`"
 )]
 pub trait Part<S>: Sized {
-    /// Makes it; the error is what to answer instead.
+    /// Extracts the argument. The error is the response to send instead.
     fn extract(
         parts: &mut request::Parts,
         state: &S,
@@ -67,7 +68,7 @@ impl<T: FromRequestParts<S>, S: Sync> Part<S> for T {
     note = "what takes the request's body (`Json`, `String`, `Bytes`) comes last; the app's state is taken as `State<…>`"
 )]
 pub trait Last<S, M>: Sized {
-    /// Makes it; the error is what to answer instead.
+    /// Extracts the argument. The error is the response to send instead.
     fn extract(request: Request, state: &S) -> impl Future<Output = Result<Self, Response>> + Send;
 }
 
@@ -103,11 +104,11 @@ pub fn respond<T: Answer>(value: T) -> StreamResponse {
     note = "each argument is a parameter of the path or an extractor that the app's state serves; see `App::with_state`"
 )]
 pub trait Endpoint<S: 'static, M>: 'static {
-    /// What the route says of itself.
+    /// The description of the route.
     const INFO: RouteInfo;
 
-    /// Extracts the arguments, calls the function, and makes a response of what it returns. The `Err` is what an
-    /// extractor answers instead.
+    /// Extracts the arguments, calls the function, and makes a response of its result. The `Err` is the response of an
+    /// extractor that refuses the request.
     fn call(
         request: RouteRequest<S>,
     ) -> impl Future<Output = Result<http::Response<Body>, http::Response<Body>>> + Send + 'static;
@@ -134,7 +135,7 @@ pub(crate) type BoundHandler = Arc<
 
 /// A function with `#[route]`, in an app whose state is `S`. Made by [`routes!`](crate::routes).
 ///
-/// For a module that hands its routes on, whatever the app's state is.
+/// Use it to return routes from a module.
 ///
 /// # Examples
 ///
@@ -160,7 +161,7 @@ pub struct Route<S> {
 }
 
 impl<S> Route<S> {
-    /// What the route says of itself.
+    /// Returns the description of the route.
     ///
     /// # Examples
     ///
@@ -194,7 +195,7 @@ impl<S: Send + Sync + 'static> Route<S> {
     }
 }
 
-// Not derived: that would ask the same of `S`.
+// Not derived, because a derive would require `S: Clone`.
 impl<S> Clone for Route<S> {
     fn clone(&self) -> Self {
         *self
@@ -209,7 +210,7 @@ impl<S> fmt::Debug for Route<S> {
     }
 }
 
-/// A request on its way into a route's arguments.
+/// A request from which the arguments of a route are extracted.
 #[derive(Debug)]
 pub struct RouteRequest<S> {
     pub(crate) parts: request::Parts,
@@ -218,12 +219,12 @@ pub struct RouteRequest<S> {
     pub(crate) state: Arc<S>,
 }
 
-/// The names of a pattern's parameters with what stands in their places, still percent-encoded.
+/// The names and the values of a path's parameters. The values are still percent-encoded.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PathParameters(pub(crate) Vec<(String, String)>);
 
 impl<S: Send + Sync> RouteRequest<S> {
-    /// The parameter `name` of the path, decoded and parsed.
+    /// Decodes and parses the parameter `name` of the path.
     ///
     /// # Errors
     ///
@@ -256,22 +257,22 @@ impl<S: Send + Sync> RouteRequest<S> {
         })
     }
 
-    /// An argument that is made of the request's head.
+    /// Extracts an argument from the head of the request.
     ///
     /// # Errors
     ///
-    /// What the extractor answers instead.
+    /// The response of an extractor that refuses the request.
     pub async fn part<T: Part<S>>(&mut self) -> Result<T, http::Response<Body>> {
         T::extract(&mut self.parts, &self.state)
             .await
             .map_err(|refused| refused.map(Body::from))
     }
 
-    /// The last argument, which may take the request's body.
+    /// Extracts the last argument, which may take the body of the request.
     ///
     /// # Errors
     ///
-    /// What the extractor answers instead.
+    /// The response of an extractor that refuses the request.
     pub async fn last<T: Last<S, M>, M>(self) -> Result<T, http::Response<Body>> {
         let request = Request::from_parts(self.parts, self.body);
         T::extract(request, &self.state)

@@ -1,12 +1,12 @@
-//! What `#[route]` says of a function. The route itself, and how the function is called, is in `endpoint.rs`.
+//! `RouteInfo`: the description of a route. How its function is called is in `endpoint.rs`.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
 
-/// What a `#[route]` function says of itself: for logs, metrics and descriptions of an API.
+/// The description of a `#[route]` function: for logs, metrics and the documentation of an API.
 ///
-/// The one of the matched route is among a request's extensions, as `Arc<RouteInfo>`, for handlers, extractors and the
-/// layers of [nested](crate::App::nest) apps.
+/// When a route has been found for a request, its `Arc<RouteInfo>` is among the extensions of the request. Handlers,
+/// extractors and the layers of [nested](crate::App::nest) apps can read it there.
 ///
 /// # Examples
 ///
@@ -25,15 +25,15 @@ use std::fmt::{self, Display};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RouteInfo {
-    /// The whole pattern: as it is written, after the prefix of the app if that is nested.
+    /// The whole pattern: the prefix of a nested app, and the pattern of the attribute.
     pub pattern: Cow<'static, str>,
     /// The methods, in the order in which they are written. A `GET` answers `HEAD` as well.
     pub methods: &'static [&'static str],
     /// The function's path.
     pub name: &'static str,
-    /// The file in which the function stands.
+    /// The file of the function.
     pub file: &'static str,
-    /// The line at which it stands.
+    /// The line of the function in that file.
     pub line: u32,
     /// The function's arguments, in order.
     pub arguments: &'static [RouteArgument],

@@ -1,4 +1,4 @@
-//! From method and path to a route.
+//! Finds the route of a method and a path, and conflicts between routes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::app::group::GroupRoute;
 use crate::app::route::RouteInfo;
 use crate::error::{Error, Result};
 
-/// Where the requests of an app go.
+/// The routes of an app, by path and method.
 pub(crate) struct Router {
     /// From a path to an index into `patterns`.
     paths: matchit::Router<usize>,
@@ -20,7 +20,7 @@ pub(crate) struct Router {
 struct Pattern {
     /// With indexes into the app's routes.
     routes: Vec<(Method, usize)>,
-    /// What `Allow` says of this pattern.
+    /// The value of the header `Allow` for this pattern.
     allow: Arc<str>,
 }
 

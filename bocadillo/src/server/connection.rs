@@ -18,14 +18,14 @@ pub(super) use held_body::HeldBody;
 pub(super) use http1::Http1Guard;
 pub(super) use http2::{Executor, Http2Guard};
 
-/// What decides when a connection is cut.
+/// The time-outs after which a connection is cut, and the shutdown of the server.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     pub(crate) timeouts: WriteTimeouts,
     pub(crate) drain: Arc<Drain>,
 }
 
-/// A timer that is made when there is something to wait for.
+/// A timer that exists only while there is something to wait for.
 #[derive(Default)]
 struct Deadline(Option<Pin<Box<Sleep>>>);
 
@@ -45,7 +45,7 @@ impl Deadline {
             let timer = self
                 .0
                 .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-            // A timer that is due earlier is set anew when it fires. So progress costs nothing.
+            // A timer that is due earlier stays, and is set again when it fires. So progress costs nothing.
             if timer.is_elapsed() || at < timer.deadline() {
                 timer.as_mut().reset(at);
             }
@@ -59,10 +59,10 @@ impl Deadline {
 /// Why a connection is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
-    /// The client takes nothing.
+    /// The client does not read.
     Stalled,
-    /// The client has left.
+    /// The client has closed the connection.
     Left,
-    /// The client acknowledges nothing any more.
+    /// The client no longer acknowledges what is sent.
     Silent,
 }

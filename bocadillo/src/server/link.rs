@@ -1,5 +1,5 @@
-//! The one wrapper of a connection's socket. hyper reads and writes through it. The future around hyper's asks it whether
-//! writes stand still, whether hyper reads, and whether the peer has left.
+//! The wrapper of a connection's socket. hyper reads and writes through it. The future around hyper's asks it whether
+//! writes make no progress, whether hyper reads, and whether the client has closed the connection.
 
 use std::io;
 use std::mem;
@@ -31,21 +31,21 @@ pub(crate) struct Link<C> {
 
 struct State<C> {
     connection: C,
-    /// Bytes that were read before hyper was there. hyper reads them first.
+    /// Bytes that were read to detect the protocol. hyper reads them first.
     head: BytesMut,
     blocked: Option<Instant>,
     written: u64,
     is_read: bool,
 }
 
-/// What the future around hyper's sees of the connection.
+/// The state of a connection after hyper has been polled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LinkView {
     /// Since when the socket has taken nothing of what hyper wants to write.
     pub(crate) blocked: Option<Instant>,
     /// How many bytes the socket has taken.
     pub(crate) written: u64,
-    /// Whether hyper waits for bytes of the peer, and so would see that it leaves.
+    /// Whether hyper waits for bytes of the client. Then it sees the end of the connection by itself.
     pub(crate) is_read: bool,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Io<C, O> {
 }
 
 impl<C> Link<C> {
-    /// A link over `connection`, of which `head` has been read already.
+    /// Makes a link. `head` holds the bytes that have been read from `connection` already.
     pub(crate) fn new(
         head: BytesMut,
         connection: C,
@@ -90,7 +90,7 @@ impl<C> Link<C> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What has happened since the last call. Call it after each poll of hyper.
+    /// Returns what has happened since the last call. It is called after each poll of hyper.
     pub(crate) fn view(&self) -> LinkView {
         let mut state = self.lock();
         LinkView {
@@ -104,7 +104,7 @@ impl<C> Link<C> {
         (self.socket)(&self.lock().connection).map(f)
     }
 
-    /// Makes the kernel give up a peer that acknowledges nothing, or has no room, for this long.
+    /// Makes the kernel close a connection whose client acknowledges nothing, or has no room, for this long.
     pub(crate) fn set_ack_timeout(&self, timeout: Option<Duration>) {
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
         self.with_socket(|socket| {
@@ -113,13 +113,13 @@ impl<C> Link<C> {
         });
     }
 
-    /// The number by which the kernel lists the socket.
+    /// The number of the socket in the kernel's table.
     pub(crate) fn inode(&self) -> Option<u64> {
         self.with_socket(tcp_table::inode).flatten()
     }
 
-    /// Makes the kernel discard what has not been sent once the connection is dropped. Otherwise it would keep those
-    /// bytes for a peer that does not read.
+    /// Makes the kernel discard what it has not sent when the connection is dropped. Otherwise it would keep those bytes
+    /// for a client that does not read.
     pub(crate) fn discard(&self) {
         let set =
             self.with_socket(|socket| SockRef::from(&socket).set_linger(Some(Duration::ZERO)));
@@ -128,10 +128,10 @@ impl<C> Link<C> {
         }
     }
 
-    /// Ready once the peer has closed its side, even if bytes before the end are unread. `None` when there is no socket to
-    /// watch.
+    /// Returns a future that is ready when the client has closed its side, even if bytes before the end have not been
+    /// read. `None` if there is no socket to watch.
     pub(crate) fn hung_up(&self) -> Option<HungUp> {
-        // A descriptor of its own, because it waits beside hyper, and only while hyper does not read.
+        // It needs a descriptor of its own, because it waits beside hyper.
         let socket = self.with_socket(|socket| socket.try_clone_to_owned())?;
         match socket.and_then(|socket| UnixStream::from_std(socket.into())) {
             Ok(socket) => Some(Box::pin(async move {
@@ -148,15 +148,15 @@ impl<C> Link<C> {
     }
 }
 
-/// Waits for the peer's end. The type stands for a socket of any kind: nothing but its readiness is asked for.
+/// Waits until the client has closed its side. The socket can be of any kind: only its readiness is used.
 async fn closed(socket: &UnixStream) -> io::Result<()> {
-    // On Linux urgent data and the end alone wake this. Elsewhere each arrival of bytes does.
+    // On Linux only urgent data and the end wake this. On other systems all bytes wake it.
     #[cfg(any(target_os = "android", target_os = "linux"))]
     const END: Interest = Interest::PRIORITY;
     #[cfg(not(any(target_os = "android", target_os = "linux")))]
     const END: Interest = Interest::READABLE;
     while !socket.ready(END).await?.is_read_closed() {
-        // Its reader has a readiness of its own.
+        // hyper's own reads do not use this readiness.
         let _ = socket.try_io(END, || {
             io::Result::<()>::Err(io::ErrorKind::WouldBlock.into())
         });
@@ -195,8 +195,8 @@ impl<C: AsyncRead + Unpin> State<C> {
         self.head.advance(length);
         if self.head.is_empty() {
             self.head = BytesMut::new();
-            // What stands behind it, into the same buffer: hyper would make a larger one for a second read. An error
-            // comes again with that one.
+            // Reads what follows into the same buffer: hyper would make a larger one for a second read. An error comes
+            // again with that read.
             let _ = Pin::new(&mut self.connection).poll_read(cx, buf);
         }
         Poll::Ready(Ok(()))

@@ -8,7 +8,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
-/// Sends the log to standard error, unless it goes somewhere already.
+/// Sends the log to standard error, unless the program has installed a subscriber.
 pub(crate) fn install() {
     let asked = env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let (filter, refused) = match asked.as_deref().map(str::parse::<Targets>) {

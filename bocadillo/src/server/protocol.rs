@@ -1,11 +1,11 @@
-//! Which protocol a connection speaks: its first bytes tell.
+//! Detects the protocol of a connection by its first bytes.
 
 use std::io;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// How a client that knows HTTP/2 to be spoken here begins (RFC 9113, section 3.4).
+/// The first bytes of a client of HTTP/2 (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(crate) enum Protocol {
     Http2,
 }
 
-/// Reads as much as it takes to know the protocol. Returns those bytes, and the connection.
+/// Reads until the protocol is known. Returns the bytes that it has read, and the connection.
 pub(crate) async fn detect<C: AsyncRead + Unpin>(
     mut connection: C,
 ) -> io::Result<(Protocol, BytesMut, C)> {

@@ -32,8 +32,8 @@ use crate::stream::body::Body;
 use crate::stream::drain::Drain;
 use crate::stream::outgoing::Outgoing;
 
-/// What hyper gathers of a response before it writes, and the most that it reads of a request's head. In HTTP/2 hyper has
-/// the same limit for a head by default.
+/// How many bytes of a response hyper gathers before it writes, and the largest head of a request that it reads. In
+/// HTTP/2 this is hyper's default for a head.
 const BUFFER: usize = 16 * 1024;
 /// How many bytes of one HTTP/2 stream wait for a client that does not read.
 const HTTP2_SEND_BUFFER: usize = 64 * 1024;
@@ -68,10 +68,10 @@ impl Connections {
     ) -> Self {
         let mut http1 = http1::Builder::new();
         http1
-            // A switch alone: each connection has a timer of its own, which knows how long to wait.
+            // This only switches the time-out on. The timer of each connection decides how long to wait.
             .header_read_timeout(Duration::ZERO)
             .max_buf_size(BUFFER)
-            // Frames are gathered before they come to hyper; one flat buffer is then cheaper than a list of them.
+            // Frames are gathered before they come to hyper. One flat buffer is then cheaper than a list of them.
             .writev(false);
         let closing = Arc::new(Drain::default());
         let limits = Limits {
@@ -160,19 +160,21 @@ impl Shared {
     {
         let start = Instant::now();
         let mut drained = pin!(self.closing.drained());
-        // Boxed, so that an idle connection does not hold the room for it.
+        // Boxed, so that it takes no memory of an idle connection.
         let detected = Box::pin(timeout(self.timeouts.header, detect(connection)));
         let detected = tokio::select! {
             detected = detected => detected,
-            // Nothing has been asked yet.
+            // The client has not sent a request yet.
             () = &mut drained => return,
         };
         let (protocol, head, connection) = match detected {
             Ok(Ok(detected)) => detected,
             Ok(Err(error)) => {
-                return tracing::debug!(%error, "a connection was lost before it asked for anything");
+                return tracing::debug!(%error, "a connection was lost before its first request");
             }
-            Err(_) => return tracing::debug!("a connection was cut: it asked for nothing in time"),
+            Err(_) => {
+                return tracing::debug!("a connection was cut: its client sent no request in time");
+            }
         };
         let link = Link::new(head, connection, socket);
         let limits = self.limits.clone();
@@ -223,7 +225,7 @@ impl Shared {
                         }
                     }
                 });
-                // Boxed, so that it takes no room of the others.
+                // Boxed, so that it takes no memory of connections over HTTP/1.
                 let mut serving = Box::pin(self.http2.serve_connection(connection, answers));
                 let mut closing = false;
                 let served = poll_fn(|cx| {
@@ -247,7 +249,7 @@ impl Shared {
                 });
                 let Some(served) = served.await else {
                     return tracing::debug!(
-                        "a connection was cut: its client did not send what it had to"
+                        "a connection was cut: its client did not send its frames or a head in time"
                     );
                 };
                 served

@@ -35,10 +35,10 @@ impl Default for Timeouts {
     }
 }
 
-/// When a connection is cut that does not take what is written.
+/// The time-outs for a client that does not read or does not acknowledge.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WriteTimeouts {
-    /// How long what is left of a stream may take to be written after the server has decided to end it.
+    /// How long it may take to write the rest of a stream after the server has decided to end it.
     pub(crate) end: Duration,
     /// How long a client may acknowledge nothing.
     pub(crate) ack: Duration,
@@ -53,14 +53,14 @@ impl Default for WriteTimeouts {
     }
 }
 
-/// `wait` after `start`, or as late as a timer can be set.
+/// Returns the time `wait` after `start`. If that is too far away for a timer, returns the latest possible time.
 fn after(start: Instant, wait: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
     start.checked_add(wait).unwrap_or_else(|| start + FAR)
 }
 
-/// What watches the bytes that come in on a connection.
+/// Watches the bytes that the client sends.
 pub(crate) trait Observer {
-    /// `bytes` came from the client.
+    /// Called with each piece that the client has sent.
     fn read(&mut self, bytes: &[u8]);
 }

@@ -29,7 +29,7 @@ generators!(
     async fn feed(State(watch): State<Watch>, _client: Client) {
         watch.say("begun");
         while let Ok(()) = yield "one" {
-            std::future::pending::<()>().await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 

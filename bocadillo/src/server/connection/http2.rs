@@ -27,7 +27,7 @@ struct StreamCounts {
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     open: usize,
-    /// StreamCounts that may wait for their client without a limit: requests under way, and streams of bytes.
+    /// Streams that may wait for their client without a limit: requests under way, and streams of bytes.
     unlimited: usize,
     /// When the last stream was reset. `None` once the reset has been written.
     reset: Option<Instant>,
@@ -90,7 +90,8 @@ impl<C> Http2Guard<C> {
             *counts
         };
         let grace = self.limits.timeouts.end;
-        // A reset cannot leave while the socket takes nothing. StreamCounts that may wait are not cut for it.
+        // A reset cannot be written while the socket takes nothing. The connection is not cut if other streams may wait
+        // without a limit.
         let resets = blocked
             .zip(counts.reset)
             .filter(|_| counts.unlimited == 0)

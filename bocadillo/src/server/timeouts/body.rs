@@ -1,4 +1,4 @@
-//! The time for the body of a request.
+//! The time-out for the body of a request.
 
 use std::io;
 use std::pin::Pin;
@@ -20,7 +20,7 @@ use crate::http::problem::Problem;
 use crate::stream::body::Body;
 use crate::stream::drain::{Drain, Drained};
 
-/// The body of a request, as it comes in.
+/// The body of a request, with its time-out.
 ///
 /// The client has a budget of time. Waiting for the client uses it up, and each byte of the client gives some of it
 /// back. Time in which nobody reads the body costs nothing.
@@ -36,7 +36,7 @@ struct Clock {
     timeouts: Timeouts,
     shutdown: Arc<Drain>,
     budget: Duration,
-    /// Made when the body is waited for first: most bodies come with their heads.
+    /// Made when the body is first waited for: most bodies come together with their heads.
     wait: Option<Pin<Box<Wait>>>,
     timed_out: TimedOut,
 }
@@ -59,7 +59,7 @@ pin_project_lite::pin_project! {
     }
 }
 
-/// When the body had something new. Its reader may come for it much later.
+/// When the last bytes came. The handler may read them much later.
 #[derive(Debug, Default)]
 struct Woken {
     at: Mutex<Option<Instant>>,
@@ -90,7 +90,7 @@ impl Wake for Woken {
 }
 
 impl<B: HttpBody> RequestBody<B> {
-    /// `body` under `timeouts`, and what tells whether it has timed out.
+    /// Makes a body with `timeouts`. The second value tells whether it has timed out.
     pub(crate) fn new(
         body: B,
         timeouts: Timeouts,
@@ -113,7 +113,7 @@ impl<B: HttpBody> RequestBody<B> {
 }
 
 impl Clock {
-    /// The longest wait.
+    /// The longest time to wait now.
     fn limit(&self) -> Duration {
         if self.shutdown.is_draining() {
             self.timeouts.body.min(SHUTDOWN)
@@ -122,14 +122,14 @@ impl Clock {
         }
     }
 
-    /// What the body's waker is while it is waited for.
+    /// The waker for the body while the handler waits for it.
     fn waker(&self, cx: &Context<'_>) -> Option<Waker> {
         let wait = self.wait.as_ref()?;
         wait.woken.reader.register(cx.waker());
         Some(wait.waker.clone())
     }
 
-    /// `length` bytes have come.
+    /// Called when `length` bytes have come.
     fn received(&mut self, length: usize) {
         if let Some(wait) = &mut self.wait {
             let wait = wait.as_mut().project();
@@ -144,11 +144,11 @@ impl Clock {
             0 => Duration::ZERO,
             rate => Duration::from_secs_f64(length as f64 / f64::from(rate)),
         };
-        // The next wait is no longer than the limit, whatever was earned.
+        // The client cannot save more than one time-out.
         self.budget = self.budget.saturating_add(earned);
     }
 
-    /// Nothing has come yet. Ready when the client has used up its time.
+    /// Waits while nothing comes. Ready when the client has used up its time.
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
         let latest = after(now, self.limit());
@@ -216,7 +216,7 @@ where
             if clock.wait.is_some() {
                 break;
             }
-            // Once more, with a waker that notes the time.
+            // Polls once more, with a waker that records the time.
             clock.start_wait();
         }
         if clock.poll_wait(cx).is_pending() {
@@ -246,7 +246,7 @@ impl TimedOut {
         self.0.load(Ordering::Acquire)
     }
 
-    /// What to answer if the body timed out: 408 in place of a refusal, whose maker knows only that the body broke off.
+    /// Replaces an error response by 408 if the body has timed out. Its author only knew that the body was incomplete.
     pub(crate) fn answer(&self, version: Version, mut response: Response<Body>) -> Response<Body> {
         if !self.get() {
             return response;

@@ -1,4 +1,4 @@
-//! HTTP/1: the time for the head of a request, and the idle time between two requests.
+//! The time-outs of HTTP/1 for the head of a request and between two requests.
 //!
 //! hyper has one timer for both: it starts when the last response is written and stops when the head is complete. Here
 //! hyper gets a timer of ours, which knows whether the head has begun.
@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Observer, SHUTDOWN, Timeouts, after};
 
-/// One connection's, shared by its socket, its timer and its service.
+/// The time-outs of one connection. Its socket, its timer and its service share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Http1(Arc<Shared>);
 
@@ -28,11 +28,11 @@ struct Shared {
 struct State {
     /// When the connection began, until hyper waits for the first head.
     start: Option<Instant>,
-    /// Bytes of the next head have come.
+    /// Whether bytes of the next head have come.
     begun: bool,
     /// The last bytes that came.
     tail: [u8; 3],
-    /// The last request had a body of a known length, so its last bytes can be any.
+    /// Whether the last request had a body of a known length. Such a body can end with any bytes.
     has_length: bool,
     head: Head,
     /// How many bytes have come since the end of the head, less those of the body.
@@ -41,7 +41,7 @@ struct State {
     shutdown: Option<Instant>,
 }
 
-/// How far a head has come.
+/// The state of reading a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Head {
     /// No line has begun. Empty lines may stand before a head.
@@ -52,12 +52,12 @@ enum Head {
     LineStart,
     /// The head is complete.
     Complete,
-    /// It came together with an earlier request, and was not followed.
+    /// The head came together with an earlier request, and its bytes were not examined.
     Unknown,
 }
 
 impl Head {
-    /// Follows `bytes` up to the empty line that ends the head. Returns the bytes behind it.
+    /// Examines `bytes` up to the empty line that ends the head. Returns the bytes after it.
     fn read(self, bytes: &[u8]) -> (Self, &[u8]) {
         let mut head = self;
         for (at, byte) in bytes.iter().enumerate() {
@@ -80,7 +80,7 @@ impl State {
         self.has_length || self.tail.ends_with(b"\n\n") || self.tail.ends_with(b"\n\r\n")
     }
 
-    /// hyper has read a request and begins to wait for the next head.
+    /// Called when hyper has read a request and begins to wait for the next head.
     fn next(&mut self) {
         let has_more = self.head == Head::Complete && self.has_length && self.surplus > 0;
         self.begun = has_more || !self.ends_request();
@@ -94,7 +94,7 @@ impl State {
 }
 
 impl Http1 {
-    /// For a connection that began at `start`.
+    /// Makes the time-outs of a connection that began at `start`.
     pub(crate) fn new(timeouts: Timeouts, start: Instant) -> Self {
         let state = State {
             start: Some(start),
@@ -111,7 +111,7 @@ impl Http1 {
         }))
     }
 
-    /// A head is complete. `length` is that of its body, if it is known.
+    /// Called when a head is complete. `length` is the length of its body, if it is known.
     pub(crate) fn request(&self, length: Option<u64>) {
         let mut state = self.state();
         let length = length.unwrap_or(0);
@@ -119,7 +119,7 @@ impl Http1 {
         state.surplus = state.surplus.saturating_sub_unsigned(length);
     }
 
-    /// The server shuts down. The connection has to be polled after this.
+    /// Called when the server shuts down. The connection has to be polled after this.
     pub(crate) fn shut_down(&self) {
         self.state().shutdown = Some(Instant::now() + SHUTDOWN);
     }
@@ -128,7 +128,7 @@ impl Http1 {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// hyper begins to wait for a head.
+    /// Called when hyper begins to wait for a head.
     fn wait(&self) -> HeadSleep {
         let mut state = self.state();
         let now = Instant::now();
@@ -177,7 +177,7 @@ enum Phase {
 }
 
 pin_project! {
-    /// Ready when the client has had its time. hyper polls it after each read, until the head is complete.
+    /// Ready when the client's time is over. hyper polls it after each read, until the head is complete.
     struct HeadSleep {
         http1: Http1,
         phase: Phase,

@@ -1,6 +1,6 @@
-//! HTTP/2: the time for the client's first frames and for each head, and the idle time of a connection without streams.
+//! The time-outs of HTTP/2: for the client's first frames, for each head, and for a connection without streams.
 //!
-//! hyper tells of a request when its head is complete, so the frames are followed here (RFC 9113, section 4).
+//! hyper shows a request only when its head is complete, so the frames are examined here (RFC 9113, section 4).
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Observer, SHUTDOWN, Timeouts, after};
 
-/// One connection's, shared by its socket, its requests and its [`Watch`].
+/// The time-outs of one connection. Its socket, its requests and its [`Watch`] share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Http2(Arc<Shared>);
 
@@ -28,7 +28,7 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     frames: Frames,
-    /// Since when the client owes the rest of a head.
+    /// Since when the rest of a head has been missing.
     head: Option<Instant>,
     streams: usize,
     /// When the last stream ended.
@@ -38,7 +38,7 @@ struct State {
 }
 
 impl Http2 {
-    /// For a connection that began at `start`.
+    /// Makes the time-outs of a connection that began at `start`.
     pub(crate) fn new(timeouts: Timeouts, start: Instant) -> Self {
         let state = State {
             frames: Frames::default(),
@@ -58,7 +58,7 @@ impl Http2 {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A stream is open for as long as the guard lives.
+    /// Counts a stream as open until the guard is dropped.
     pub(crate) fn stream(&self) -> OpenStream {
         self.state().streams += 1;
         OpenStream(self.clone())
@@ -86,7 +86,7 @@ impl Observer for Http2 {
     }
 }
 
-/// How far the client's frames have come.
+/// The state of reading the client's frames.
 #[derive(Debug)]
 struct Frames {
     header: [u8; 9],
@@ -124,7 +124,8 @@ impl Default for Frames {
 }
 
 impl Frames {
-    /// Follows `bytes`. Returns whether a frame that completes a head, or that is no part of one, has ended in them.
+    /// Examines `bytes`. Returns whether they contain the end of a frame that completes a head, or of another frame
+    /// that is not a part of a head.
     fn read(&mut self, mut bytes: &[u8]) -> bool {
         let mut completed = false;
         while !bytes.is_empty() {
@@ -155,7 +156,7 @@ impl Frames {
         completed
     }
 
-    /// Whether the client has to send more at once. A body is not a head: a part of a DATA frame may wait.
+    /// Whether the rest of a head is missing. The rest of a DATA frame may come later.
     fn owes_more(&self) -> bool {
         self.opening || self.continues || self.filled > 0 || (self.payload > 0 && self.kind != DATA)
     }
@@ -181,7 +182,7 @@ impl Drop for OpenStream {
 }
 
 pin_project! {
-    /// A response's body, whose stream is open until the body is dropped.
+    /// The body of a response. Its stream counts as open until the body is dropped.
     pub(crate) struct Tracked<B> {
         #[pin]
         body: B,
@@ -218,9 +219,9 @@ impl<B: Body<Data = Bytes>> Body for Tracked<B> {
 /// Which time-out has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expired {
-    /// The connection is to be closed in order.
+    /// The connection has to be closed in order.
     Idle,
-    /// The client has not sent what it had to send. The connection is to be cut.
+    /// The client has not sent its first frames or a head in time. The connection has to be cut.
     Silent,
 }
 
@@ -233,7 +234,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// The client has been told that the connection is to be closed, and has to answer.
+    /// The client has been told that the connection closes, and has to answer.
     pub(crate) fn close(&mut self) {
         self.closing = Some(Instant::now());
     }
@@ -249,7 +250,7 @@ impl Watch {
             }
             (None, _) if state.streams > 0 => return None,
             (None, None) => (after(state.idle, timeouts.idle), Expired::Idle),
-            // What a stream left behind may still be on its way to a client that is slow but answers.
+            // The last bytes of a stream may still be on their way to a client that is slow but answers.
             (None, Some(closing)) => {
                 let since = closing.max(state.idle).max(state.heard);
                 (since + SHUTDOWN, Expired::Silent)
@@ -260,7 +261,7 @@ impl Watch {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Expired> {
         self.http2.0.waker.register(cx.waker());
         while let Some((due, expired)) = self.due() {
-            // A timer that is set too early stays: it is set anew when it fires.
+            // A timer that is due too early stays, and is set again when it fires.
             let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
             if due < sleep.deadline() || sleep.is_elapsed() {
                 sleep.as_mut().reset(due);
