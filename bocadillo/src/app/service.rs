@@ -28,7 +28,7 @@ use crate::stream::membership::OuterStreams;
 type AxumBody = axum_core::body::Body;
 type ResponseFuture = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
-/// An [`App`] whose routes have been checked: a [`tower::Service`], cheap to clone.
+/// An [`App`](crate::App) whose routes have been checked: a [`tower::Service`], cheap to clone.
 ///
 /// # Examples
 ///
