@@ -177,12 +177,18 @@ impl<T: Framing> Drainable for Shared<T> {
     }
 }
 
+/// What the client of a stream is told that is opened during a shutdown, if nothing else is set. Chrome waits as long by
+/// default.
+const RETRY_AT_SHUTDOWN: Duration = Duration::from_secs(3);
+
 impl<T: Framing> Core<T> {
     /// Takes the options of the `Streams` that the stream belongs to, and registers with its drain.
     fn start(&mut self, stream: Weak<dyn Drainable>) {
+        let mut retry = None;
         if let Some(streams) = self.lookup.take().and_then(StreamsLookup::get) {
             self.source.set_defaults(streams.options());
             let drain = streams.drain_state();
+            retry = drain.is_draining().then_some(RETRY_AT_SHUTDOWN);
             self.source.registration = Some(drain.register(stream));
             if !self.is_observed {
                 sweep::start(drain);
@@ -191,7 +197,7 @@ impl<T: Framing> Core<T> {
         let options = self.source.options();
         self.timer.start(options.lifetime().filter(|_| T::EVENTS));
         if T::EVENTS
-            && let Some(delay) = options.retry_delay()
+            && let Some(delay) = options.retry_delay().or(retry)
         {
             let mut bytes = BytesMut::new();
             wire::encode(&ServerEvent::retry_only(delay), &mut bytes);

@@ -179,8 +179,8 @@ impl Streams {
     ///
     /// An event stream ends in order, so its client reconnects. A stream of bytes is cut, because its client must not
     /// take a part for the whole. The generator, or the subscription, of each stream is released at once, also if its
-    /// client does not read. A stream that is opened later ends at once: its client gets 200, the stream's `retry`, and
-    /// `Connection: close`, and reconnects.
+    /// client does not read. A stream that is opened later ends at once: its client gets 200, the stream's `retry` (or 3
+    /// seconds, if none is set), and `Connection: close`, and reconnects.
     ///
     /// It does not wait until the clients have read. A server does that, within
     /// [`shutdown_deadline`](Self::shutdown_deadline). Clean-ups that have not ended in time are reported by a warning in

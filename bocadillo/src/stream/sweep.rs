@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::stream::drain::Drain;
 
-/// How often the task looks at the streams. With 100,000 streams, each time costs some tens of milliseconds.
+/// How often the task looks at the streams.
 pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Starts the task, unless it runs. It ends when no stream is open.

@@ -159,6 +159,21 @@ async fn a_stream_that_is_opened_during_the_drain_ends_at_once_in_order() {
 }
 
 #[tokio::test]
+async fn a_late_stream_without_a_retry_of_its_own_says_three_seconds() {
+    let streams = Streams::new().drain_timeout(NEVER);
+    let (watch, _) = watch();
+    let server = AxumServer::start(app(&watch).layer(streams.layer()), &streams).await;
+    let hold = tokio_util::sync::CancellationToken::new();
+    streams.spawn(hold.clone().cancelled_owned());
+    server.begin_shutdown();
+    within("the drain", streams.draining()).await;
+    let late = request(Protocol::Http1, server.address, "/events").await;
+    assert_eq!(late.text().await, "retry: 3000\n");
+    hold.cancel();
+    server.ended().await;
+}
+
+#[tokio::test]
 async fn a_drain_ends_after_its_time_out() {
     let streams = Streams::new().drain_timeout(Duration::from_millis(100));
     let task = streams.spawn(std::future::pending::<()>());
