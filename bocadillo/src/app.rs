@@ -259,10 +259,12 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// Sends requests without a route to another service, for example to an axum router, to a directory of files, or to
     /// another app.
     ///
-    /// If the service is an [`AppService`], its options go first for its streams, and the options of this app are the
-    /// defaults. A shutdown ends its streams too, and waits for their clean-ups. Its routes are in the log at the start. A
-    /// conflict between its routes and those of this app is not an error: this app's routes go first. With
-    /// [`nest`](Self::nest) it would be an error.
+    /// The streams of the service belong to this app as well: they get its default options where they have none, and a
+    /// shutdown ends them and waits for their clean-ups. This holds for an axum router, for another app, and for a service
+    /// inside of the layer of other [`Streams`]. The limits of connections are those of the server.
+    ///
+    /// If the service is an [`AppService`], its routes are in the log at the start. A conflict between its routes and those
+    /// of this app is not an error: this app's routes go first. With [`nest`](Self::nest) it would be an error.
     ///
     /// # Examples
     ///
@@ -291,8 +293,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Sets default options of the app's streams. They go before the [defaults](Streams::defaults) of its
-    /// [`streams`](Self::streams); a stream's [own options](crate::EventStream::with) go before both.
+    /// Sets default options of the app's streams. They override the [defaults](Streams::defaults) of its
+    /// [`streams`](Self::streams). A stream's [own options](crate::EventStream::with) override both.
     ///
     /// # Examples
     ///
@@ -310,7 +312,10 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Sets the `Streams` that the app's streams belong to. The default is a new one.
+    /// Sets the [`Streams`] that the app's streams belong to. The default is a new one.
+    ///
+    /// Use it to drain the streams of an app that runs in another server, to count them, or to start tasks that a shutdown
+    /// waits for.
     ///
     /// # Examples
     ///

@@ -6,29 +6,29 @@
 //! |---|---|
 //! | a stream of events | [`#[event_stream]`](macro@event_stream) in [`generators!`]; [`yield_!`](yield_) without it; [`EventStream::new`] for any `Stream`, and for `async_stream::stream!` in a handler |
 //! | a stream of bytes or text | [`#[stream]`](macro@stream), [`ByteStream`], [`IntoChunk`] |
-//! | an event | [`server_event!`], [`ServerEvent`] with [`EventName`] and [`EventId`]; [`IntoEvent`] for types of your own |
-//! | the client's leaving | `raise_on_disconnect` with [`ClientDisconnect`], [`Client`] |
+//! | an event | [`server_event!`], [`ServerEvent`] with [`EventName`] and [`EventId`]; [`IntoEvent`] for your own types |
+//! | a client that disconnects | `raise_on_disconnect` with [`ClientDisconnect`], [`Client`] |
 //! | a path and its arguments | [`#[route]`](macro@route); [`State`], [`Query`], [`Json`], [`LastEventId`], [`Peer`], and any [`FromRequestParts`] |
-//! | an answer that is no stream | [`Problem`], [`Html`], [`Json`], [`StopReconnecting`], and any [`IntoResponse`] |
+//! | other responses | [`Problem`], [`Html`], [`Json`], [`StopReconnecting`], and any [`IntoResponse`] |
 //! | the app | [`App`] with [`routes!`]; [`AppService`] as a `tower::Service` |
 //! | streams in axum or another server | [`Streams`] with its [`layer`](Streams::layer) and its [`drain`](Streams::drain) |
 //! | options of streams | [`StreamOptions`], [`KeepAlive`] |
-//! | the server | [`Server`] for an app or any tower service; [`Listener`] for connections of another kind; [`shutdown_signal`] |
+//! | the server | [`Server`] for an app or any tower service; [`Listener`] for other kinds of connections; [`shutdown_signal`] |
 //! | one event to many clients, resumed without loss | [`topic`] |
-//! | the format itself, encoded and decoded | [`wire`] |
+//! | the encoder and the decoder of the format | [`wire`] |
 //! | your own tests | `testing`, with the feature of that name |
 //! | common questions, such as tokens for `EventSource` | [`recipes`] |
-//! | what goes wrong | [`Error`]; [`Error::chain`] for the whole of it on one line |
+//! | errors | [`Error`]; [`Error::chain`] prints an error with its sources on one line |
 //!
 //! # Features
 //!
 //! | feature | by default | what it adds |
 //! |---|---|---|
 //! | `server` | yes | `App` with `route` and `routes`, and the server. Without it the library needs no socket and nothing of Unix |
-//! | `log` | yes | `App::run` writes the log to standard error, where the program has no subscriber of its own. It includes `server` |
+//! | `log` | yes | `App::run` writes the log to standard error, if the program has no subscriber of its own. It includes `server` |
 //! | `redis` | no | `Hub::redis`: topics of several nodes over Redis Streams |
-//! | `nats` | no | `Hub::nats`: topics of several nodes over NATS JetStream |
-//! | `testing` | no | `testing`, the in-memory client for tests of your own |
+//! | `nats` | no | `Hub::nats`: topics of several nodes over NATS JetStream. It needs Rust 1.89 |
+//! | `testing` | no | `testing`: a client in memory for your own tests |
 
 // On docs.rs each item says which feature it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]

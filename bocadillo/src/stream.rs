@@ -15,6 +15,7 @@ pub(crate) mod outgoing;
 pub(crate) mod source;
 pub(crate) mod stream_body;
 pub(crate) mod streams;
+mod sweep;
 mod timer;
 
 pub use body::Body;

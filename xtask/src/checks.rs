@@ -40,6 +40,16 @@ pub(crate) fn doc() -> Outcome {
     Ok(None)
 }
 
+/// The same tests of load as in `test`, with more clients, topics and bytes.
+pub(crate) fn soak() -> Outcome {
+    let mut command = cargo();
+    command.args(["test", "--release", "--all-features", "--test", "it"]);
+    command.args(["--", "--test-threads=1", "--nocapture"]);
+    command.args(["while_many_replay", "with_many_topics"]);
+    run(command.env("BOCADILLO_SOAK", "1"))?;
+    Ok(None)
+}
+
 /// Puts both crates together as for a release, and builds what is in the packages. Nothing is sent anywhere.
 pub(crate) fn package() -> Outcome {
     let mut command = cargo();

@@ -29,10 +29,12 @@ pub(crate) fn check() -> Outcome {
         }
         run(&mut command)?;
     }
-    for kind in ["--lib", "--doc"] {
+    // The unit tests run with all features in another step. Here it is enough that they build.
+    for arguments in [&["--lib", "--no-run"][..], &["--doc"]] {
         run(cargo()
             .args(["test", "--quiet", "--package", "bocadillo"])
-            .args(["--no-default-features", kind]))?;
+            .arg("--no-default-features")
+            .args(arguments))?;
     }
     windows()?;
     Ok(None)

@@ -17,6 +17,7 @@ const USAGE: &str = "\
 cargo xtask test                 runs every check, and stops at the first failure
 cargo xtask test --only STEP     runs one step: tools, tidy, structure, fmt, clippy, features, msrv, package,
                                  doc or test
+cargo xtask soak                 runs the tests of load at full size, optimised: some minutes
 
 With CI=true in the environment a warning is an error.";
 
@@ -80,10 +81,18 @@ const STEPS: [Step; 10] = [
     },
 ];
 
+/// Not part of `test`, because it takes minutes.
+const SOAK: Step = Step {
+    name: "soak",
+    does: "400 clients replay a full history over a slow link, on each broker, and a node has 10,000 topics",
+    work: checks::soak,
+};
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let chosen: Vec<&Step> = match arguments[..] {
+        ["soak"] => vec![&SOAK],
         ["test"] => STEPS.iter().collect(),
         ["test", "--only", name] => STEPS.iter().filter(|step| step.name == name).collect(),
         _ => Vec::new(),
@@ -107,8 +116,9 @@ fn test(steps: &[&Step]) -> ExitCode {
             Err(Failure(reason)) => {
                 summary(&done);
                 eprintln!(
-                    "\nfailed at `{0}`: {reason}\nthis step alone: cargo xtask test --only {0}",
-                    step.name
+                    "\nfailed at `{}`: {reason}\nthis step alone: {}",
+                    step.name,
+                    command(step)
                 );
                 return ExitCode::FAILURE;
             }
@@ -120,6 +130,14 @@ fn test(steps: &[&Step]) -> ExitCode {
         println!("\n{closing}");
     }
     ExitCode::SUCCESS
+}
+
+fn command(step: &Step) -> String {
+    if step.name == SOAK.name {
+        "cargo xtask soak".to_owned()
+    } else {
+        format!("cargo xtask test --only {}", step.name)
+    }
 }
 
 fn summary(done: &[(&Step, Duration)]) {

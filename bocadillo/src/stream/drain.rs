@@ -26,6 +26,9 @@ const KEPT: usize = 64;
 pub(crate) trait Drainable: Send + Sync {
     /// Ends the stream and releases its source. Returns `false` if another thread is polling it right now.
     fn drain(&self) -> bool;
+
+    /// Ends the stream if its lifetime is over, or if its client is too slow. See `sweep.rs`.
+    fn end_if_due(&self) {}
 }
 
 /// The drain of one `Streams`, or of one inside of another.
@@ -42,6 +45,8 @@ pub(crate) struct Drain {
     begun: CancellationToken,
     finished: CancellationToken,
     registry: Mutex<Registry>,
+    /// Whether the task of `sweep.rs` runs.
+    pub(super) is_swept: AtomicBool,
     /// They are drained with this one.
     inner: Mutex<Vec<Weak<Drain>>>,
 }
@@ -111,18 +116,45 @@ impl Drain {
         };
         self.begun.cancel();
         self.tasks.close();
+        self.for_each_chunk(end, |streams| {
+            let busy = still_busy(streams);
+            self.registry().busy.extend(busy);
+        });
+        self.all_reached.store(true, Ordering::Release);
+        self.inner().iter().for_each(|inner| inner.begin());
+    }
+
+    /// Calls `f` with the streams that are open, some at a time. Those that are opened meanwhile may be missing.
+    fn for_each_chunk(&self, end: usize, mut f: impl FnMut(Vec<Weak<dyn Drainable>>)) {
         for first in (0..end).step_by(AT_ONCE) {
-            let streams: Vec<_> = {
+            let streams = {
                 let registry = self.registry();
                 (first..first + AT_ONCE)
                     .filter_map(|key| registry.open.get(key).cloned())
                     .collect()
             };
-            let busy = still_busy(streams);
-            self.registry().busy.extend(busy);
+            f(streams);
         }
-        self.all_reached.store(true, Ordering::Release);
-        self.inner().iter().for_each(|inner| inner.begin());
+    }
+
+    /// Ends the streams that have to end, although nobody polls their bodies. Returns `false` if no stream is open: the
+    /// caller is not called again then.
+    pub(super) fn sweep(&self) -> bool {
+        let end = {
+            let registry = self.registry();
+            if registry.open.is_empty() {
+                // A stream that is registered later starts another task.
+                self.is_swept.store(false, Ordering::Release);
+                return false;
+            }
+            registry.open.capacity()
+        };
+        self.for_each_chunk(end, |streams| {
+            for stream in streams.iter().filter_map(Weak::upgrade) {
+                contain_panic(|| stream.end_if_due());
+            }
+        });
+        true
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -194,13 +226,18 @@ fn still_busy(streams: Vec<Weak<dyn Drainable>>) -> Vec<Weak<dyn Drainable>> {
         let Some(stream) = stream.upgrade() else {
             return false;
         };
-        let ended = catch_unwind(AssertUnwindSafe(|| stream.drain()));
-        !ended.unwrap_or_else(|_| {
-            tracing::error!("the source of a stream panicked when the drain released it");
-            true
-        })
+        contain_panic(|| stream.drain()) == Some(false)
     };
     streams.into_iter().filter(is_busy).collect()
+}
+
+/// Calls `end`, which releases the source of a stream, and so runs code of the user.
+fn contain_panic<T>(end: impl FnOnce() -> T) -> Option<T> {
+    let ended = catch_unwind(AssertUnwindSafe(end));
+    if ended.is_err() {
+        tracing::error!("the source of a stream panicked when it was released");
+    }
+    ended.ok()
 }
 
 impl std::fmt::Debug for Drain {

@@ -85,10 +85,11 @@ impl Outgoing {
         CURRENT.sync_scope(Arc::clone(self), poll)
     }
 
-    /// Registers a stream with what is polled now. Returns whether it goes out over HTTP/2.
+    /// Registers a stream with what is polled now. Returns whether it goes out over HTTP/2, or `None` under a server that
+    /// is not ours.
     ///
     /// If a stream reads another stream in the same task, the first stream is the one that goes out.
-    pub(crate) fn register(stream: &Weak<dyn Stream>) -> bool {
+    pub(crate) fn register(stream: &Weak<dyn Stream>) -> Option<bool> {
         let registered = CURRENT.try_with(|outgoing| {
             let mut last = outgoing.lock();
             let is_free = last
@@ -103,7 +104,7 @@ impl Outgoing {
             }
             outgoing.is_http2
         });
-        registered.unwrap_or(false)
+        registered.ok()
     }
 
     /// Sets how long the client of `stream` may take nothing. The body may be dropped before the connection looks at it.
@@ -197,7 +198,7 @@ mod tests {
         let register = |stream: &Arc<Endless>| {
             let weak: Weak<Endless> = Arc::downgrade(stream);
             let weak: Weak<dyn Stream> = weak;
-            outgoing.scope(|| Outgoing::register(&weak));
+            let _ = outgoing.scope(|| Outgoing::register(&weak));
         };
         let [first, second] = streams;
         register(&first);
@@ -213,7 +214,7 @@ mod tests {
     fn what_was_said_of_another_stream_is_not_kept() {
         let outgoing = Outgoing::new(false);
         let stream: Arc<dyn Stream> = Arc::new(Endless);
-        outgoing.scope(|| Outgoing::register(&Arc::downgrade(&stream)));
+        let _ = outgoing.scope(|| Outgoing::register(&Arc::downgrade(&stream)));
         let other = Arc::new(1_u8);
         outgoing.scope(|| {
             Outgoing::set_ending(Arc::as_ptr(&other).cast());

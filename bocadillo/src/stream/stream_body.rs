@@ -17,6 +17,7 @@ use crate::stream::framing::{End, Framing};
 use crate::stream::membership::{StreamsLookup, StreamsSlot};
 use crate::stream::outgoing::{self, Outgoing};
 use crate::stream::source::{FrameBuffer, RunningSource};
+use crate::stream::sweep;
 use crate::stream::timer::{StreamTimer, Tick};
 
 /// About how much goes into one frame: what hyper gathers before it writes.
@@ -53,6 +54,8 @@ struct Core<T: Framing> {
     is_ending: bool,
     /// Whether hyper had the time to write all that came before a broken end.
     is_flushed: bool,
+    /// Whether its connection looks at it.
+    is_observed: bool,
     /// Whether it goes out in a stream of HTTP/2, with a window of its own.
     is_http2: bool,
     /// Whether `LAST` has been handed out.
@@ -82,6 +85,7 @@ impl<T: Framing> StreamBody<T> {
             is_waiting: false,
             is_ending: false,
             is_flushed: false,
+            is_observed: false,
             is_http2: false,
             has_passed: false,
         };
@@ -93,7 +97,11 @@ impl<T: Framing> StreamBody<T> {
     fn register(&self) {
         let shared: Weak<Shared<T>> = Arc::downgrade(&self.0);
         let shared: Weak<dyn outgoing::Stream> = shared;
-        self.lock().is_http2 |= Outgoing::register(&shared);
+        if let Some(is_http2) = Outgoing::register(&shared) {
+            let mut core = self.lock();
+            core.is_observed = true;
+            core.is_http2 |= is_http2;
+        }
     }
 
     /// An extension for the response with this body, if the stream does not belong to a `Streams` yet.
@@ -149,6 +157,24 @@ impl<T: Framing> Drainable for Shared<T> {
         }
         true
     }
+
+    fn end_if_due(&self) {
+        let Ok(mut core) = self.0.try_lock() else {
+            // It is being polled.
+            return;
+        };
+        if core.is_observed || core.is_waiting || core.end.is_some() {
+            return;
+        }
+        let Some(waker) = core.waker.clone() else {
+            return;
+        };
+        // The same waker as in the last poll, so that it stays registered.
+        if core.poll_early_end(&mut Context::from_waker(&waker)) {
+            drop(core);
+            waker.wake();
+        }
+    }
 }
 
 impl<T: Framing> Core<T> {
@@ -156,7 +182,11 @@ impl<T: Framing> Core<T> {
     fn start(&mut self, stream: Weak<dyn Drainable>) {
         if let Some(streams) = self.lookup.take().and_then(StreamsLookup::get) {
             self.source.set_defaults(streams.options());
-            self.source.registration = Some(streams.drain_state().register(stream));
+            let drain = streams.drain_state();
+            self.source.registration = Some(drain.register(stream));
+            if !self.is_observed {
+                sweep::start(drain);
+            }
         }
         let options = self.source.options();
         self.timer.start(options.lifetime().filter(|_| T::EVENTS));

@@ -215,7 +215,8 @@ impl Streams {
     ///
     /// A client that does not read keeps `axum::serve` running for ever. Run the server and this in `tokio::select!`, as
     /// the example of [`Streams`] does. The wait for other responses ends when the [`drain_timeout`](Self::drain_timeout)
-    /// is over, counted from the start of the drain. Then clients have the [`end_timeout`](Self::end_timeout).
+    /// is over, counted from the start of the drain. Then clients have the [`end_timeout`](Self::end_timeout). WebSockets
+    /// are not waited for.
     ///
     /// # Cancel safety
     ///

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{any, get};
+use bocadillo::testing::TestClient;
 use bocadillo::{
-    App, Client, EventStream, Html, IntoResponse, Response, StreamOptions, Streams, event_stream,
-    generators, route, routes,
+    App, Client, EventName, EventStream, Html, IntoResponse, KeepAlive, Response, StreamOptions,
+    Streams, event_stream, generators, route, routes,
 };
 use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
@@ -221,4 +222,32 @@ async fn a_client_argument_needs_no_app() {
     let server = AxumServer::start(app, &streams).await;
     let seen = see(Protocol::Http1, server.address, Method::GET, "/", "*/*").await;
     assert_eq!(seen.body, "data: one\n\n");
+}
+
+const PING: EventName = EventName::from_static("ping");
+
+generators!(
+    #[event_stream(keep_alive = KeepAlive::every(Duration::from_secs(5)).event_named(PING))]
+    async fn silent() {
+        std::future::pending::<()>().await;
+        yield "never";
+    }
+);
+
+#[tokio::test(start_paused = true)]
+async fn the_attribute_takes_the_forms_of_a_keep_alive() {
+    let streams = Streams::new();
+    let app = Router::new()
+        .route("/", get(async || silent()))
+        .layer(streams.layer());
+    let mut stream = TestClient::of(app).get("/").send().await;
+    let start = tokio::time::Instant::now();
+    for round in 1..=3 {
+        let event = stream.next_event().await.expect("it is endless");
+        assert_eq!(event.name, "ping");
+        assert_eq!(start.elapsed().as_secs(), 5 * round);
+    }
+    assert_eq!(streams.open_streams(), 1);
+    streams.drain().await;
+    assert!(stream.next_event().await.is_none());
 }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use bocadillo::testing::TestClient;
+use bocadillo::topic::{History, Hub, SlowPolicy};
 use bocadillo::{
     Client, EventStream, IntoResponse, Response, StreamOptions, Streams, event_stream, generators,
     stream,
@@ -219,4 +221,31 @@ async fn the_deadline_of_a_shutdown_waits_for_other_responses() {
     server.stop().await;
     assert_eq!(body.text().await, "abc");
     assert!(raw.rest().await.ends_with("answered"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_is_released_by_its_policy_although_nobody_polls_its_body() {
+    let hub = Hub::builder()
+        .history(History::new().max_events(1))
+        .slow_clients(SlowPolicy::disconnect().max_buffered_bytes(10_000))
+        .memory();
+    let topic = hub.topic("x").expect("a name");
+    let client = Client::new();
+    let handler = {
+        let (topic, client) = (topic.clone(), client.clone());
+        get(async move || EventStream::from(topic.subscribe()).bind(client))
+    };
+    let app = Router::new()
+        .route("/", handler)
+        .layer(Streams::new().layer());
+    let mut response = TestClient::of(app).get("/").send().await;
+    topic.publish("first").await.expect("it is in memory");
+    assert_eq!(response.next_event().await.expect("one").data, "first");
+    for _ in 0..100 {
+        let published = topic.publish("x".repeat(1000)).await;
+        published.expect("it is in memory");
+    }
+    assert!(!client.is_disconnected());
+    sleep(Duration::from_secs(6)).await;
+    assert!(client.is_disconnected());
 }

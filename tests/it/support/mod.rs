@@ -44,3 +44,8 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
     std::fs::create_dir_all(&folder).expect("the build folder can be written");
     folder
 }
+
+/// Whether the tests of load run at full size, which takes minutes: `cargo xtask soak`.
+pub(crate) fn is_soak() -> bool {
+    std::env::var_os("BOCADILLO_SOAK").is_some()
+}

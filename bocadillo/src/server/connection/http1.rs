@@ -39,7 +39,16 @@ struct AckProbe {
 }
 
 impl AckProbe {
-    fn poll(&mut self, timeout: Duration, cx: &mut Context<'_>) -> Poll<Cut> {
+    /// `read` counts the unanswered segments of a socket. The answer may be so old.
+    fn poll<F>(
+        &mut self,
+        timeout: Duration,
+        cx: &mut Context<'_>,
+        read: impl Fn(u64, Duration) -> F,
+    ) -> Poll<Cut>
+    where
+        F: Future<Output = u32> + Send + 'static,
+    {
         let Some(inode) = self.inode else {
             return Poll::Pending;
         };
@@ -60,7 +69,7 @@ impl AckProbe {
             if !self.deadline.has_come(Some(self.next), cx) {
                 return Poll::Pending;
             }
-            self.reading = Some(Box::pin(tcp_table::unanswered_segments(inode, pause / 2)));
+            self.reading = Some(Box::pin(read(inode, pause / 2)));
         }
     }
 }
@@ -151,7 +160,7 @@ impl<C> Http1Guard<C> {
                     reading: None,
                 })
             });
-            if let Poll::Ready(cut) = ack_probe.poll(timeout, cx) {
+            if let Poll::Ready(cut) = ack_probe.poll(timeout, cx, tcp_table::unanswered_segments) {
                 self.link.discard();
                 return Poll::Ready(cut);
             }

@@ -250,3 +250,6 @@ impl<F: Future<Output = ()>> Future for Http2Stream<F> {
         Poll::Ready(())
     }
 }
+
+#[cfg(test)]
+mod tests;

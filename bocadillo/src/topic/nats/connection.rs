@@ -43,8 +43,6 @@ pub(super) const CAPACITY: usize = 8_192;
 const PUBLISHING: usize = 64;
 /// The maximum number of subscriptions that begin at the same time, for the same reason.
 const SUBSCRIBING: usize = 32;
-/// After this time the client library frees the place of a publish that was given up.
-const GIVEN_UP: Duration = Duration::from_secs(1);
 /// The error of a publish if the credentials are wrong.
 const UNAUTHORISED: &str = "the server refuses the credentials of the URL";
 
@@ -151,8 +149,15 @@ impl Connection {
             .unwrap_or_else(PoisonError::into_inner);
         *delivered = (*delivered).max((sequence, check));
         drop(delivered);
-        let mut tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
-        tails.note(subject, sequence);
+        self.remember(session, subject, sequence);
+    }
+
+    /// Notes that a message of a subject exists, as this connection has received.
+    pub(super) fn remember(&self, session: &Session, subject: &str, sequence: u64) {
+        if session.connection == self.losses.load(Ordering::Acquire) {
+            let mut tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
+            tails.note(subject, sequence);
+        }
     }
 
     /// The highest sequence that this connection has received, and its check.
@@ -200,11 +205,7 @@ impl Connection {
         self.pace.count(client.statistics());
         let contexts = Contexts {
             asking: ContextBuilder::new().build(client.clone()),
-            publishing: ContextBuilder::new()
-                .timeout(ANSWER)
-                .ack_timeout(GIVEN_UP)
-                .backpressure_on_inflight(true)
-                .build(client.clone()),
+            publishing: ContextBuilder::new().timeout(ANSWER).build(client.clone()),
         };
         let mut last: Option<Arc<Session>> = None;
         loop {

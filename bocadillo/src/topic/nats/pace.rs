@@ -17,8 +17,10 @@ pub(super) const READS: u32 = 8;
 const SHARE: usize = 64 * 1024;
 /// After a read that takes longer, the next reads have half of the size and count double.
 const SLOW: Duration = Duration::from_secs(1);
-/// How often the size is halved at most. Then there is one read of a few KiB at a time.
-const HALVINGS: u32 = 4;
+/// How often the size is halved at most. Then there is one read of [`LEAST`] bytes at a time.
+const HALVINGS: u32 = 3;
+/// The size of the smallest read. Each read costs five requests, so smaller reads would carry more overhead than events.
+const LEAST: usize = 16 * 1024;
 /// The time-out for an answer, while the connection receives at most [`QUIET`] bytes.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
 /// The time-out for an answer in any case.
@@ -62,7 +64,7 @@ impl Pace {
         Ok(Turn {
             pace: self,
             start: Instant::now(),
-            limit: (limit >> halvings).max(1),
+            limit: (limit >> halvings).max(LEAST.min(limit)),
             _permit: permit,
         })
     }
@@ -148,7 +150,7 @@ mod tests {
             turn.end(true);
         }
         assert_eq!(limits[..3], [SHARE, SHARE / 2, SHARE / 4]);
-        assert_eq!(limits[5..], [4 * 1024; 5], "it does not shrink for ever");
+        assert_eq!(limits[3..], [16 * 1024; 7], "it does not shrink for ever");
         let one = pace.turn(SHARE).await.unwrap();
         assert!(pace.turn(SHARE).now_or_never().is_none(), "one at a time");
         one.end(true);

@@ -139,6 +139,7 @@ pub(super) async fn last_position(
                 headers: message.headers,
                 payload: message.payload,
             };
+            connection.remember(session, &subjects.events, newest.sequence);
             Ok((newest.position(), true))
         }
         Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {

@@ -216,6 +216,21 @@ mod tests {
     }
 
     #[test]
+    fn a_check_has_millions_of_values_and_four_digits() {
+        let mut headers = HeaderMap::new();
+        let mut checks = std::collections::HashSet::new();
+        for nonce in 0..1_000 {
+            write_nonce(&mut headers, nonce);
+            let check = check(Some(&headers), b"");
+            assert!((1..62_u64.pow(4)).contains(&check), "{check}");
+            checks.insert(check);
+        }
+        assert!(checks.len() > 995, "{} of 1,000 differ", checks.len());
+        let last = positions(7, 62_u64.pow(4) - 1, 3).last().unwrap();
+        assert_eq!((index_of(last), check_of(last)), (2, 62_u64.pow(4) - 1));
+    }
+
+    #[test]
     fn another_programs_message_is_refused() {
         for payload in [
             "",

@@ -4,6 +4,10 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use super::tap::Tap;
 use super::*;
+use crate::support::is_soak;
+
+/// How long all replays may take together: less than the history's age.
+const LIMIT: Duration = Duration::from_secs(240);
 
 #[tokio::test]
 async fn a_long_replay_over_a_slow_link_goes_on_on_nats() {
@@ -32,6 +36,57 @@ async fn a_long_replay_over_a_slow_link_goes_on_on_nats() {
     assert_eq!(tap.connections(), 1);
 }
 
+/// The reader is told once that it has missed something, and goes on.
+#[tokio::test]
+async fn a_replay_that_is_slower_than_the_history_ages_ends_on_nats() {
+    const EVENTS: usize = 60;
+    for is_start in [false, true] {
+        let nats = Nats::start();
+        let tap = Tap::to(nats.address(), Some(150_000)).await;
+        let age = History::new().max_age(Duration::from_secs(3));
+        let near = topic(&built(&nats, Hub::builder().history(age)));
+        let far = Hub::builder().history(age);
+        let far = topic(&far.nats(tap.url()).expect("the URL is one"));
+        let text = "x".repeat(16 * 1024);
+        let first = publish(&near, "first").await;
+        for number in 0..EVENTS {
+            publish(&near, &format!("{number} {text}")).await;
+        }
+        let mut events = far.subscribe_from(if is_start {
+            Cursor::start()
+        } else {
+            Cursor::after(&*first)
+        });
+        let (mut resets, mut last, mut received) = (0, None, 0);
+        let mut has_published = false;
+        loop {
+            let event = next(&mut events).await;
+            if event == "end" {
+                break;
+            }
+            if event == r#"reset {"reason":"evicted"}"# {
+                resets += 1;
+            } else if event != "first" {
+                let number = event.split(' ').next().and_then(|text| text.parse().ok());
+                let number: usize = number.expect("a number");
+                assert!(last < Some(number), "{number} after {last:?}");
+                (last, received) = (Some(number), received + 1);
+            }
+            // The history is over for those who begin at its start, whether or not they were told.
+            if !has_published && resets > 0 {
+                publish(&near, "end").await;
+                has_published = true;
+            }
+        }
+        println!("{received} events, {resets} resets");
+        assert!(
+            received < EVENTS,
+            "the link is slower than the history ages"
+        );
+        assert_eq!(resets, 1);
+    }
+}
+
 /// A message that takes longer than the server has for an answer: it is waited for while it comes, and asked for once.
 #[tokio::test]
 async fn a_message_that_takes_long_is_waited_for_on_nats() {
@@ -55,7 +110,11 @@ async fn a_message_that_takes_long_is_waited_for_on_nats() {
 
 #[tokio::test]
 async fn publishing_goes_on_while_many_replay_over_a_slow_link_on_nats() {
-    replay_together(200, 100).await;
+    if is_soak() {
+        replay_together(400, 1_000).await;
+    } else {
+        replay_together(200, 100).await;
+    }
 }
 
 /// So many clients come back at once, each of which has missed so many events of a KiB.
@@ -71,14 +130,15 @@ async fn replay_together(clients: usize, missed: usize) {
     let far = tap.hub();
     let other = far.topic("other").expect("a name");
     publish(&other, "warm").await;
-    let start = Instant::now();
+    let began = Instant::now();
     let mut readers = JoinSet::new();
     for _ in 0..clients {
         let mut events = topic(&far).subscribe_from(Cursor::after(&*first));
         readers.spawn(async move {
             for number in 0..missed {
                 let event = next(&mut events).await;
-                assert!(event.starts_with(&format!("{number} ")), "{number}");
+                let is_next = event.starts_with(&format!("{number} "));
+                assert!(is_next, "{number}: {}", &event[..event.len().min(40)]);
             }
         });
     }
@@ -90,6 +150,7 @@ async fn replay_together(clients: usize, missed: usize) {
             .await
             .expect("the link is busy, not broken");
         longest = longest.max(start.elapsed());
+        assert!(began.elapsed() < LIMIT, "the replays do not end");
         while let Some(reader) = readers.try_join_next() {
             reader.expect("it gets all");
         }
@@ -98,7 +159,7 @@ async fn replay_together(clients: usize, missed: usize) {
     let needed = (clients * missed * 1024) as u64;
     println!(
         "{clients} clients replayed in {:.1?}; a publish took {longest:.0?} at most; {} bytes for {needed}",
-        start.elapsed(),
+        began.elapsed(),
         tap.brought()
     );
     assert!(tap.brought() < 2 * needed, "{} for {needed}", tap.brought());
@@ -196,7 +257,8 @@ fn a_flood_past_a_busy_node_is_one_catch_up_on_nats() {
         .split_once("events=")
         .and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok())
         .expect("the line has a number");
-    assert!((1..FLOOD).contains(&read), "{read}");
+    // Some thousands waited for the node.
+    assert!((FLOOD * 4 / 5..FLOOD).contains(&read), "{read}");
     let requests = nats.requests() - before;
     println!("{requests} requests for {read} events");
     assert!(requests < 150, "{requests} requests for {read} events");

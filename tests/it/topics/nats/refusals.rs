@@ -252,3 +252,22 @@ async fn a_refused_subscription_is_not_tried_all_the_time_on_nats() {
     assert!(tap.sent("SUB bocadillo.live.a") <= most);
     assert!(start.elapsed() >= Duration::from_millis(900));
 }
+
+/// The client has 5,000 places for publishes. A refused one gives its place back at once.
+#[tokio::test]
+async fn thousands_of_refused_publishes_hold_nobody_up_on_nats() {
+    let nats = Nats::configured(&settings("publish: { deny: [\"bocadillo.events.a\"] }"));
+    let hub = limited(&nats);
+    publish(&hub.topic("b").expect("a name"), "warm").await;
+    let a = hub.topic("a").expect("a name");
+    let start = Instant::now();
+    for _ in 0..100 {
+        let all = (0..60).map(|_| a.publish("x"));
+        for published in futures_util::future::join_all(all).await {
+            published.expect_err("it is not allowed");
+        }
+    }
+    // The client would give a place back after half a minute by itself.
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(25), "{took:?}");
+}

@@ -179,7 +179,8 @@ async fn carry(
             let rate = shared.rate.load(Ordering::Acquire);
             if rate > 0 {
                 let mut free = shared.free.lock().await;
-                let start = (*free).max(Instant::now());
+                // A timer that is late does not make the link slower.
+                let start = (*free).max(Instant::now() - Duration::from_millis(20));
                 *free = start + Duration::from_secs_f64(read as f64 / rate as f64);
                 tokio::time::sleep_until(*free).await;
             }

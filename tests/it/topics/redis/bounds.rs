@@ -2,12 +2,14 @@
 
 mod replays;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::history::lifetime;
 use super::link::Link;
 use super::*;
-use crate::support::{Log, Monitor};
+use crate::support::{Log, Monitor, is_soak};
 
 /// A link that is as fast as this machine.
 const FAST: usize = 1 << 40;
@@ -271,6 +273,93 @@ async fn events_beyond_the_history_are_kept_for_nodes_that_are_a_little_behind()
     x.publish_all(all).await.unwrap();
     publish(&x, "end").await;
     assert_eq!(redis.command("XLEN bocadillo:topic:x"), ":51\r\n");
+}
+
+/// How many of these entries are left after a publish into a history of one event. Of each: how many milliseconds ago it came, and
+/// how many bytes came since.
+fn left(entries: &[(u128, u64)]) -> impl Future<Output = usize> {
+    const TOTAL: u64 = 1 << 30;
+    let redis = Redis::start();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    for (number, (ago, bytes)) in entries.iter().enumerate() {
+        let (time, total) = (now.as_millis() - ago, TOTAL - bytes);
+        redis.command(&format!(
+            "XADD bocadillo:topic:x {time}-{number} event x total {total}"
+        ));
+    }
+    async move {
+        let x = topic(&limited(&redis, History::new().max_events(1)), "x");
+        publish(&x, "x").await;
+        let length = redis.command("XLEN bocadillo:topic:x");
+        let length: usize = length[1..].trim_end().parse().unwrap();
+        length - 1
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_beyond_the_history_is_of_ten_seconds_and_16_mib() {
+    const MIB: u64 = 1 << 20;
+    assert_eq!(left(&[(10_500, 10), (10_500, 0)]).await, 0);
+    assert_eq!(left(&[(10_500, 10), (1_000, 5), (0, 0)]).await, 2);
+    assert_eq!(left(&[(2, 17 * MIB), (1, 15 * MIB), (0, 0)]).await, 2);
+}
+
+#[tokio::test]
+async fn a_key_lives_for_ten_seconds_however_short_the_history_is() {
+    for history in [
+        History::new().max_events(0),
+        History::new().max_age(Duration::from_millis(1)),
+    ] {
+        let redis = Redis::start();
+        publish(&topic(&limited(&redis, history), "x"), "x").await;
+        let lifetime = lifetime(&redis, "bocadillo:topic:x");
+        assert!((1..=10_000).contains(&lifetime), "{lifetime}");
+    }
+}
+
+/// Redis looks at each topic that is named to it. With very many topics an optimised build names them faster than it should.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_node_with_many_topics_does_not_name_them_all_the_time() {
+    let topics = if is_soak() { 10_000 } else { 500 };
+    let redis = Redis::start();
+    let (near, far) = (hub(&redis), hub(&redis));
+    let mut clients: Vec<_> = (0..topics)
+        .map(|number: u128| topic(&far, &number.to_string()).subscribe_from(Cursor::live()))
+        .collect();
+    for client in &mut clients {
+        known(client).await;
+    }
+    let busy = topic(&near, "0");
+    publish(&busy, "warm").await;
+    assert_eq!(next(&mut clients[0]).await, "warm");
+    let asked = || redis.statistic("commandstats", "cmdstat_xread:calls=");
+    let (start, before) = (Instant::now(), asked());
+    for _ in 0..1_000 {
+        publish(&busy, "x").await;
+    }
+    let asked = asked() - before;
+    // Two microseconds for each topic.
+    let most = start.elapsed().as_micros() / (2 * topics) + 3;
+    println!("{asked} requests, {most} at most");
+    assert!(asked as u128 <= most, "{asked} in {:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn the_pause_between_attempts_to_connect_doubles() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}/", listener.local_addr().unwrap());
+    let hub = Hub::redis(&*url).unwrap();
+    let start = Instant::now();
+    let _events = topic(&hub, "x").subscribe_from(Cursor::live());
+    wait::within("seven attempts", async {
+        for _ in 0..7 {
+            drop(listener.accept().await.unwrap());
+        }
+    })
+    .await;
+    // 25, 50, 100, 200 and 400 ms, and half a second.
+    let took = start.elapsed();
+    assert!(took >= Duration::from_millis(1_275), "{took:?}");
 }
 
 #[tokio::test]

@@ -2,6 +2,10 @@
 
 use super::link::Link;
 use super::*;
+use crate::support::is_soak;
+
+/// How long all replays may take together.
+const LIMIT: Duration = Duration::from_secs(240);
 
 fn large() -> History {
     History::new().max_events(10_000).max_bytes(64 << 20)
@@ -69,13 +73,16 @@ async fn what_was_published_while_a_node_was_cut_off_comes_over_a_slow_link() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_many_replay_publishing_and_live_events_go_on() {
-    const CLIENTS: usize = 80;
-    const HISTORY: usize = 512 * 1024;
+    let (clients, history) = if is_soak() {
+        (400, 960 * 1024)
+    } else {
+        (80, 512 * 1024)
+    };
     let redis = Redis::start();
     let near = hub(&redis);
     let first = publish(&topic(&near, "x"), "first").await;
     let text = "x".repeat(16 * 1024);
-    for _ in 0..HISTORY / text.len() {
+    for _ in 0..history / text.len() {
         publish(&topic(&near, "x"), &text).await;
     }
     publish(&topic(&near, "x"), "end").await;
@@ -84,7 +91,7 @@ async fn while_many_replay_publishing_and_live_events_go_on() {
     let live = topic(&far, "live");
     let mut heard = live.subscribe();
     known(&mut heard).await;
-    let clients: Vec<_> = (0..CLIENTS)
+    let readers: Vec<_> = (0..clients)
         .map(|_| {
             let mut client = topic(&far, "x").subscribe_from(first.as_str());
             tokio::spawn(async move {
@@ -96,21 +103,26 @@ async fn while_many_replay_publishing_and_live_events_go_on() {
             })
         })
         .collect();
-    let (mut number, mut slowest) = (0, Duration::ZERO);
-    while !clients.iter().all(tokio::task::JoinHandle::is_finished) {
+    let (began, mut number, mut slowest) = (Instant::now(), 0, Duration::ZERO);
+    while !readers.iter().all(tokio::task::JoinHandle::is_finished) {
         let start = Instant::now();
         live.publish(number.to_string())
             .await
             .expect("it is confirmed");
-        slowest = slowest.max(start.elapsed());
         assert_eq!(next(&mut heard).await, number.to_string());
+        slowest = slowest.max(start.elapsed());
+        assert!(began.elapsed() < LIMIT, "the replays do not end");
         number += 1;
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    for client in clients {
-        assert_eq!(client.await.unwrap(), HISTORY / text.len() + 1);
+    for reader in readers {
+        assert_eq!(reader.await.unwrap(), history / text.len() + 1);
     }
-    let (needed, carried) = (CLIENTS * HISTORY, link.bytes());
+    let (needed, carried) = (clients * history, link.bytes());
+    println!(
+        "{clients} clients replayed in {:.1?}; a publish and its event took {slowest:.0?} at most, {number} of them; {carried} bytes for {needed}",
+        began.elapsed()
+    );
     assert!(carried < needed * 21 / 20, "{carried} bytes for {needed}");
     // A publish waits behind what is on the link already. That is less than what four replays ask for.
     assert!(slowest < Duration::from_secs(3), "{slowest:?}");

@@ -128,6 +128,58 @@ async fn a_stream_that_the_server_has_ended_is_cut_while_its_socket_takes_nothin
     assert_eq!(guarded.poll().await, Poll::Ready(Err(Cut::Stalled)));
 }
 
+/// How often a connection asks within `time`, and when it is cut. `answer` is how many segments were not answered at a time.
+async fn ask(
+    timeout: Duration,
+    time: Duration,
+    answer: impl Fn(Duration) -> u32,
+) -> (u32, Option<Duration>) {
+    let start = Instant::now();
+    let asked = std::cell::Cell::new(0);
+    let mut asking = AckProbe {
+        inode: Some(1),
+        silent: None,
+        next: start + timeout / 8,
+        deadline: Deadline::default(),
+        reading: None,
+    };
+    let cut = poll_fn(|cx| {
+        asking.poll(timeout, cx, |_, age| {
+            assert_eq!(age, timeout / 16, "another's answer has to be newer");
+            asked.set(asked.get() + 1);
+            std::future::ready(answer(start.elapsed()))
+        })
+    });
+    let cut = tokio::time::timeout(time, cut).await;
+    (asked.get(), cut.is_ok().then(|| start.elapsed()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_is_cut_that_leaves_two_segments_unanswered_for_the_whole_time() {
+    let second = Duration::from_secs(1);
+    for count in [0, 1] {
+        let (asked, cut) = ask(second, second * 10, |_| count).await;
+        // Eight times in the time that it has.
+        assert!((76..=80).contains(&asked), "{asked}");
+        assert_eq!(cut, None);
+    }
+    let (asked, cut) = ask(second, second * 10, |_| 2).await;
+    assert!((9..=10).contains(&asked), "{asked}");
+    let cut = cut.expect("it is cut");
+    assert!((1_125..1_300).contains(&cut.as_millis()), "{cut:?}");
+    // It has answered once in between.
+    let is_answer = |at| at > second && at < second * 5 / 4;
+    let answer = |at| if is_answer(at) { 1 } else { 2 };
+    let (_, cut) = ask(second, second * 10, answer).await;
+    assert!(cut.expect("it is cut") > second * 2, "{cut:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_kernel_is_asked_every_ten_milliseconds_at_most() {
+    let (asked, _) = ask(Duration::from_millis(8), Duration::from_secs(1), |_| 0).await;
+    assert!((80..=100).contains(&asked), "{asked}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_timer_that_has_fired_for_nothing_is_released() {
     let mut deadline = Deadline::default();

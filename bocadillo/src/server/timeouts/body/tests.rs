@@ -52,6 +52,8 @@ where
                 let error = error.downcast::<io::Error>().expect("it is one of ours");
                 assert_eq!(error.kind(), io::ErrorKind::TimedOut);
                 assert!(body.frame().await.is_none(), "an error is the end");
+                let clock = body.clock.expect("it was incomplete");
+                assert!(clock.wait.is_none(), "its timer is released");
                 return (start.elapsed(), length, false);
             }
             None => return (start.elapsed(), length, true),

@@ -15,6 +15,9 @@ impl Reading<'_> {
             if self.is_full() || !self.take_next(&mut end).await? {
                 return Ok(end);
             }
+            if self.misses_many(last, end.last) {
+                break;
+            }
         }
         if self.is_full() {
             return Ok(end);
@@ -32,6 +35,13 @@ impl Reading<'_> {
             }
         }
         Ok(end)
+    }
+
+    /// Whether many more messages are to be expected, if their distances are as that of the `first` one from `after`.
+    fn misses_many(&self, after: u64, first: u64) -> bool {
+        let tail = self.connection.tail(&self.subjects.events).unwrap_or(0);
+        let distance = first.saturating_sub(after).max(1);
+        tail.saturating_sub(first) / distance > 2 * SINGLY as u64
     }
 
     pub(super) async fn take_next(&mut self, end: &mut End) -> Result<bool, BoxError> {
