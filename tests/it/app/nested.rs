@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -16,7 +15,7 @@ use tower::ServiceExt;
 use tower::util::MapRequestLayer;
 
 use crate::support::http::{BOTH, Protocol, get};
-use crate::support::{Server, Watch, watch};
+use crate::support::{Log, Server, Watch, watch};
 
 generators!(
     #[route("/inner")]
@@ -266,31 +265,14 @@ async fn an_inner_app_keeps_its_own_options_and_takes_the_others_from_the_outer(
 
 #[tokio::test]
 async fn the_routes_of_an_inner_app_are_in_the_log_at_the_start() {
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("no panic").write(bytes)
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer({
-        let log = log.clone();
-        move || log.clone()
-    });
-    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let log = Log::at(tracing::Level::INFO);
     let (watch, _reports) = watch();
     let middle = App::new().fallback_service(inner_service(&watch));
     let app = outer_app().fallback_service(middle.into_service().expect("there are no routes"));
     let patterns: Vec<_> = app.route_infos().map(|info| info.pattern.clone()).collect();
     assert_eq!(patterns, ["/outer", "/inner", "/inner/bytes"]);
     Server::start(app).await.stop().await;
-    let log = log.0.lock().expect("no panic").clone();
-    let log = String::from_utf8(log).expect("the log is text");
     for pattern in patterns {
-        assert!(log.contains(&format!("GET {pattern} (")), "{log}");
+        assert_eq!(log.lines(&format!("GET {pattern} (")).len(), 1, "{pattern}");
     }
 }

@@ -1,9 +1,20 @@
 //! What the code under test logs, on the test's own thread.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use tracing::Dispatch;
 use tracing::subscriber::DefaultGuard;
+
+/// A subscriber that wants all lines, and writes none. Without it a line that another thread reaches first, while no
+/// subscriber is there, may stay switched off for this thread's log.
+static INTERESTED: LazyLock<Dispatch> = LazyLock::new(|| {
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::INFO)
+        .with_writer(std::io::sink)
+        .finish();
+    Dispatch::new(subscriber)
+});
 
 /// The log of this thread for as long as it is there: of a test on a runtime of one thread, all of it.
 pub(crate) struct Log {
@@ -21,6 +32,8 @@ impl Log {
     }
 
     pub(crate) fn at(level: tracing::Level) -> Self {
+        LazyLock::force(&INTERESTED);
+        tracing::callsite::rebuild_interest_cache();
         let text = Text::default();
         let writer = text.clone();
         let subscriber = tracing_subscriber::fmt()
