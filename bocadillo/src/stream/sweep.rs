@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use crate::stream::drain::Drain;
 
 /// How often the task looks at the streams.
-pub(super) const INTERVAL: Duration = Duration::from_secs(5);
+pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Starts the task, unless it runs. It ends when no stream is open.
 pub(super) fn start(drain: &Arc<Drain>) {
