@@ -38,6 +38,9 @@ const AT_ONCE: usize = 256;
 /// The time that Redis needs for each topic of a read.
 const PER_TOPIC: Duration = Duration::from_micros(2);
 
+/// A read of this many topics, or of fewer, has no pause after it.
+const FEW: u32 = 250;
+
 /// About how many bytes of events are read at once.
 const BYTES: usize = 256 * 1024;
 
@@ -94,6 +97,13 @@ fn next_count(count: usize, longest: usize, bytes: usize) -> usize {
         count * 2
     } else {
         count
+    }
+}
+
+/// Waits after a read of many topics, so that a busy node does not name them to Redis all the time.
+async fn pause_after_read(started: Instant, topics: u32) {
+    if topics > FEW {
+        tokio::time::sleep_until(started + PER_TOPIC * topics).await;
     }
 }
 
@@ -155,9 +165,7 @@ impl Task {
             let started = Instant::now();
             self.read_page(shared, followed).await?;
             let topics = self.read(shared, followed).await?;
-            if topics > 250 {
-                tokio::time::sleep_until(started + PER_TOPIC * topics).await;
-            }
+            pause_after_read(started, topics).await;
             if self.pinged.elapsed() >= PING {
                 self.commands.ping().await?;
                 self.pinged = Instant::now();
@@ -279,5 +287,30 @@ impl Task {
     async fn lost(&mut self, shared: &Shared, followed: &mut Followed, name: &str) -> Result<()> {
         self.begin_new_epoch(shared, name).await?;
         self.ask(shared, followed, Vec::new()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_of_more_than_250_topics_takes_two_microseconds_for_each() {
+        for (topics, expected) in [(0, 0), (250, 0), (1_000, 2), (50_000, 100)] {
+            let started = Instant::now();
+            pause_after_read(started, topics).await;
+            let waited = started.elapsed().as_millis();
+            // The timer counts whole milliseconds.
+            let allowed = expected..=expected * 2;
+            assert!(allowed.contains(&waited), "{topics}: {waited} ms");
+        }
+        let started = Instant::now();
+        pause_after_read(started, 251).await;
+        assert!(started.elapsed() >= Duration::from_micros(502));
+        // A read that took longer has no pause after it.
+        tokio::time::advance(Duration::from_millis(100)).await;
+        let before = Instant::now();
+        pause_after_read(started, 50_000).await;
+        assert_eq!(before.elapsed(), Duration::ZERO);
     }
 }
