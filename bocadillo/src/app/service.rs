@@ -115,10 +115,8 @@ where
             .extensions_mut()
             .insert(OuterStreams(streams.clone()));
         Box::pin(async move {
-            Ok(streams
-                .scope(layered.oneshot(request))
-                .await?
-                .map(Body::from))
+            let answer = streams.scope(call(layered, request));
+            Ok(contained(answer, "a layer").await)
         })
     }
 }
@@ -278,10 +276,7 @@ impl AppRouter {
             let answer: ResponseFuture = match node.layered.clone() {
                 Some(layered) => {
                     request.extensions_mut().insert(target);
-                    Box::pin(async {
-                        let Ok(response) = layered.oneshot(request).await;
-                        response.map(Body::from)
-                    })
+                    Box::pin(contained(call(layered, request), "a layer"))
                 }
                 None => Arc::clone(&self).enter(target, request),
             };
@@ -314,13 +309,7 @@ impl AppRouter {
                 problem.into_response().map(Body::from)
             }
             Found::Nothing => match self.fallback_of(target.group) {
-                Some(fallback) => {
-                    let answer = async {
-                        let Ok(response) = fallback.oneshot(request).await;
-                        response.map(Body::from)
-                    };
-                    contained(answer, "the fallback").await
-                }
+                Some(fallback) => contained(call(fallback, request), "the fallback").await,
                 None => not_found(request.uri().path()),
             },
         }
@@ -337,6 +326,11 @@ impl AppRouter {
         }
         None
     }
+}
+
+async fn call(service: Layered, request: Request<AxumBody>) -> Response<Body> {
+    let Ok(response) = service.oneshot(request).await;
+    response.map(Body::from)
 }
 
 /// Whether a path is under a prefix.

@@ -5,8 +5,9 @@ use std::io::Write;
 
 use bocadillo::{App, State, event_stream, generators, route, routes};
 use flate2::write::GzDecoder;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use tokio::sync::mpsc;
+use tower::util::{MapRequestLayer, MapResponseLayer};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
 use tower_http::cors::{Any, CorsLayer};
@@ -14,7 +15,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 
 use crate::support::http::{BOTH, Connection, empty, get};
-use crate::support::{Server, Watch, watch};
+use crate::support::{Log, Server, Watch, watch};
 
 generators!(
     #[route("/feed")]
@@ -193,4 +194,45 @@ async fn a_layer_wraps_routes_that_are_added_later() {
         let reply = get(protocol, server.address, "/text").await;
         assert_eq!(reply.header("x-layer"), Some("yes"));
     }
+}
+
+/// The layers of an app, and of a nested one. They panic before the route is called, or after it.
+#[tokio::test]
+async fn a_layer_that_panics_answers_500() {
+    type Body = axum::body::Body;
+    let log = Log::start();
+    let (watch, _reports) = watch();
+    let panicking = || {
+        let before = MapRequestLayer::new(|request: Request<Body>| {
+            assert!(!request.uri().path().ends_with("/before"), "on purpose");
+            request
+        });
+        let after = MapResponseLayer::new(|response: Response<Body>| {
+            assert!(response.status() != StatusCode::NOT_FOUND, "on purpose");
+            response
+        });
+        app(&watch).layer(before).layer(after)
+    };
+    let name = HeaderName::from_static("x-layer");
+    let outer = SetResponseHeaderLayer::overriding(name, HeaderValue::from_static("outer"));
+    let nested = App::with_state(watch.clone())
+        .nest("/nested", panicking())
+        .layer(outer);
+    for (app, prefix, header) in [(panicking(), "", None), (nested, "/nested", Some("outer"))] {
+        let server = Server::start(app).await;
+        for protocol in BOTH {
+            let mut connection = Connection::open(protocol, server.address).await;
+            for path in ["/before", "/nowhere"] {
+                let reply = connection.get(&format!("{prefix}{path}")).await;
+                assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+                assert_eq!(reply.header("x-layer"), header);
+                assert!(!reply.text().await.contains("purpose"));
+            }
+            // The connection goes on.
+            let reply = connection.get(&format!("{prefix}/text")).await;
+            assert_eq!(reply.status, StatusCode::OK);
+            reply.text().await;
+        }
+    }
+    assert_eq!(log.lines("a layer panicked").len(), 8);
 }
