@@ -2,8 +2,9 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
-use bocadillo::{App, EventStream, Server, route, routes, shutdown_signal};
+use bocadillo::{App, EventStream, Server, Streams, route, routes, shutdown_signal};
 
 use crate::support::{Lines, wait};
 
@@ -76,6 +77,18 @@ fn serve(how: &str) {
                 "serve" => server.serve().await,
                 "signals" => server.signals().serve().await,
                 "until and signals" => server.signals().serve_until(std::future::pending()).await,
+                "with a job that does not end" => {
+                    let streams = Streams::new();
+                    let _job = streams.spawn(std::future::pending::<()>());
+                    let server = server
+                        .streams(streams.clone())
+                        .shutdown_timeout(Duration::from_secs(600))
+                        .background(async move {
+                            streams.draining().await;
+                            eprintln!("draining");
+                        });
+                    server.signals().serve().await
+                }
                 "shutdown_signal" => server.serve_until(shutdown_signal()).await,
                 other => panic!("{other} is not known"),
             }
@@ -111,6 +124,22 @@ fn with_signals_a_signal_ends_the_server_in_order() {
             assert_eq!(running.end().code(), Some(0), "{how} {name}");
             running.1.wait_for("in order");
         }
+    }
+}
+
+#[test]
+fn a_second_signal_ends_the_wait_of_the_shutdown() {
+    const TEST: &str = "a_second_signal_ends_the_wait_of_the_shutdown";
+    if let Ok(how) = std::env::var(CHILD) {
+        return serve(&how);
+    }
+    for (first, second) in [("-TERM", "-TERM"), ("-INT", "-INT"), ("-TERM", "-INT")] {
+        let mut running = Running::start(TEST, "with a job that does not end");
+        running.signal_until_it_ends(first);
+        running.1.wait_for("draining");
+        running.signal(second);
+        assert_eq!(running.end().code(), Some(0), "{first} {second}");
+        running.1.wait_for("in order");
     }
 }
 
