@@ -6,6 +6,9 @@ use super::*;
 use crate::stream::stream_body::StreamBody;
 use crate::stream::{Client, EventStream, StreamOptions, Streams};
 
+/// How often the task looks at the streams.
+const SECOND: Duration = Duration::from_secs(1);
+
 /// A client that has read one frame of the stream, and reads no other.
 async fn unread(streams: &Streams, events: EventStream) -> StreamBody<crate::ServerEvent> {
     let mut body = streams
@@ -28,7 +31,7 @@ async fn a_source_is_released_after_its_lifetime_although_nobody_reads() {
     let _second = unread(&streams, endless().bind(unlimited.clone())).await;
     sleep(Duration::from_secs(3600) * 9 / 10 - Duration::from_secs(1)).await;
     assert!(!limited.is_disconnected());
-    sleep(Duration::from_secs(3600) / 10 + INTERVAL + Duration::from_secs(2)).await;
+    sleep(Duration::from_secs(3600) / 10 + SECOND + Duration::from_secs(2)).await;
     assert!(limited.is_disconnected());
     assert!(!unlimited.is_disconnected());
     assert!(first.frame().await.is_none(), "it ends in order");
@@ -40,13 +43,38 @@ async fn the_task_ends_with_the_last_stream_and_another_one_starts() {
     let is_running = || streams.drain_state().is_swept.load(Ordering::Acquire);
     for _ in 0..3 {
         let body = unread(&streams, endless()).await;
-        advance(3 * INTERVAL).await;
+        advance(3 * SECOND).await;
         tokio::task::yield_now().await;
         assert!(is_running());
         drop(body);
-        sleep(2 * INTERVAL).await;
+        sleep(2 * SECOND).await;
         assert!(!is_running());
     }
+}
+
+struct PanicsOnDrop;
+
+impl Drop for PanicsOnDrop {
+    fn drop(&mut self) {
+        panic!("on purpose");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_one_source_does_not_keep_the_others_open() {
+    let streams = Streams::new();
+    let lifetime = |seconds| StreamOptions::new().max_lifetime(Duration::from_secs(seconds));
+    let guard = PanicsOnDrop;
+    let panics = EventStream::new(stream::repeat_with(move || {
+        let _ = &guard;
+        "x".repeat(1000)
+    }));
+    let _first = unread(&streams, panics.with(lifetime(1))).await;
+    let client = Client::new();
+    let second = endless().with(lifetime(60)).bind(client.clone());
+    let _second = unread(&streams, second).await;
+    sleep(62 * SECOND).await;
+    assert!(client.is_disconnected());
 }
 
 #[test]
@@ -62,7 +90,7 @@ fn the_task_starts_anew_in_another_runtime() {
             let client = Client::new();
             let second = StreamOptions::new().max_lifetime(Duration::from_secs(1));
             let body = unread(&streams, endless().with(second).bind(client.clone())).await;
-            sleep(2 * INTERVAL).await;
+            sleep(2 * SECOND).await;
             assert!(client.is_disconnected());
             body
         });
