@@ -60,7 +60,7 @@ async fn a_replay_costs_few_requests_on_nats() {
     tap.settled().await;
     assert_eq!(tap.sent(CREATE), 1);
     // Half of what the client's channel holds.
-    assert_eq!(tap.sent("\"batch\":4096"), 1);
+    assert_eq!(tap.sent("\"batch\":4096,"), 1);
     // Of each read: one message by itself, and the one that it goes on after.
     assert!(tap.sent(GET) <= 6, "{}", tap.sent(GET));
 }
