@@ -137,7 +137,7 @@ where
             .is_some_and(|known| known.will_wake(cx.waker()))
         {
             *this.waker = Some(cx.waker().clone());
-            this.slot.polled_with(cx.waker().clone());
+            this.slot.set_generator_waker(cx.waker().clone());
         }
     }
 
