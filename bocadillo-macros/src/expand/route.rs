@@ -163,11 +163,11 @@ fn bounds(runtime: &Runtime, state: &Ident, served: &Served) -> Vec<TokenStream>
             match source {
                 Source::Path => None,
                 Source::Part => {
-                    let part = runtime.bound_at("Part", span);
+                    let part = runtime.bound_at("FromRouteParts", span);
                     Some(quote_spanned!(span=> #ty: #part<#state>))
                 }
                 Source::Last => {
-                    let last = runtime.bound_at("Last", span);
+                    let last = runtime.bound_at("FromRouteRequest", span);
                     Some(quote_spanned!(span=> #ty: #last<#state, #marker>))
                 }
             }

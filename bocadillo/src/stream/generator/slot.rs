@@ -28,8 +28,8 @@ pub(super) struct Slot<T> {
 struct State<T> {
     buffer: Buffer<T>,
     next_ticket: u64,
-    /// Wakers of the waiting yields that were not polled with the generator's waker. A `FuturesUnordered` uses a waker of
-    /// its own, for example, and polls such a yield only after this waker is woken.
+    /// Wakers of the waiting yields that were not polled with the generator's waker. For example, a `FuturesUnordered`
+    /// polls a yield with a waker of its own. It polls the yield again only after this waker is woken.
     other_wakers: Vec<Waker>,
     /// Tickets of yields that were dropped before their turn.
     dropped_tickets: Vec<u64>,
