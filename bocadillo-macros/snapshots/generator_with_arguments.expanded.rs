@@ -61,7 +61,7 @@ where
                 };
                 #[allow(
                     unreachable_code,
-                    reason = "the body of many a generator never ends"
+                    reason = "the body of a generator may never end"
                 )] return __outcome;
             })
             .with(

@@ -54,10 +54,8 @@ fn feed(name: &'static str) -> ::bocadillo::EventStream {
                     });
                 (__yielder).send("").await;
             };
-            #[allow(
-                unreachable_code,
-                reason = "the body of many a generator never ends"
-            )] return __outcome;
+            #[allow(unreachable_code, reason = "the body of a generator may never end")]
+            return __outcome;
         }),
         __clients,
     )

@@ -22,10 +22,8 @@ fn lines() -> ::bocadillo::ByteStream {
             let __outcome: () = {
                 (__yielder).send("{}\n").await;
             };
-            #[allow(
-                unreachable_code,
-                reason = "the body of many a generator never ends"
-            )] return __outcome;
+            #[allow(unreachable_code, reason = "the body of a generator may never end")]
+            return __outcome;
         })
         .content_type(::bocadillo::private::header_value("application/x-ndjson"))
 }
@@ -61,7 +59,7 @@ fn text(__arg0: ()) -> ::bocadillo::ByteStream {
                 };
                 #[allow(
                     unreachable_code,
-                    reason = "the body of many a generator never ends"
+                    reason = "the body of a generator may never end"
                 )] return __outcome;
             })
             .content_type(TEXT)

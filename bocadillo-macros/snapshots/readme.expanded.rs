@@ -25,7 +25,7 @@ fn temperature_feed() -> ::bocadillo::EventStream {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        #[allow(unreachable_code, reason = "the body of many a generator never ends")]
+        #[allow(unreachable_code, reason = "the body of a generator may never end")]
         return __outcome;
     })
 }

@@ -13,8 +13,8 @@ impl<__State, __Marker> ::bocadillo::private::Endpoint<__State, __Marker> for vi
 where
     __State: ::core::clone::Clone + ::core::marker::Send + ::core::marker::Sync
         + 'static,
-    State<Db>: ::bocadillo::private::Part<__State>,
-    Json<Vec<u8>>: ::bocadillo::private::Last<__State, __Marker>,
+    State<Db>: ::bocadillo::private::FromRouteParts<__State>,
+    Json<Vec<u8>>: ::bocadillo::private::FromRouteRequest<__State, __Marker>,
     __Marker: 'static,
 {
     const INFO: ::bocadillo::private::RouteInfo = ::bocadillo::private::RouteInfo::new(

@@ -27,10 +27,8 @@ fn outermost(id: u8) -> ::bocadillo::EventStream {
             let __outcome: () = {
                 (__yielder).send(id).await;
             };
-            #[allow(
-                unreachable_code,
-                reason = "the body of many a generator never ends"
-            )] return __outcome;
+            #[allow(unreachable_code, reason = "the body of a generator may never end")]
+            return __outcome;
         }),
         __clients,
     )
@@ -89,10 +87,8 @@ fn innermost(id: u8) -> ::bocadillo::EventStream {
             let __outcome: () = {
                 (__yielder).send(id).await;
             };
-            #[allow(
-                unreachable_code,
-                reason = "the body of many a generator never ends"
-            )] return __outcome;
+            #[allow(unreachable_code, reason = "the body of a generator may never end")]
+            return __outcome;
         }),
         __clients,
     )

@@ -8,10 +8,10 @@ use syn::{Expr, Ident, LitStr, Path, Token};
 use crate::errors::Context;
 use crate::paths::Runtime;
 
-/// What stands in an attribute's brackets.
+/// The arguments of an attribute.
 #[derive(Default)]
 pub(crate) struct Arguments {
-    /// The literal that comes first, if one does.
+    /// The literal before the settings, if there is one.
     pub(crate) literal: Option<LitStr>,
     pub(crate) settings: Vec<Setting>,
 }
@@ -23,11 +23,11 @@ pub(crate) struct Setting {
 }
 
 impl Arguments {
-    /// Reads as far as the arguments can be read, and records what stops it.
+    /// Parses the arguments up to the first mistake, and records the mistake.
     pub(crate) fn parse(tokens: proc_macro2::TokenStream, cx: &Context) -> Self {
         let mut arguments = Self::default();
         let read = |input: ParseStream<'_>| {
-            // What follows the first mistake is left alone: it may be a part of it.
+            // The rest is not parsed, because it may be a part of the first mistake.
             if let Err(error) = arguments.read(input) {
                 cx.syn_error(error);
                 input.step(|cursor| Ok(((), skip(*cursor))))?;
@@ -50,7 +50,7 @@ impl Arguments {
         Ok(())
     }
 
-    /// Takes `crate = path` out, which every macro has.
+    /// Removes the option `crate = path`, which every macro has, and returns its path.
     pub(crate) fn runtime(&mut self, cx: &Context) -> Runtime {
         let mut path: Option<Path> = None;
         self.settings.retain(|setting| {
@@ -71,7 +71,7 @@ impl Arguments {
     }
 }
 
-/// Points at the second of two.
+/// Records an error at the second of two options with the same name.
 pub(crate) fn duplicate(name: &Ident, cx: &Context) {
     cx.error(
         name.span(),
@@ -110,7 +110,7 @@ fn separator(input: ParseStream<'_>) -> syn::Result<()> {
     Err(input.error("expected a `,` before the next option"))
 }
 
-/// `crate = path` and a semicolon, which begins the arguments of `routes!` and `generators!`.
+/// Parses `crate = path;`, which may be before the other arguments of `routes!` and `generators!`.
 pub(crate) fn leading_runtime(input: ParseStream<'_>) -> syn::Result<Runtime> {
     if !(input.peek(Token![crate]) && input.peek2(Token![=])) {
         return Ok(Runtime::at(None));

@@ -1,9 +1,10 @@
-//! Where `yield_!(…)` stands, in paths and among tokens that nobody has parsed: the arguments of other macros.
+//! Finds calls of `yield_!(…)` in paths and in tokens that are not parsed, such as the arguments of other macros.
 
 use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use syn::Path;
 
-/// The span of `yield_` when this path names it: by its last segment, as a macro is looked for before it is resolved.
+/// Returns the span of `yield_` if it is the last segment of this path. Only the name is compared, because macros run
+/// before the compiler resolves the path.
 pub(crate) fn yield_span(path: &Path) -> Option<Span> {
     path.segments
         .last()
@@ -11,12 +12,12 @@ pub(crate) fn yield_span(path: &Path) -> Option<Span> {
         .map(|segment| segment.ident.span())
 }
 
-/// Whether this path is the name alone, which may not be imported.
+/// Whether this path is only the name. The module may not have imported it.
 pub(crate) fn is_bare(path: &Path) -> bool {
     path.leading_colon.is_none() && path.segments.len() == 1
 }
 
-/// Macros that never expand to a `yield_!` of their own, and keywords that may stand before a `!(…)`.
+/// Macros whose expansion contains no `yield_!` of their own, and keywords that can be before `!(…)`.
 const NEVER_YIELD: &[&str] = &[
     "assert",
     "assert_eq",
@@ -71,7 +72,7 @@ const NEVER_YIELD: &[&str] = &[
     "while",
 ];
 
-/// Whether a macro is called here whose expansion may contain a `yield_!`.
+/// Whether the tokens call a macro whose expansion may contain a `yield_!`.
 pub(crate) fn has_helpers(tokens: TokenStream) -> bool {
     let trees: Vec<TokenTree> = tokens.into_iter().collect();
     let called = trees.windows(3).any(|window| match window {
@@ -89,9 +90,9 @@ pub(crate) fn has_helpers(tokens: TokenStream) -> bool {
         })
 }
 
-/// A piece of tokens of one level.
+/// A part of a token stream.
 pub(crate) enum Piece {
-    /// What stands in the brackets of a call, brackets included.
+    /// The operand of a call, with its brackets.
     Operand {
         keyword: Span,
         group: Group,
@@ -100,7 +101,7 @@ pub(crate) enum Piece {
     Other(TokenTree),
 }
 
-/// Cuts tokens into the operands of calls and the rest.
+/// Splits tokens into the operands of calls and all other tokens.
 pub(crate) fn pieces(tokens: TokenStream) -> Vec<Piece> {
     let mut pieces = Vec::new();
     for tree in tokens {
@@ -126,7 +127,7 @@ pub(crate) fn pieces(tokens: TokenStream) -> Vec<Piece> {
     pieces
 }
 
-/// The spans of all calls, at any depth.
+/// Returns the spans of all calls, at any depth.
 pub(crate) fn spans(tokens: TokenStream) -> Vec<Span> {
     let mut spans = Vec::new();
     for piece in pieces(tokens) {

@@ -1,4 +1,4 @@
-//! The pipeline of each macro: parse, validate, expand, with the errors before the code.
+//! The steps of each macro: parse, validate, expand. The errors are written before the code.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::Path;
@@ -60,7 +60,7 @@ pub(crate) fn generators(items: TokenStream) -> TokenStream {
         .unwrap_or_else(|error| error.into_compile_error())
 }
 
-/// What the generator around it has prepared; alone it is a mistake.
+/// Expands a `yield_!` that the attribute of a generator has rewritten. Any other `yield_!` is an error.
 pub(crate) fn yield_(operand: TokenStream) -> TokenStream {
     let prepared = |input: ParseStream<'_>| {
         input.parse::<Token![@]>()?;
@@ -79,7 +79,7 @@ pub(crate) fn yield_(operand: TokenStream) -> TokenStream {
     }
 }
 
-/// What is written only to use an import of the macro.
+/// Whether the operand is only `@`. Generated code calls the macro like this to use its import.
 fn is_at_alone(operand: &TokenStream) -> bool {
     let mut trees = operand.clone().into_iter();
     matches!(

@@ -1,4 +1,4 @@
-//! Compile errors, collected: one pass over an item reports all of its mistakes.
+//! Collects compile errors, so that one pass over an item reports all of its mistakes.
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -8,7 +8,7 @@ use proc_macro2::{Span, TokenStream};
 
 /// Collects the errors of one macro call.
 ///
-/// Dropping it without [`check`](Self::check) is a bug of ours that would swallow a user's mistake, so it panics.
+/// It panics if it is dropped without [`check`](Self::check), because the user's mistakes would be lost.
 #[derive(Default)]
 pub(crate) struct Context {
     errors: RefCell<Option<Vec<syn::Error>>>,
@@ -21,7 +21,8 @@ impl Context {
         }
     }
 
-    /// Records a mistake: what is wrong, then what to write; lower case, names in backticks, no full stop.
+    /// Records a mistake. The message says what is wrong, and then what to write. It is in lower case, with names in
+    /// backticks and no full stop.
     pub(crate) fn error(&self, span: Span, message: impl Display) {
         self.syn_error(syn::Error::new(span, message));
     }
@@ -34,7 +35,7 @@ impl Context {
             .push(error);
     }
 
-    /// The value, or nothing with the error recorded.
+    /// Returns the value of an `Ok`. Records the error of an `Err`, and returns `None`.
     pub(crate) fn ok<T>(&self, result: syn::Result<T>) -> Option<T> {
         result.map_err(|error| self.syn_error(error)).ok()
     }
@@ -46,7 +47,7 @@ impl Context {
             .is_some_and(|errors| !errors.is_empty())
     }
 
-    /// All that went wrong, as calls of `compile_error!`; nothing when nothing did.
+    /// Returns a call of `compile_error!` for each recorded error.
     pub(crate) fn check(self) -> TokenStream {
         let errors = self
             .errors
@@ -65,7 +66,8 @@ impl Drop for Context {
     }
 }
 
-/// ``"; did you mean `near`?"`` when one of the candidates is nearly what was written, else the list of them all.
+/// Returns ``"; did you mean `near`?"`` if a candidate is similar to `written`. Otherwise returns the list of all
+/// candidates.
 pub(crate) fn suggestion(written: &str, candidates: &[&str]) -> String {
     let near = candidates
         .iter()
@@ -83,7 +85,7 @@ pub(crate) fn suggestion(written: &str, candidates: &[&str]) -> String {
     }
 }
 
-/// `` `a`, `b` or `c` ``
+/// Formats names as `` `a`, `b` or `c` ``.
 pub(crate) fn list(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     match quoted.split_last() {
@@ -93,7 +95,7 @@ pub(crate) fn list(names: &[&str]) -> String {
     }
 }
 
-/// How many letters have to be put in, taken out, changed or swapped with their neighbour.
+/// The edit distance: how many letters have to be inserted, deleted, replaced or swapped with their neighbour.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];

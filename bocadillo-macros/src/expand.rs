@@ -1,7 +1,7 @@
-//! From a model to code. Nothing is decided here, and nothing but this quotes.
+//! Generates code from a model. Only this module quotes code. It makes no decisions.
 //!
-//! The code is thin: it moves arguments, names the runtime's generic functions, and leaves the user's tokens with the
-//! spans that they came with.
+//! The generated code is short. It moves arguments and calls generic functions of the runtime. The user's tokens keep
+//! their spans.
 
 mod event;
 mod generator;
@@ -18,7 +18,7 @@ pub(crate) use generator::generator;
 pub(crate) use route::route;
 pub(crate) use yields::{give_up, send};
 
-/// `routes![a, api::b]`
+/// Expands `routes![a, api::b]`.
 pub(crate) fn routes(runtime: &Runtime, paths: impl IntoIterator<Item = syn::Path>) -> TokenStream {
     let endpoint = runtime.private("Endpoint");
     let routes = paths
@@ -27,7 +27,7 @@ pub(crate) fn routes(runtime: &Runtime, paths: impl IntoIterator<Item = syn::Pat
     quote!([#(#routes),*])
 }
 
-/// What a macro with mistakes in its arguments leaves in an expression's place.
+/// Adds the errors of a macro's arguments to the expression that the macro expands to.
 pub(crate) fn erroneous_expression(errors: &TokenStream, expression: &TokenStream) -> TokenStream {
     quote!({ #errors #expression })
 }

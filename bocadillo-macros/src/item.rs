@@ -1,15 +1,15 @@
-//! The grammar of the item under an attribute: a function whose body is not parsed yet.
+//! Parses the function under an attribute. Its body is not parsed here.
 
 use proc_macro2::{Delimiter, Group, TokenTree};
 use syn::parse::{Parse, ParseStream};
 use syn::{Attribute, Signature, Token, Visibility};
 
-/// A function. Its body may hold what syn cannot read: the keyword, or syntax newer than syn.
+/// A function. syn cannot parse every body: it may contain the keyword `yield`, or syntax that is newer than syn.
 pub(crate) struct Function {
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) visibility: Visibility,
     pub(crate) signature: Signature,
-    /// In braces.
+    /// The body, with its braces.
     pub(crate) body: Group,
 }
 

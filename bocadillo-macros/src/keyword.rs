@@ -1,14 +1,15 @@
-//! The keyword: each `yield x` among tokens becomes a call of `yield_!(x)`, with rustc's own reading of the operand.
+//! Rewrites each keyword `yield x` to a call of `yield_!(x)`. The operand is the same as in rustc's grammar.
 //!
-//! syn reads the operand of `yield` greedily: in `if let Err(_) = yield event { … }` it takes `event { … }` for a struct.
-//! The body of a closure is read as rustc reads the operand, in every position. So each keyword is made the head of a
-//! closure with a marker for its argument before syn parses, and the marked closures become calls afterwards.
+//! syn parses the operand of `yield` in a different way: in `if let Err(_) = yield event { … }` it parses `event { … }`
+//! as a struct. syn parses the body of a closure as rustc parses the operand of `yield`. So each `yield` is first
+//! replaced by `|marker|`, which begins a closure. Then syn parses the code, and each closure with the marker becomes a
+//! call.
 //!
-//! Tokens that are no statements and no expressions (most arguments of other macros, and code with a mistake in it)
-//! have only a reading by tokens: the operand reaches to the next `;`, `,` or `=>`, to the end of the brackets, or in
-//! the head of an `if`, `while`, `match` or `for` to the brace. Any part in brackets is tried as code again.
+//! Some tokens are neither statements nor expressions: most arguments of other macros, and code with a mistake. There
+//! the operand ends before the next `;`, `,` or `=>`, or at the end of the brackets. In the head of an `if`, `while`,
+//! `match` or `for` it ends before the brace. The content of nested brackets is again parsed as code, if possible.
 //!
-//! What holds no keyword is not touched at all.
+//! Tokens without the keyword are not changed.
 
 use proc_macro2::token_stream::IntoIter;
 use proc_macro2::{Delimiter, Group, Ident, Punct, Spacing, Span, TokenStream, TokenTree};
@@ -23,21 +24,21 @@ use crate::paths::Runtime;
 const MARKER: &str = "__bocadillo_yield";
 const NOTHING: &str = "__bocadillo_nothing";
 
-/// The same tokens with each `yield` made a call of `yield_!`.
+/// Tokens in which each `yield` is a call of `yield_!`.
 pub(crate) struct Translated {
     pub(crate) tokens: TokenStream,
-    /// The keywords that rustc had to parse too, had it been given these tokens: all but those in other macros.
+    /// The spans of the keywords that rustc would parse itself: all keywords that are not in arguments of other macros.
     pub(crate) parsed: Vec<Span>,
 }
 
-/// Translates the content of a function's body.
+/// Rewrites the content of a function's body.
 pub(crate) fn in_body(tokens: TokenStream, runtime: &Runtime) -> Translated {
     translate(tokens, runtime, |reader, tokens| {
         reader.read(tokens, Delimiter::Brace)
     })
 }
 
-/// Translates what stands in the bodies of items.
+/// Rewrites the bodies of items.
 pub(crate) fn in_items(tokens: TokenStream, runtime: &Runtime) -> TokenStream {
     translate(tokens, runtime, |reader, tokens| reader.by_tokens(tokens)).tokens
 }
@@ -65,7 +66,7 @@ fn translate(
     }
 }
 
-/// Whether this word stands among the tokens, at any depth.
+/// Whether the tokens contain this word, at any depth.
 pub(crate) fn contains(tokens: &TokenStream, word: &str) -> bool {
     tokens.clone().into_iter().any(|tree| match tree {
         TokenTree::Ident(ident) => ident == word,
@@ -74,7 +75,7 @@ pub(crate) fn contains(tokens: &TokenStream, word: &str) -> bool {
     })
 }
 
-/// `yield` → `|__bocadillo_yield|`, everywhere.
+/// Replaces each `yield` by `|__bocadillo_yield|`.
 fn mark(tokens: TokenStream) -> TokenStream {
     let mut marked = TokenStream::new();
     let mut trees = tokens.into_iter().peekable();
@@ -122,12 +123,12 @@ fn regroup(group: &Group, content: TokenStream) -> TokenTree {
     new.into()
 }
 
-/// Where a reading by tokens ends, apart from the end of the brackets.
+/// Where an operand in tokens that are not code ends. It always ends at the end of the brackets.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stop {
     Never,
     Separator,
-    /// At a brace too: the operand stands in the head of an `if`, `while`, `match` or `for`.
+    /// At a separator or a brace. The operand is in the head of an `if`, `while`, `match` or `for`.
     Brace,
 }
 
@@ -138,7 +139,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The content of one pair of brackets: as code where it is code, else token by token.
+    /// Rewrites the content of one pair of brackets. If syn cannot parse it, rewrites it token by token.
     fn read(&mut self, tokens: TokenStream, delimiter: Delimiter) -> TokenStream {
         if !contains(&tokens, MARKER) {
             return tokens;
@@ -186,7 +187,7 @@ impl Reader<'_> {
         self.up_to(Stop::Never, &mut tokens.into_iter()).0
     }
 
-    /// Reads up to where `stop` says, and gives the token that stands there back beside what came before.
+    /// Reads tokens until `stop`. Returns the tokens before it and the token that it stopped at.
     fn up_to(&mut self, stop: Stop, trees: &mut IntoIter) -> (TokenStream, Option<TokenTree>) {
         let mut read = TokenStream::new();
         let mut in_head = false;
@@ -229,7 +230,7 @@ impl Reader<'_> {
         (read, None)
     }
 
-    /// Takes the rest of a marked head when `tree` begins one.
+    /// If `tree` begins a `|marker|`, consumes its other tokens and returns its span.
     fn marker(&self, tree: &TokenTree, trees: &mut IntoIter) -> Option<Span> {
         let TokenTree::Punct(bar) = tree else {
             return None;
@@ -251,7 +252,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `yield_!(operand)`; a missing operand leaves the brackets empty, which `yield_!` has words for.
+    /// Makes the call `yield_!(operand)`. Without an operand, the brackets are empty, and `yield_!` reports that.
     fn call_around(&self, span: Span, operand: TokenStream) -> Macro {
         let missing = matches!(
             operand.clone().into_iter().next(),
@@ -266,7 +267,7 @@ impl Reader<'_> {
     }
 }
 
-/// Whether this is a `;`, a `,` or the beginning of a `=>`.
+/// Whether `tree` is a `;`, a `,` or the beginning of a `=>`.
 fn separates(tree: &TokenTree, rest: &IntoIter) -> bool {
     let TokenTree::Punct(punct) = tree else {
         return false;
@@ -285,7 +286,7 @@ fn is_brace(tree: &TokenTree) -> bool {
     matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace)
 }
 
-/// The marker's span when this closure is a keyword in disguise.
+/// Returns the span of the marker if this closure was a `yield`.
 fn marked(expression: &Expr) -> Option<Span> {
     let Expr::Closure(closure) = expression else {
         return None;
@@ -323,7 +324,7 @@ impl VisitMut for Reader<'_> {
         self.in_macro -= 1;
     }
 
-    // Syntax that syn knows no tree for.
+    // Syntax that syn has no type for.
     fn visit_token_stream_mut(&mut self, tokens: &mut TokenStream) {
         *tokens = self.read(std::mem::take(tokens), Delimiter::None);
     }

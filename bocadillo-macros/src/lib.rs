@@ -1,8 +1,8 @@
 //! The macros of `bocadillo`. Use them through that crate, where they are documented.
 //!
-//! One way leads through the files: `args`, `item`, `pattern` and `server_event` parse (and `keyword` makes `yield`
-//! parse at all), `validate` checks and makes a `model`, `expand` quotes. Everything below this file works on
-//! `proc_macro2` and is tested without the compiler.
+//! Each macro has three steps. First `args`, `item`, `pattern` and `server_event` parse, and `keyword` rewrites
+//! `yield`. Then `validate` checks the result and makes a `model`. Finally `expand` generates code from the model. All
+//! modules below this file use `proc_macro2` and are tested without the compiler.
 
 mod args;
 mod calls;

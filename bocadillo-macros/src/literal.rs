@@ -1,14 +1,14 @@
-//! The span of a piece of a string literal.
+//! The span of a part of a string literal.
 
 use std::ops::Range;
 
 use proc_macro2::Span;
 use syn::LitStr;
 
-/// The span of these bytes of the literal's value.
+/// Returns the span of these bytes of the literal's value.
 ///
-/// The compiler hands such spans out on nightly alone; elsewhere this is the whole literal's, so a message says in
-/// words too which piece it means.
+/// Only a nightly compiler supports such spans. With other compilers, this is the span of the whole literal. So a
+/// message has to name the part too.
 pub(crate) fn span_of(literal: &LitStr, bytes: Range<usize>) -> Span {
     let token = literal.token();
     source_range(&token.to_string(), bytes)
@@ -16,7 +16,7 @@ pub(crate) fn span_of(literal: &LitStr, bytes: Range<usize>) -> Span {
         .unwrap_or_else(|| literal.span())
 }
 
-/// Where bytes of the value stand in the literal's source text, its quotes and escapes counted.
+/// Returns the position of bytes of the value in the source text of the literal, with its quotes and escapes.
 fn source_range(source: &str, bytes: Range<usize>) -> Option<Range<usize>> {
     let open = source.find('"')? + 1;
     if source.starts_with('r') {
@@ -43,7 +43,7 @@ fn source_range(source: &str, bytes: Range<usize>) -> Option<Range<usize>> {
     None
 }
 
-/// Steps over the escape after its backslash; how many bytes of the value it stands for.
+/// Skips the rest of an escape after its backslash. Returns the length of its value in bytes.
 fn escape(rest: &mut std::iter::Peekable<std::str::CharIndices<'_>>) -> usize {
     match rest.next() {
         Some((_, 'x')) => {
@@ -62,7 +62,7 @@ fn escape(rest: &mut std::iter::Peekable<std::str::CharIndices<'_>>) -> usize {
                 .and_then(char::from_u32)
                 .map_or(1, char::len_utf8)
         }
-        // A line end after a backslash is left out together with the white space that follows.
+        // A backslash at the end of a line removes the line end and the white space after it from the value.
         Some((_, '\n' | '\r')) => {
             while rest
                 .next_if(|(_, character)| character.is_ascii_whitespace())

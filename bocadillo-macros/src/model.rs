@@ -1,4 +1,4 @@
-//! What the macros are asked for, once it is known to make sense. Nothing here parses, checks or quotes.
+//! The validated input of each macro. This module has only data types.
 
 use proc_macro2::{Group, Span, TokenStream};
 use syn::{Attribute, Expr, Ident, LitStr, Pat, Signature, Stmt, Type, Visibility};
@@ -6,12 +6,12 @@ use syn::{Attribute, Expr, Ident, LitStr, Pat, Signature, Stmt, Type, Visibility
 use crate::item::Function;
 use crate::paths::Runtime;
 
-/// What a generator's items are.
+/// The kind of a generator.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
-    /// `#[event_stream]`
+    /// A generator of events: `#[event_stream]`.
     Events,
-    /// `#[stream]`
+    /// A generator of bytes: `#[stream]`.
     Bytes,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Generator {
     pub(crate) options: Vec<StreamOption>,
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) visibility: Visibility,
-    /// Not `async` any more; its inputs and its output are in the two fields below.
+    /// The signature, without `async`. Its inputs and its output are in the fields below.
     pub(crate) signature: Signature,
     pub(crate) receiver: Option<syn::Receiver>,
     pub(crate) arguments: Vec<Argument>,
@@ -40,7 +40,7 @@ pub(crate) struct Generator {
     pub(crate) body: Body,
 }
 
-/// An option of the stream, as the method that sets it: `.keep_alive(value)`.
+/// An option of the stream. The method sets it, for example `.keep_alive(value)`.
 pub(crate) struct StreamOption {
     pub(crate) method: Ident,
     pub(crate) value: Option<Expr>,
@@ -52,29 +52,30 @@ pub(crate) struct Argument {
     pub(crate) ty: Type,
 }
 
-/// How an argument gets into the generator.
+/// How an argument is bound in the generator.
 pub(crate) enum Binding {
-    /// `name` or `mut name`: under the same name. Outside of the generator it is the user's own only where an option of the
-    /// attribute says it; else it is hidden, so that no lint of the user's sees it shadowed.
+    /// `name` or `mut name`. The generator uses the same name. If an option of the attribute contains the name, the
+    /// argument has the user's name outside of the generator too. Otherwise it has a hygienic name there, so that the
+    /// user's lints do not report a shadowed name.
     Name {
         in_options: bool,
         mutability: Option<syn::Token![mut]>,
         ident: Ident,
     },
-    /// Any other pattern: under a made-up name, taken apart inside.
+    /// Any other pattern. The argument has a generated name, and the generator destructures it.
     Pattern(Pat),
 }
 
 pub(crate) struct Body {
     pub(crate) span: Span,
-    /// Whether it calls macros whose expansion may yield.
+    /// Whether the body calls macros whose expansion may contain a `yield`.
     pub(crate) has_helpers: bool,
     pub(crate) code: Code,
 }
 
 pub(crate) enum Code {
     Statements(Vec<Stmt>),
-    /// With syntax that syn does not know, or with a mistake that rustc will explain better.
+    /// Code that syn cannot parse, because its syntax is too new or it has a mistake. rustc reports the mistake.
     Tokens(TokenStream),
 }
 
@@ -82,7 +83,7 @@ pub(crate) enum Code {
 pub(crate) struct Route {
     pub(crate) runtime: Runtime,
     pub(crate) function: Function,
-    /// What the router gets; nothing when the attribute has mistakes in it.
+    /// The description of the route. `None` if the attribute has mistakes.
     pub(crate) served: Option<Served>,
 }
 
@@ -90,7 +91,7 @@ pub(crate) struct Served {
     pub(crate) pattern: LitStr,
     pub(crate) methods: Vec<String>,
     pub(crate) arguments: Vec<RouteArgument>,
-    /// Whether a call gives a future.
+    /// Whether the function returns a future.
     pub(crate) awaits: bool,
 }
 
@@ -100,23 +101,23 @@ pub(crate) struct RouteArgument {
     pub(crate) source: Source,
 }
 
-/// Where a handler's argument comes from.
+/// Where an argument of a route comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Source {
     Path,
     Part,
-    /// The last extractor, which alone may take the body.
+    /// The last extractor. Only this one may take the body.
     Last,
 }
 
-/// `server_event!(…)`
+/// The input of `server_event!(…)`.
 pub(crate) struct Event {
     pub(crate) runtime: Runtime,
     pub(crate) fields: Vec<Field>,
 }
 
 pub(crate) enum Field {
-    /// Already checked.
+    /// A name that is already checked.
     NameLiteral(LitStr),
     Set {
         method: &'static str,
@@ -129,7 +130,7 @@ pub(crate) enum Field {
     },
 }
 
-/// A JSON text with expressions in it.
+/// JSON that may contain Rust expressions.
 pub(crate) enum Json {
     Null,
     Object(Vec<(Key, Json)>),
@@ -139,6 +140,6 @@ pub(crate) enum Json {
 
 pub(crate) enum Key {
     Literal(LitStr),
-    /// In its brackets.
+    /// An expression, in brackets.
     Expression(Group),
 }

@@ -1,10 +1,10 @@
-//! Every path that generated code names, and the hygiene of the names that it makes up.
+//! The paths that generated code uses, and the hygiene of the names that it adds.
 
 use proc_macro2::{Ident, Span};
 use syn::punctuated::Punctuated;
 use syn::{Path, PathSegment, Token};
 
-/// Where the runtime crate is found: `::bocadillo`, or what `crate = path` says.
+/// The path of the runtime crate. The default is `::bocadillo`. The option `crate = path` sets another path.
 #[derive(Clone)]
 pub(crate) struct Runtime {
     path: Path,
@@ -12,7 +12,7 @@ pub(crate) struct Runtime {
 }
 
 impl Runtime {
-    /// The runtime at the path that the user gave, or where it is by default.
+    /// Returns the runtime at this path, or at the default path.
     pub(crate) fn at(path: Option<Path>) -> Self {
         Self {
             given: path.is_some(),
@@ -20,17 +20,19 @@ impl Runtime {
         }
     }
 
-    /// A public item, by its name at the crate's root.
+    /// Returns the path of a public item in the root of the crate.
     pub(crate) fn public_at(&self, name: &str, span: Span) -> Path {
         extend(self.path.clone(), &[name], span)
     }
 
-    /// The path of a public macro, seen at `span` from end to end: so is then what the compiler says of the call.
+    /// Returns the path of a public macro. Each token has the location of `span`, so the compiler reports errors of the
+    /// call there.
     pub(crate) fn macro_at(&self, name: &str, span: Span) -> Path {
         self.seen_at(self.public_at(name, span), span)
     }
 
-    /// The path of a trait in a bound, seen at `span` from end to end: there the compiler says who asks for it.
+    /// Returns the path of a trait for a bound. Each token has the location of `span`, so the compiler shows the bound
+    /// there.
     pub(crate) fn bound_at(&self, name: &str, span: Span) -> Path {
         self.seen_at(self.private_at(name, span), span)
     }
@@ -41,7 +43,7 @@ impl Runtime {
         }
         for pair in path.segments.pairs_mut() {
             let (segment, colons) = pair.into_tuple();
-            // `$crate` in a path that was given means another crate elsewhere.
+            // A `$crate` in the user's path depends on its own span, so that span is kept.
             let name = if self.given {
                 segment.ident.span().located_at(span)
             } else {
@@ -55,7 +57,7 @@ impl Runtime {
         path
     }
 
-    /// An item of `private`, the only module that generated code may call.
+    /// Returns the path of an item of `private`. Generated code calls no other module.
     pub(crate) fn private(&self, name: &str) -> Path {
         self.private_at(name, Span::mixed_site())
     }
@@ -65,12 +67,12 @@ impl Runtime {
     }
 }
 
-/// A path into `core`, which no prelude and no shadowing can hide.
+/// Returns a path in `core`. Neither the prelude nor a name of the user can change its meaning.
 pub(crate) fn core(segments: &[&str]) -> Path {
     extend(absolute(&["core"]), segments, Span::mixed_site())
 }
 
-/// The span of something that we make up and that stands for something of the user's: seen there, named here.
+/// Returns a span for a generated token. Its location is that of the user's `span`. Its name is resolved in the macro.
 pub(crate) fn at(span: Span) -> Span {
     Span::mixed_site().located_at(span)
 }

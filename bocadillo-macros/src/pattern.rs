@@ -1,4 +1,4 @@
-//! The grammar of a route's pattern, which is `matchit`'s with names that are Rust identifiers.
+//! Parses the pattern of a route. The syntax is that of `matchit`, but names must be Rust identifiers.
 //!
 //! ```text
 //! pattern   = 1*( "/" segment )
@@ -13,18 +13,18 @@ use std::ops::Range;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Parameter {
     pub(crate) name: String,
-    /// Its bytes in the pattern, braces included.
+    /// The position of the parameter in the pattern, with its braces.
     pub(crate) bytes: Range<usize>,
 }
 
-/// What is wrong, and with which bytes of the pattern.
+/// A mistake, and its position in the pattern.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Mistake {
     pub(crate) bytes: Range<usize>,
     pub(crate) message: String,
 }
 
-/// The parameters of a pattern, and every mistake in it.
+/// Returns the parameters of a pattern, and every mistake in it.
 pub(crate) fn parse(pattern: &str) -> (Vec<Parameter>, Vec<Mistake>) {
     let mut parsed = Parsed::default();
     if !pattern.starts_with('/') {
@@ -59,7 +59,7 @@ impl Parsed {
         });
     }
 
-    /// One segment, which begins at byte `start` of the pattern.
+    /// Parses one segment. It begins at byte `start` of the pattern.
     fn segment(&mut self, segment: &str, start: usize, last: bool) {
         self.other_dialects(segment, start);
         let mut parameters = 0;
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(names, expected, "{pattern}");
     }
 
-    /// The first mistake's bytes, and a word of its message.
+    /// Checks that `pattern` has one mistake, at `piece`, with `word` in its message.
     #[track_caller]
     fn refuses(pattern: &str, piece: &str, word: &str) {
         let (_, mistakes) = parse(pattern);

@@ -1,4 +1,4 @@
-//! The grammar of `server_event!`.
+//! Parses the input of `server_event!`. The grammar is:
 //!
 //! ```text
 //! server_event = [ name [ "," ] ] *( field "," )
@@ -9,8 +9,8 @@
 //! key          = string literal / "(" expression ")"
 //! ```
 //!
-//! A value that does not parse is handed on up to its comma: rustc says what is wrong with it, and an editor can
-//! complete it.
+//! If a value does not parse, all tokens up to its comma are kept. So rustc reports the mistake, and an editor can
+//! complete the value.
 
 use proc_macro2::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
@@ -20,26 +20,26 @@ use syn::{Expr, Ident, LitStr, Token};
 use crate::errors::Context;
 use crate::model::{Json, Key};
 
-/// What stands in the brackets, unchecked.
+/// The parsed input of the macro, before validation.
 #[derive(Default)]
 pub(crate) struct Call {
     pub(crate) name: Option<Value>,
     pub(crate) fields: Vec<(Ident, Value)>,
 }
 
-/// The tokens of one value, and where to point when they are none.
+/// The tokens of one value. The span is for an error about a missing value.
 pub(crate) struct Value {
     pub(crate) tokens: TokenStream,
     pub(crate) span: Span,
 }
 
 impl Value {
-    /// The string literal that this is.
+    /// Returns the string literal, if the value is one.
     pub(crate) fn literal(&self) -> Option<LitStr> {
         syn::parse2(self.tokens.clone()).ok()
     }
 
-    /// Whether this is `{ "key": …` or `[ … ]`, neither of which is a text.
+    /// Whether the value begins with `{ "key":`, or is `[ … ]`. Such a value is not text.
     pub(crate) fn looks_like_json(&self) -> bool {
         let mut trees = self.tokens.clone().into_iter();
         let (Some(TokenTree::Group(group)), None) = (trees.next(), trees.next()) else {
@@ -85,7 +85,7 @@ impl Call {
     }
 }
 
-/// An expression, or all tokens up to the comma.
+/// Parses an expression. If that is not possible, takes all tokens up to the comma.
 fn value(input: ParseStream<'_>, before: Span) -> syn::Result<Value> {
     let span = if input.is_empty() {
         before
@@ -113,7 +113,7 @@ fn value(input: ParseStream<'_>, before: Span) -> syn::Result<Value> {
     Ok(Value { tokens, span })
 }
 
-/// Reads a value of `json`.
+/// Parses the value of `json`.
 pub(crate) fn json(value: &Value, cx: &Context) -> Json {
     let mut trees = value.tokens.clone().into_iter();
     match (trees.next(), trees.next()) {
@@ -129,7 +129,7 @@ pub(crate) fn json(value: &Value, cx: &Context) -> Json {
     }
 }
 
-/// The values of `[ … ]`, unless it is a `[value; length]`.
+/// Parses the values of `[ … ]`. Returns `None` for `[value; length]`.
 fn array(group: &Group, cx: &Context) -> Option<Json> {
     if syn::parse2::<syn::ExprRepeat>(TokenTree::from(group.clone()).into()).is_ok() {
         return None;

@@ -1,6 +1,6 @@
-//! Expansion snapshots: what each file in `snapshots/` becomes stands beside it, in `NAME.expanded.rs`.
+//! Snapshots of expansions. The expansion of `snapshots/NAME.rs` is in `snapshots/NAME.expanded.rs`.
 //!
-//! After a change that is meant: `BLESS=1 cargo test -p bocadillo-macros snapshots`, then read the diff.
+//! To update them, run `BLESS=1 cargo test -p bocadillo-macros snapshots`, and read the diff.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ fn snapshots() {
     );
 }
 
-/// With `crate = path` nothing is looked for at the default path.
+/// With `crate = path`, generated code does not use the default path.
 #[test]
 fn every_macro_has_the_option_crate() {
     let expanded = expand(
@@ -76,7 +76,7 @@ fn expand(source: &str) -> String {
     prettyplease::unparse(&file)
 }
 
-/// What rustc does with the macros of this crate, outermost first.
+/// Expands the macros of this crate in the same order as rustc, beginning with the outermost.
 fn expand_item(mut item: Item, done: &mut Vec<Item>) {
     let expanded = match &mut item {
         Item::Macro(call) if call.mac.path.is_ident("generators") => {
@@ -123,7 +123,7 @@ struct Bodies;
 fn expand_call(mac: &Macro) -> Option<Expr> {
     let tokens = mac.tokens.clone();
     if tokens.to_string() == "@" {
-        // It expands to nothing, which is no expression.
+        // It expands to no tokens, so it is not an expression.
         return None;
     }
     let expanded = match mac.path.segments.last()?.ident.to_string().as_str() {

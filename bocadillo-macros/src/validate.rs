@@ -1,5 +1,5 @@
-//! From what was parsed to a model that makes sense; every mistake is recorded, and the model is made anyway where one
-//! can be guessed, so that one mistake gives one error.
+//! Checks the parsed input and makes a model. Every mistake is recorded. If possible, the model is made in spite of a
+//! mistake, so that one mistake causes only one error.
 
 mod event;
 mod generator;

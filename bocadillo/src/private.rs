@@ -1,8 +1,8 @@
-//! What generated code calls, and nothing else may. It can change in any release.
+//! Items for generated code only. They can change in any release.
 
 #[cfg(feature = "server")]
 pub use crate::app::endpoint::{
-    Answer, Endpoint, Last, Part, PathParameter, RouteRequest, respond,
+    Endpoint, FromRouteParts, FromRouteRequest, PathParameter, RouteRequest, RouteResponse, respond,
 };
 #[cfg(feature = "server")]
 pub use crate::app::route::{RouteArgument, RouteInfo};
@@ -19,7 +19,7 @@ pub use crate::stream::generator::{
 };
 pub use crate::stream::{Body, Client, StreamOptions};
 
-/// A name that generated code uses as a user would.
+/// A macro that generated code imports by its name, as a user does.
 pub mod words {
     pub use bocadillo_macros::yield_;
 }

@@ -1,4 +1,4 @@
-//! `server_event!(…)` → a chain of calls on the runtime's builder.
+//! Expands `server_event!(…)` to calls of the runtime's builder.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -50,7 +50,7 @@ fn field(runtime: &Runtime, field: &Field) -> TokenStream {
     }
 }
 
-/// Statements, one after the other, so that `.await` and `?` work in the values.
+/// Generates a statement for each value. With closures instead, `.await` and `?` would not work in the values.
 fn json(writer: &TokenStream, value: &Json) -> TokenStream {
     match value {
         Json::Null => quote!(#writer.null();),
@@ -60,7 +60,7 @@ fn json(writer: &TokenStream, value: &Json) -> TokenStream {
                 .into_iter()
                 .next()
                 .map_or_else(Span::mixed_site, |first| at(first.span()));
-            // Seen at the value, which is what an error is about.
+            // The span of the value, so that the compiler reports an error there.
             let argument = quote_spanned!(seen=> &(#value));
             quote!(#writer.value(#argument);)
         }

@@ -1,4 +1,4 @@
-//! `#[event_stream] async fn f(args) { … }` → a function that hands an async closure to the runtime.
+//! Expands `#[event_stream] async fn f(args) { … }` to a function that passes an async closure to the runtime.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -38,7 +38,7 @@ pub(crate) fn generator(generator: &Generator) -> TokenStream {
     let options = self::options(runtime, options);
 
     let body = if generator.receiver.is_some() {
-        // What the body borrows from `self` cannot be kept; this was reported.
+        // The body may borrow from `self`, so it is left out. `validate` has reported the `self`.
         quote!(loop {})
     } else {
         let names: Vec<Ident> = argument_names(&generator.arguments);
@@ -52,15 +52,15 @@ pub(crate) fn generator(generator: &Generator) -> TokenStream {
         let outcome = Ident::new("__outcome", Span::mixed_site());
         let yielder = yields::yielder();
         let (turbofish, returns) = match &generator.returns {
-            // Under the user's own type, so that what is wrong with it is said there.
+            // The turbofish contains the user's tokens, so that the compiler reports a wrong type at these tokens.
             Some(returns) => (quote!(::<#returns, _, _>), quote!(#returns)),
             None => (quote!(), quote!(())),
         };
         let stream = quote_spanned!(at(ident.span())=> #entry #turbofish(async move |#yielder| -> #returns {
             #start
-            // A block of a known type: a wrong end of the body is said in the words of any function's.
+            // The variable has a type, so a wrong last expression gets the same error as in an ordinary function.
             let #outcome: #returns = #block;
-            #[allow(unreachable_code, reason = "the body of many a generator never ends")]
+            #[allow(unreachable_code, reason = "the body of a generator may never end")]
             return #outcome;
         }));
         match clients {
@@ -123,7 +123,7 @@ fn argument_names(arguments: &[Argument]) -> Vec<Ident> {
         .collect()
 }
 
-/// Moves every argument in, as an `async fn` does: one that is never used lives as long as the generator too.
+/// Moves every argument into the generator, as an `async fn` does. An unused argument lives as long as the generator.
 fn start(arguments: &[Argument], names: &[Ident]) -> TokenStream {
     let yielder = yields::yielder();
     let bindings = arguments
@@ -135,11 +135,11 @@ fn start(arguments: &[Argument], names: &[Ident]) -> TokenStream {
             } => quote!(let #mutability #ident = #name;),
             Binding::Pattern(pattern) => quote!(let #name = #name; let #pattern = #name;),
         });
-    // A reference, which is `Copy`: nested `async move` blocks can each have one.
+    // A reference is `Copy`, so nested `async move` blocks can each use it.
     quote!(let #yielder = &#yielder; #(#bindings)*)
 }
 
-/// Finds the arguments that are a `Client` by their types, and not by the types' names.
+/// Finds the arguments of the type `Client`. The runtime compares the types, so a type alias works too.
 fn clients(runtime: &Runtime, names: &[Ident]) -> Option<TokenStream> {
     if names.is_empty() {
         return None;
@@ -151,7 +151,7 @@ fn clients(runtime: &Runtime, names: &[Ident]) -> Option<TokenStream> {
     }))
 }
 
-/// The calls on the stream that set its options.
+/// Generates the calls that set the options of the stream.
 fn options(runtime: &Runtime, options: &[StreamOption]) -> TokenStream {
     let (on_stream, with): (Vec<_>, Vec<_>) = options
         .iter()

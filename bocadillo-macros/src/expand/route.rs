@@ -1,4 +1,5 @@
-//! `#[route("/path")] async fn f(args) { … }` → the function, and a type of the same name that the app can call.
+//! Expands `#[route("/path")] async fn f(args) { … }` to the function and a type with the same name. The app calls the
+//! function through the type.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, format_ident, quote, quote_spanned};
@@ -19,17 +20,17 @@ pub(crate) fn route(route: Route) -> TokenStream {
         quote!(#(#attributes)* #visibility #signature #body)
     };
     if function.signature.receiver().is_some() {
-        // Among the items of an `impl` there is no place for a type.
+        // An `impl` block cannot contain a type.
         return item;
     }
     let visibility = &function.visibility;
-    // The function's conditions are the type's and its implementation's too.
+    // The type and its implementation need the same `cfg` conditions as the function.
     let conditions: Vec<_> = function
         .attributes
         .iter()
         .filter(|attribute| attribute.path().is_ident("cfg"))
         .collect();
-    // Seen from everywhere that the function is, under its name: a function and a type can share one.
+    // A function and a type can have the same name. With `call_site`, every path to the function is a path to the type.
     let name = Ident::new(
         &function.signature.ident.to_string(),
         Span::call_site().located_at(function.signature.ident.span()),
@@ -122,7 +123,7 @@ fn endpoint(runtime: &Runtime, name: &Ident, served: &Served) -> TokenStream {
     }
 }
 
-/// So that `routes!` has something to name while the attribute has mistakes in it.
+/// Generates an implementation for a route whose attribute has mistakes. So `routes!` reports no second error.
 fn no_endpoint(runtime: &Runtime, name: &Ident) -> TokenStream {
     let [endpoint, request, response, info] =
         ["Endpoint", "RouteRequest", "Response", "RouteInfo"].map(|item| runtime.private(item));
@@ -162,11 +163,11 @@ fn bounds(runtime: &Runtime, state: &Ident, served: &Served) -> Vec<TokenStream>
             match source {
                 Source::Path => None,
                 Source::Part => {
-                    let part = runtime.bound_at("Part", span);
+                    let part = runtime.bound_at("FromRouteParts", span);
                     Some(quote_spanned!(span=> #ty: #part<#state>))
                 }
                 Source::Last => {
-                    let last = runtime.bound_at("Last", span);
+                    let last = runtime.bound_at("FromRouteRequest", span);
                     Some(quote_spanned!(span=> #ty: #last<#state, #marker>))
                 }
             }
@@ -174,7 +175,8 @@ fn bounds(runtime: &Runtime, state: &Ident, served: &Served) -> Vec<TokenStream>
         .collect()
 }
 
-/// Takes the arguments from the request: the path's first, which cost nothing, and the one that may read the body last.
+/// Generates the code that extracts the arguments. Path parameters are cheap, so they come first. The argument that may
+/// read the body comes last.
 fn takes(served: &Served, names: &[Ident], request: &Ident) -> Vec<TokenStream> {
     let marker = made_up("__Marker");
     let take = |wanted: Source| {
@@ -212,7 +214,7 @@ fn info(runtime: &Runtime, name: &Ident, served: &Served) -> TokenStream {
         pattern, methods, ..
     } = served;
     let suffix = format!("::{name}");
-    // At the function, as the compiler counts lines.
+    // The span of the function, so that `file!()` and `line!()` are those of the function.
     let place = quote_spanned!(at(name.span())=> (#file!(), #line!()));
     let arguments = served
         .arguments
@@ -227,7 +229,7 @@ fn info(runtime: &Runtime, name: &Ident, served: &Served) -> TokenStream {
     }
 }
 
-/// The type as one would write it: without the blanks between tokens.
+/// Formats the type as a person writes it, without spaces between most tokens.
 fn pretty(ty: &syn::Type) -> String {
     let mut text = ty.to_token_stream().to_string();
     for (spaced, dense) in [

@@ -1,9 +1,9 @@
-//! The lowering of `yield_!(x)`: a send into the slot that the generator shares with its stream, awaited.
+//! Rewrites `yield_!(x)` to `yielder.send(x).await`.
 //!
-//! There are two steps. The attribute makes `::bocadillo::yield_!(@ __yielder, x)` of each call that it sees, and that
-//! `yield_!` makes the send. So no import is needed, and the compiler shows the call itself when a `yield` is wrong (when
-//! its result is ignored, for example). A call that another macro makes is not visible to the attribute: for these the
-//! body gets a `yield_!` of its own.
+//! There are two steps. The attribute rewrites each visible call to `::bocadillo::yield_!(@ __yielder, x)`. Then that
+//! `yield_!` expands to the `send`. So the user needs no import. The compiler also reports errors at the call, for
+//! example when the result of a `yield` is ignored. The attribute does not see a call in the expansion of another
+//! macro. For such calls, the body contains a macro `yield_!` of its own.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote, quote_spanned};
@@ -15,12 +15,12 @@ use crate::keyword;
 use crate::model::{Body, Code};
 use crate::paths::{Runtime, at};
 
-/// The name under which the body finds its end of the slot.
+/// The name of the yielder in the body.
 pub(crate) fn yielder() -> Ident {
     Ident::new("__yielder", Span::mixed_site())
 }
 
-/// The body, and what stands before the generator in its function.
+/// The body of the generator, and the code before the generator in its function.
 pub(crate) struct Lowered {
     pub(crate) code: TokenStream,
     pub(crate) before: TokenStream,
@@ -58,7 +58,7 @@ pub(crate) fn lower(body: &Body, runtime: &Runtime) -> Lowered {
     }
 }
 
-/// A `yield_!` that the expansion of another macro finds, with no import.
+/// Generates a macro `yield_!` in the body. The expansion of another macro can call it without an import.
 fn own_macro(runtime: &Runtime) -> TokenStream {
     let name = runtime.macro_at("yield_", Span::mixed_site());
     let yielder = yielder();
@@ -70,8 +70,8 @@ fn own_macro(runtime: &Runtime) -> TokenStream {
     }
 }
 
-/// Uses the import of `yield_` that the module may have, so that it is not reported as unused. Both globs give the same
-/// macro, and the second one is there for a module without that import.
+/// Generates a use of the macro `yield_`, so that an import of it in the module is not reported as unused. Both globs
+/// import the same macro. The second glob is for a module without that import.
 fn use_of_an_import(runtime: &Runtime) -> TokenStream {
     let words = runtime.private("words");
     quote! {
@@ -85,13 +85,14 @@ fn use_of_an_import(runtime: &Runtime) -> TokenStream {
     }
 }
 
-/// The second step, within `yield_!`.
+/// The second step: expands `yield_!(@ yielder, operand)`.
 pub(crate) fn send(yielder: TokenTree, operand: TokenStream) -> TokenStream {
-    // In brackets, so that the whole is seen where `yield_!` is called, and not where the name was made up.
+    // The brackets have the span of the call of `yield_!`. Without them, an error would have the span of the yielder.
     quote!((#yielder).send(#operand).await)
 }
 
-/// In a closure there is nothing to await with, which was reported; the operand is still looked at.
+/// Expands a `yield` in a closure, where `.await` is not possible. `validate` has reported it. The operand is kept, so
+/// that the compiler still checks it.
 pub(crate) fn give_up(operand: TokenStream) -> TokenStream {
     quote!({
         let _ = #operand;
@@ -101,7 +102,7 @@ pub(crate) fn give_up(operand: TokenStream) -> TokenStream {
 
 fn first_step(keyword: Span, operand: &TokenStream) -> TokenStream {
     let yielder = Ident::new("__yielder", at(keyword));
-    // Nothing to send was reported; a value that every generator takes keeps the rest checked.
+    // The missing operand is already reported. Every generator accepts a string, so there is no second error.
     let operand = if operand.is_empty() {
         quote_spanned!(keyword=> "")
     } else {
@@ -129,7 +130,7 @@ impl Lowering<'_> {
         self.in_closure = before;
     }
 
-    /// Tokens that nobody has parsed: the arguments of other macros.
+    /// Rewrites the calls in tokens that are not parsed, which are the arguments of other macros.
     fn tokens(&mut self, tokens: TokenStream) -> TokenStream {
         let mut lowered: Vec<TokenTree> = Vec::new();
         for piece in calls::pieces(tokens) {
@@ -204,7 +205,7 @@ impl VisitMut for Lowering<'_> {
         self.within(false, |this| visit_mut::visit_expr_async_mut(this, block));
     }
 
-    // An item in the body is no part of the generator.
+    // An item in the body is not a part of the generator.
     fn visit_item_mut(&mut self, item: &mut Item) {
         if let Item::Use(import) = item
             && keyword::contains(&import.tree.to_token_stream(), "yield_")

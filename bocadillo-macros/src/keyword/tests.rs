@@ -1,4 +1,4 @@
-//! Each `yield` with its operand, as rustc reads it.
+//! Tests that the operand of each `yield` is the same as in rustc's grammar.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn check(source: &str, expected: &str) {
     assert_eq!(dense(in_items(tokens, &Runtime::at(None))), dense(expected));
 }
 
-/// The keyword and its operand, within the body of a function, then the same as a call.
+/// Checks that the function body `source` is rewritten to `expected`.
 #[track_caller]
 fn check_body(source: &str, expected: &str) {
     check(

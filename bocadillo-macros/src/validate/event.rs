@@ -1,4 +1,4 @@
-//! What `server_event!` asks of its fields.
+//! Checks the fields of `server_event!`.
 
 use proc_macro2::TokenStream;
 use syn::{Ident, LitStr};
@@ -114,7 +114,7 @@ fn name(value: &Value, cx: &Context) -> Option<Field> {
     }
 }
 
-/// Refuses a literal with characters that no receiver would read as a part of the field.
+/// Rejects a literal that contains one of the forbidden characters.
 fn check(literal: &LitStr, what: &str, forbidden: &[char], cx: &Context) -> bool {
     let value = literal.value();
     let Some(at) = value.find(forbidden) else {

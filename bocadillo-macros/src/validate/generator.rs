@@ -1,4 +1,4 @@
-//! What `#[event_stream]` and `#[stream]` ask of a function.
+//! Checks a function with `#[event_stream]` or `#[stream]`.
 
 mod arguments;
 mod body;

@@ -1,4 +1,4 @@
-//! What `#[route]` asks of a function.
+//! Checks a function with `#[route]`.
 
 use proc_macro2::Span;
 use syn::ext::IdentExt as _;
@@ -165,7 +165,7 @@ fn signature(function: &Function, cx: &Context) {
     }
 }
 
-/// An attribute below this one that makes a stream of the function, so that a call of it is no future.
+/// Whether a later attribute makes the function return a stream. Then a call does not return a future.
 fn becomes_a_stream(function: &Function) -> bool {
     function.attributes.iter().any(|attribute| {
         attribute.path().segments.last().is_some_and(|segment| {
@@ -216,7 +216,8 @@ fn name(pattern: &Pat) -> Option<String> {
     }
 }
 
-/// Whether an argument is borrowed, from what would be gone before the call. Of a generator its own attribute says so.
+/// Rejects borrowed arguments, because their data would be dropped before the call. Returns whether there are any. The
+/// attribute of a generator reports its own.
 fn borrows(function: &Function, cx: &Context) -> bool {
     struct Borrowed(Vec<Span>);
     impl<'ast> Visit<'ast> for Borrowed {
@@ -225,7 +226,7 @@ fn borrows(function: &Function, cx: &Context) -> bool {
                 self.0.push(reference.and_token.spans[0]);
             }
         }
-        // `fn(&str)` and `Fn(&str)` borrow when they are called, which is fine.
+        // `fn(&str)` and `Fn(&str)` borrow only when they are called, so they are allowed.
         fn visit_type_fn_ptr(&mut self, _: &'ast syn::TypeFnPtr) {}
         fn visit_parenthesized_generic_arguments(
             &mut self,
@@ -298,7 +299,7 @@ fn every_parameter_has_an_argument(
     }
 }
 
-/// The name as an argument: `r#type`.
+/// Returns the name as a Rust identifier, such as `r#type`.
 fn raw(name: &str) -> String {
     let plain = syn::parse_str::<Ident>(name).is_ok();
     if plain {

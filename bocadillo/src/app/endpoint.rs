@@ -1,7 +1,6 @@
-//! What `#[route]` makes of a function: how its arguments are taken from a request, and how it is called.
+//! The traits that the code of `#[route]` uses. They extract the arguments from a request, and call the function.
 //!
-//! The traits are between generated code and the traits of axum, so that the compiler's message about a wrong argument
-//! speaks of routes.
+//! Generated code uses these traits instead of axum's. So the compiler's messages about arguments mention routes.
 
 use std::fmt::{self, Display};
 use std::future::Future;
@@ -18,14 +17,19 @@ use crate::http::problem::Problem;
 use crate::http::respond::{self, StreamResponse};
 use crate::stream::body::Body;
 
-/// What can be a path parameter.
+/// A type for a path parameter. Every type that implements [`FromStr`] is one, if its error implements [`Display`].
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be read from the path",
-    label = "has the name of a path parameter",
-    note = "a path parameter is parsed with `FromStr`, whose error has to be `Display`"
+    message = "`{Self}` cannot be parsed from a path parameter",
+    label = "this argument has the name of a path parameter",
+    note = "use a type that implements `FromStr` with an error that implements `Display`",
+    note = "if the argument is an extractor, give it a name that is not in the path"
 )]
 pub trait PathParameter: Sized {
-    /// Parses the parameter. The error says what is wrong.
+    /// Parses the parameter.
+    ///
+    /// # Errors
+    ///
+    /// The message of the parse error.
     fn read(text: &str) -> Result<Self, String>;
 }
 
@@ -36,15 +40,17 @@ impl<T: FromStr<Err: Display>> PathParameter for T {
     }
 }
 
-/// What can be an argument that is not the last.
+/// A type for an argument of a route that is not the last. Every type that implements [`FromRequestParts`] is one.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be taken from a request to an app with the state `{S}`",
-    label = "neither a path parameter nor an extractor here",
-    note = "an argument is a path parameter of the same name, or an extractor: `FromRequestParts`, and for the last one `FromRequest`",
-    note = "what takes the request's body (`Json`, `String`, `Bytes`) comes last; the app's state is taken as `State<…>`"
+    message = "`{Self}` cannot be extracted from a request to an app with the state `{S}`",
+    label = "an argument of the type `{Self}` is neither a path parameter nor an extractor",
+    note = "if the argument is a path parameter, give it the name of the parameter",
+    note = "any other argument must be an extractor: it implements `FromRequestParts`, or `FromRequest` if it is the last argument",
+    note = "write an argument that reads the body, such as `Json`, `String` or `Bytes`, last",
+    note = "write `State<T>` to take the state of the app"
 )]
-pub trait Part<S>: Sized {
-    /// Extracts the argument. The error is the response to send instead.
+pub trait FromRouteParts<S>: Sized {
+    /// Extracts the argument. The error is the response that is sent instead.
     fn extract(
         parts: &mut request::Parts,
         state: &S,
@@ -52,7 +58,7 @@ pub trait Part<S>: Sized {
 }
 
 #[diagnostic::do_not_recommend]
-impl<T: FromRequestParts<S>, S: Sync> Part<S> for T {
+impl<T: FromRequestParts<S>, S: Sync> FromRouteParts<S> for T {
     async fn extract(parts: &mut request::Parts, state: &S) -> Result<Self, Response> {
         Self::from_request_parts(parts, state)
             .await
@@ -60,20 +66,23 @@ impl<T: FromRequestParts<S>, S: Sync> Part<S> for T {
     }
 }
 
-/// What can be the last argument, which may take the request's body. `M` is its marker in axum.
+/// A type for the last argument of a route. Only the last argument may take the request's body. Every type that
+/// implements [`FromRequest`] is one. `M` is the marker of that trait.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be taken from a request to an app with the state `{S}`",
-    label = "neither a path parameter nor an extractor here",
-    note = "an argument is a path parameter of the same name, or an extractor: `FromRequestParts`, and for the last one `FromRequest`",
-    note = "what takes the request's body (`Json`, `String`, `Bytes`) comes last; the app's state is taken as `State<…>`"
+    message = "`{Self}` cannot be extracted from a request to an app with the state `{S}`",
+    label = "an argument of the type `{Self}` is neither a path parameter nor an extractor",
+    note = "if the argument is a path parameter, give it the name of the parameter",
+    note = "any other argument must be an extractor: it implements `FromRequestParts`, or `FromRequest` if it is the last argument",
+    note = "write an argument that reads the body, such as `Json`, `String` or `Bytes`, last",
+    note = "write `State<T>` to take the state of the app"
 )]
-pub trait Last<S, M>: Sized {
-    /// Extracts the argument. The error is the response to send instead.
+pub trait FromRouteRequest<S, M>: Sized {
+    /// Extracts the argument. The error is the response that is sent instead.
     fn extract(request: Request, state: &S) -> impl Future<Output = Result<Self, Response>> + Send;
 }
 
 #[diagnostic::do_not_recommend]
-impl<T: FromRequest<S, M>, S: Sync, M> Last<S, M> for T {
+impl<T: FromRequest<S, M>, S: Sync, M> FromRouteRequest<S, M> for T {
     async fn extract(request: Request, state: &S) -> Result<Self, Response> {
         Self::from_request(request, state)
             .await
@@ -81,27 +90,29 @@ impl<T: FromRequest<S, M>, S: Sync, M> Last<S, M> for T {
     }
 }
 
-/// What a handler can return.
+/// A type that a route can return. Every type that implements [`IntoResponse`] is one.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an answer",
-    label = "what the handler returns",
-    note = "a handler returns anything that is `IntoResponse`: an `EventStream`, text, `Json`, or a `Result` of two such as `Result<EventStream, Problem>`"
+    message = "`{Self}` cannot be returned from a route",
+    label = "`{Self}` does not implement `IntoResponse`",
+    note = "return an `EventStream`, text, `Json`, or a `Result` such as `Result<EventStream, Problem>`",
+    note = "or implement `IntoResponse` for your own type"
 )]
-pub trait Answer: IntoResponse + 'static {}
+pub trait RouteResponse: IntoResponse + 'static {}
 
 #[diagnostic::do_not_recommend]
-impl<T: IntoResponse + 'static> Answer for T {}
+impl<T: IntoResponse + 'static> RouteResponse for T {}
 
 /// Turns what a handler returned into a response.
-pub fn respond<T: Answer>(value: T) -> StreamResponse {
+pub fn respond<T: RouteResponse>(value: T) -> StreamResponse {
     respond::respond(value)
 }
 
-/// What `#[route]` makes of a function beside the function itself. `M` is the marker of its last extractor.
+/// A function with `#[route]`, in an app whose state is `S`. `M` is the marker of its last extractor.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can't be a route of an app with the state `{S}`",
-    label = "not a route here",
-    note = "each argument is a parameter of the path or an extractor that the app's state serves; see `App::with_state`"
+    message = "`{Self}` cannot be a route of an app with the state `{S}`",
+    label = "`{Self}` is not a route for the state `{S}`",
+    note = "write `#[route(\"/path\")]` above the function",
+    note = "each argument must be a path parameter, or an extractor that works with the state `{S}`; see `App::with_state`"
 )]
 pub trait Endpoint<S: 'static, M>: 'static {
     /// The description of the route.
@@ -262,7 +273,7 @@ impl<S: Send + Sync> RouteRequest<S> {
     /// # Errors
     ///
     /// The response of an extractor that refuses the request.
-    pub async fn part<T: Part<S>>(&mut self) -> Result<T, http::Response<Body>> {
+    pub async fn part<T: FromRouteParts<S>>(&mut self) -> Result<T, http::Response<Body>> {
         T::extract(&mut self.parts, &self.state)
             .await
             .map_err(|refused| refused.map(Body::from))
@@ -273,7 +284,7 @@ impl<S: Send + Sync> RouteRequest<S> {
     /// # Errors
     ///
     /// The response of an extractor that refuses the request.
-    pub async fn last<T: Last<S, M>, M>(self) -> Result<T, http::Response<Body>> {
+    pub async fn last<T: FromRouteRequest<S, M>, M>(self) -> Result<T, http::Response<Body>> {
         let request = Request::from_parts(self.parts, self.body);
         T::extract(request, &self.state)
             .await

@@ -135,8 +135,8 @@ impl EventBuilder {
 /// Text of any type. Borrowed text is copied, owned text is not.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not text",
-    label = "expected a `&str` or a `String`",
-    note = "write `x.to_string()` or `format!(…)`"
+    label = "expected `&str` or `String`",
+    note = "write `.to_string()` after the value, or use `format!(…)`"
 )]
 pub trait IntoText {
     /// The text.
@@ -185,8 +185,9 @@ copied_into_text!(&str &&str &String &Box<str> &Cow<'_, str> Rc<str> &Rc<str> Ar
 /// from the one for iterables, which would overlap otherwise.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the data of an event",
-    label = "expected text or an iterable of text",
-    note = "write `data = x.to_string()` for its text, or `json = x` for its JSON"
+    label = "expected text or an iterator over text",
+    note = "write `data = value.to_string()` if the value implements `Display`",
+    note = "write `json = value` if the value implements `Serialize`"
 )]
 pub trait IntoData<M> {
     /// The data as one text.

@@ -45,8 +45,8 @@ use crate::event::wire;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent as an event",
     label = "expected an event, text, or a `Result` of one of these",
-    note = "`server_event!(json = …)` makes an event from any value that implements `Serialize`, and `server_event!(data = …)` from text",
-    note = "implement `IntoEvent` for your own types"
+    note = "write `server_event!(json = value)` if the value implements `Serialize`, or `server_event!(data = text)` for text",
+    note = "or implement `IntoEvent` for your own type"
 )]
 pub trait IntoEvent {
     /// Converts the value into an event.

@@ -25,7 +25,7 @@ use crate::server::protocol::{Protocol, detect};
 use crate::server::service::{ConnectionService, Kind};
 use crate::server::timeouts::body::RequestBody;
 use crate::server::timeouts::http1::Http1;
-use crate::server::timeouts::http2::{Expired, Http2, Tracked};
+use crate::server::timeouts::http2::{CountedBody, Http2, TimeoutKind};
 use crate::server::timeouts::{Timeouts, WriteTimeouts};
 use crate::stream::Streams;
 use crate::stream::body::Body;
@@ -211,7 +211,7 @@ impl Shared {
             }
             Protocol::Http2 => {
                 let http2 = Http2::new(self.timeouts, start);
-                let mut watch = http2.watch();
+                let mut timer = http2.timer();
                 let connection = TokioIo::new(link.io(http2.clone()));
                 let mut guard = Http2Guard::new(link, limits);
                 let answers = service_fn({
@@ -221,7 +221,7 @@ impl Shared {
                         let answer = shared.call(&service, peer, request, None);
                         async {
                             let response = answer.await?;
-                            Ok::<_, Infallible>(response.map(|body| Tracked::new(body, stream)))
+                            Ok::<_, Infallible>(response.map(|body| CountedBody::new(body, stream)))
                         }
                     }
                 });
@@ -234,16 +234,16 @@ impl Shared {
                         {
                             return Poll::Ready(Some(served));
                         }
-                        let closes = match watch.poll(cx) {
-                            Poll::Ready(Expired::Silent) => return Poll::Ready(None),
-                            Poll::Ready(Expired::Idle) => true,
+                        let closes = match timer.poll(cx) {
+                            Poll::Ready(TimeoutKind::Silent) => return Poll::Ready(None),
+                            Poll::Ready(TimeoutKind::Idle) => true,
                             Poll::Pending => false,
                         };
                         if closing || !(closes || drained.as_mut().poll(cx).is_ready()) {
                             return Poll::Pending;
                         }
                         closing = true;
-                        watch.close();
+                        timer.close();
                         serving.as_mut().graceful_shutdown();
                     }
                 });

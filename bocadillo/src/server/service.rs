@@ -47,8 +47,9 @@ pub(crate) type ResponseFuture = Pin<Box<dyn Future<Output = Response<Body>> + S
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be served",
-    label = "neither an `App` nor a service that can be served",
-    note = "a service is `tower::Service<http::Request<axum_core::body::Body>>`, `Clone` and `Send`; its response is `http::Response<B>`, where `B` is an `http_body::Body` with `Data = Bytes`"
+    label = "expected an `App` or a `tower::Service`",
+    note = "a service must implement `tower::Service<http::Request<axum_core::body::Body>>`, `Clone` and `Send`",
+    note = "its response must be `http::Response<B>`, where `B` implements `http_body::Body<Data = Bytes>`"
 )]
 pub trait ServeService: private::Sealed {
     /// For the server.

@@ -1,5 +1,5 @@
-//! Time-outs for what a client has to send: the head of a request, its body, and the next request. Time-outs of writes are
-//! elsewhere.
+//! Time-outs of reads: for the head of a request, for its body, and for the next request. `connection` uses the
+//! time-outs of writes.
 
 pub(crate) mod body;
 pub(crate) mod http1;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a client that still has to send something may be silent while the server shuts down.
+/// Time-out of each read while the server shuts down.
 const SHUTDOWN: Duration = Duration::from_secs(2);
 
 /// The time-outs of one server.
@@ -18,7 +18,7 @@ pub(crate) struct Timeouts {
     pub(crate) header: Duration,
     pub(crate) idle: Duration,
     pub(crate) body: Duration,
-    /// In bytes per second. Zero is no minimum.
+    /// In bytes per second. Zero means no minimum.
     pub(crate) min_body_rate: u32,
 }
 
@@ -26,8 +26,8 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             header: Duration::from_secs(10),
-            // Longer than the 60 seconds after which nginx and the load balancers of AWS close an idle connection: the
-            // side that sends requests has to close first, or a request meets a connection that is being closed.
+            // nginx and the load balancers of AWS close an idle connection after 60 seconds. This time-out is longer,
+            // so that they close first. If the server closed first, it could close while they send a request.
             idle: Duration::from_secs(75),
             body: Duration::from_secs(30),
             min_body_rate: 240,
@@ -38,9 +38,9 @@ impl Default for Timeouts {
 /// The time-outs for a client that does not read or does not acknowledge.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WriteTimeouts {
-    /// How long it may take to write the rest of a stream after the server has decided to end it.
+    /// Time-out of writing the rest of a stream after the server has decided to end it.
     pub(crate) end: Duration,
-    /// How long a client may acknowledge nothing.
+    /// Time-out for a client that acknowledges no bytes.
     pub(crate) ack: Duration,
 }
 
@@ -53,7 +53,7 @@ impl Default for WriteTimeouts {
     }
 }
 
-/// Returns the time `wait` after `start`. If that is too far away for a timer, returns the latest possible time.
+/// Returns `start + wait`. If that is too late for a timer, returns the latest possible time.
 fn after(start: Instant, wait: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
     start.checked_add(wait).unwrap_or_else(|| start + FAR)

@@ -55,9 +55,10 @@ impl Payload for Bytes {
 /// # Ok::<(), bocadillo::Error>(())
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can't be a chunk of a stream",
-    label = "expected text or bytes",
-    note = "`yield` takes `&str`, `String`, `Bytes`, `Vec<u8>`, `&[u8]` in a `#[stream]`, or a `Result` of these"
+    message = "`{Self}` cannot be sent as a chunk of a stream",
+    label = "expected text, bytes, or a `Result` of one of these",
+    note = "in a `#[stream]`, yield `&str`, `String`, `Bytes`, `Vec<u8>`, `&[u8]`, or a `Result` of one of these",
+    note = "or implement `IntoChunk` for your own type"
 )]
 pub trait IntoChunk {
     /// Converts the value into a chunk.

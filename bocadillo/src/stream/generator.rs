@@ -58,11 +58,12 @@ impl fmt::Display for ClientDisconnect {
 
 impl std::error::Error for ClientDisconnect {}
 
-/// What a generator can return: nothing, or a `Result` whose error ends the stream.
+/// A type that a generator can return: `()` or `Result<(), E>`. An error ends the stream.
 #[diagnostic::on_unimplemented(
-    message = "a generator returns nothing or `Result<(), E>`, not `{Self}`",
-    label = "not what a generator can return",
-    note = "what it produces goes through `yield`; `E` is anything that turns into a boxed error"
+    message = "a generator cannot return `{Self}`",
+    label = "expected `Result<(), E>` or no return type",
+    note = "write `yield value` to send a value",
+    note = "`E` must implement `Into<Box<dyn Error + Send + Sync>>`"
 )]
 pub trait Outcome {
     /// The error that the generator ended with, if any.
@@ -137,7 +138,7 @@ where
             .is_some_and(|known| known.will_wake(cx.waker()))
         {
             *this.waker = Some(cx.waker().clone());
-            this.slot.polled_with(cx.waker().clone());
+            this.slot.set_generator_waker(cx.waker().clone());
         }
     }
 

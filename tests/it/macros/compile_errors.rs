@@ -1,7 +1,7 @@
-//! What the macros refuse, and in which words: each file in `tests/ui` is named after its mistake, and what the
-//! compiler says of it stands beside it in the file's `.stderr`.
+//! Tests the compile errors. Each file in `tests/ui` is named after its mistake. The expected message of the compiler
+//! is in the `.stderr` file with the same name.
 //!
-//! After a change that is meant: `TRYBUILD=overwrite cargo test --test it compile_errors`, then read the diff.
+//! To update them, run `TRYBUILD=overwrite cargo test --all-features --test it compile_errors`, and read the diff.
 
 #[test]
 fn compile_errors() {

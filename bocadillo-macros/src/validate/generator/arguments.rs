@@ -1,4 +1,4 @@
-//! What a generator may take: arguments that own what they hold.
+//! Checks the arguments of a generator. They must own their data.
 
 use proc_macro2::Span;
 use quote::ToTokens as _;
@@ -56,7 +56,7 @@ pub(super) fn arguments(
 }
 
 impl StreamOption {
-    /// Whether the option's value says this name.
+    /// Whether the value of the option contains this name.
     fn names(&self, name: &syn::Ident) -> bool {
         self.value
             .as_ref()
@@ -64,7 +64,8 @@ impl StreamOption {
     }
 }
 
-/// Refuses borrowed arguments, and makes them `'static` so that the rest of the function is looked at all the same.
+/// Rejects borrowed arguments. It also gives them the lifetime `'static`, so that rustc can check the rest of the
+/// function.
 struct Owned<'a> {
     generics: &'a Generics,
     cx: &'a Context,
@@ -115,7 +116,7 @@ impl VisitMut for Owned<'_> {
         }
     }
 
-    // `fn(&str)` and `Fn(&str)` borrow when they are called, which is fine.
+    // `fn(&str)` and `Fn(&str)` borrow only when they are called, so they are allowed.
     fn visit_type_fn_ptr_mut(&mut self, _: &mut syn::TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments_mut(
         &mut self,

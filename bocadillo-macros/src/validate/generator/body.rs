@@ -1,4 +1,4 @@
-//! What a generator's body may hold: a `yield` somewhere, with something to send, where it can be awaited.
+//! Checks the body of a generator. It needs a `yield` with a value, in a place where `.await` is possible.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use syn::parse::{ParseStream, Parser as _};
@@ -11,8 +11,8 @@ use crate::keyword;
 use crate::model::{Body, Code, Kind};
 use crate::paths::Runtime;
 
-/// Reads the body. Attributes inside of it go to the function's others. Where it looks for a value that its `yield` does
-/// not have, `raise_on_disconnect` is set, so that the rest is looked at as it is meant.
+/// Parses and checks the body. Moves inner attributes to the attributes of the function. If the body uses the result of
+/// a `yield` that has none, this sets `raise_on_disconnect`, so that rustc can check the rest of the body.
 pub(super) fn body(
     kind: Kind,
     returns_nothing: bool,
@@ -61,7 +61,7 @@ pub(super) fn body(
                 require_yield(kind, yields.found, group.span_open(), cx);
             }
             if yields.try_is_refused {
-                // The compiler would report the same `?` once more, in words about an async closure.
+                // Otherwise rustc would report the same `?` again, with a message about an async closure.
                 Code::Tokens(TokenStream::from_iter(endless()))
             } else {
                 Code::Statements(statements)
@@ -82,7 +82,8 @@ pub(super) fn body(
     }
 }
 
-/// The first `?` among the values of an event, unless a closure or an `async` block among them may be what it belongs to.
+/// Returns the first `?` in the values of an event. Returns `None` if the values may contain a closure or an `async`
+/// block, because the `?` may belong to it.
 fn question_mark(tokens: TokenStream) -> Option<Span> {
     let mut found = None;
     for token in tokens {
@@ -99,7 +100,7 @@ fn question_mark(tokens: TokenStream) -> Option<Span> {
     found
 }
 
-/// `loop {}`, which has any type.
+/// Generates `loop {}`, which has any type.
 fn endless() -> [TokenTree; 2] {
     [
         Ident::new("loop", Span::mixed_site()).into(),
@@ -120,14 +121,15 @@ fn require_yield(kind: Kind, found: usize, span: Span, cx: &Context) {
     }
 }
 
-/// Looks at each `yield_!` of the body.
+/// Visits each `yield_!` of the body.
 struct Yields<'a> {
     cx: &'a Context,
     in_closure: bool,
-    /// Whether the generator has no return type, and the code at hand is its own and not a block's or a closure's in it.
+    /// Whether a `?` is an error here. It is one if the generator has no return type, and the code is not in an `async`
+    /// block or a closure.
     refuses_try: bool,
     try_is_refused: bool,
-    /// Whether a `yield` tells of the disconnect.
+    /// Whether a `yield` has a result that reports the disconnect.
     has_value: bool,
     value_is_missed: bool,
     found: usize,
@@ -165,7 +167,8 @@ impl Yields<'_> {
         }
     }
 
-    /// An expression whose value is looked into: said here, where what to write is known, rather than as a wrong type.
+    /// Reports an expression that uses the result of a `yield` without one. This message says what to write. rustc
+    /// would only report a wrong type.
     fn looked_into(&mut self, expression: &Expr) {
         match expression {
             Expr::Paren(inner) => self.looked_into(&inner.expr),
@@ -225,7 +228,7 @@ impl<'ast> Visit<'ast> for Yields<'_> {
     }
 
     fn visit_token_stream(&mut self, tokens: &'ast TokenStream) {
-        // What a macro makes of its tokens cannot be known, so a closure among them is not looked for.
+        // It is not known what the macro does with its tokens. So a `yield_!` in a closure is not reported here.
         self.found += calls::spans(tokens.clone()).len();
     }
 
@@ -239,7 +242,7 @@ impl<'ast> Visit<'ast> for Yields<'_> {
         self.within(false, |this| visit::visit_expr_async(this, block));
     }
 
-    // An item in the body is no part of the generator.
+    // An item in the body is not a part of the generator.
     fn visit_item(&mut self, _: &'ast Item) {}
 
     fn visit_attribute(&mut self, _: &'ast Attribute) {}

@@ -1,4 +1,4 @@
-//! The options of `#[event_stream]` and `#[stream]`.
+//! Checks the options of `#[event_stream]` and `#[stream]`.
 
 use syn::{Expr, Ident, Lit};
 
@@ -24,7 +24,7 @@ const BYTE_OPTIONS: [&str; 5] = [
     "byte_write_timeout",
     "crate",
 ];
-/// Options that take `off`, for the method `no_…` of `StreamOptions`.
+/// Options that accept `off`. The method `no_…` of `StreamOptions` sets it.
 const SWITCHES: [&str; 4] = [
     "keep_alive",
     "max_lifetime",
@@ -32,7 +32,7 @@ const SWITCHES: [&str; 4] = [
     "byte_write_timeout",
 ];
 
-/// Whether the generator is told of the disconnect, and what is set on its stream.
+/// Returns the value of `raise_on_disconnect`, and the options of the stream.
 pub(super) fn options(kind: Kind, arguments: Arguments, cx: &Context) -> (bool, Vec<StreamOption>) {
     if let Some(literal) = arguments.literal {
         cx.error(
@@ -170,7 +170,7 @@ fn taken(name: &Ident, value: &Expr) -> StreamOption {
     }
 }
 
-/// Whether the literal can be the value of the header.
+/// Whether the literal is a valid value of the header `Content-Type`.
 fn content_type(literal: &Lit, example: &str, cx: &Context) -> bool {
     let Lit::Str(text) = literal else {
         cx.error(

@@ -22,8 +22,8 @@ use crate::stream::drain::{Drain, Drained};
 
 /// The body of a request, with its time-out.
 ///
-/// The client has a budget of time. Waiting for the client uses it up, and each byte of the client gives some of it
-/// back. Time in which nobody reads the body costs nothing.
+/// The client has a budget of time. The time in which the handler waits for the client is subtracted from it. Each byte
+/// from the client adds to it. The time in which nobody reads the body does not count.
 #[derive(Debug)]
 pub(crate) struct RequestBody<B> {
     body: B,
@@ -36,7 +36,7 @@ struct Clock {
     timeouts: Timeouts,
     shutdown: Arc<Drain>,
     budget: Duration,
-    /// Made when the body is first waited for: most bodies come together with their heads.
+    /// Created at the first wait. Most bodies arrive together with their heads and need no timer.
     wait: Option<Pin<Box<Wait>>>,
     timed_out: TimedOut,
 }
@@ -48,7 +48,7 @@ pub(crate) struct TimedOut(Arc<AtomicBool>);
 pin_project_lite::pin_project! {
     #[derive(Debug)]
     struct Wait {
-        // Whether the body is waited for.
+        // Whether the handler waits for the body.
         is_waiting: bool,
         #[pin]
         sleep: Sleep,
@@ -59,7 +59,7 @@ pin_project_lite::pin_project! {
     }
 }
 
-/// When the last bytes came. The handler may read them much later.
+/// The time when the last bytes arrived. The handler may read them much later.
 #[derive(Debug, Default)]
 struct Woken {
     at: Mutex<Option<Instant>>,
@@ -129,7 +129,7 @@ impl Clock {
         Some(wait.waker.clone())
     }
 
-    /// Called when `length` bytes have come.
+    /// Adds time for `length` bytes that have arrived.
     fn received(&mut self, length: usize) {
         if let Some(wait) = &mut self.wait {
             let wait = wait.as_mut().project();
@@ -144,11 +144,11 @@ impl Clock {
             0 => Duration::ZERO,
             rate => Duration::from_secs_f64(length as f64 / f64::from(rate)),
         };
-        // The client cannot save more than one time-out.
+        // The sum may be more than one time-out. `poll_wait` reduces it.
         self.budget = self.budget.saturating_add(earned);
     }
 
-    /// Waits while nothing comes. Ready when the client has used up its time.
+    /// Waits while no bytes arrive. Ready when the budget is used up.
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
         let latest = after(now, self.limit());
@@ -160,7 +160,7 @@ impl Clock {
         if !std::mem::replace(wait.is_waiting, true) {
             wait.sleep.as_mut().reset(after(now, self.budget));
         }
-        // The budget may hold more, and the time gets shorter when a shutdown begins.
+        // The budget may be more than one time-out. The time-out is shorter during a shutdown.
         if latest < wait.sleep.deadline() {
             wait.sleep.as_mut().reset(latest);
         }

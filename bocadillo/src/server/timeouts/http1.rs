@@ -1,7 +1,7 @@
 //! The time-outs of HTTP/1 for the head of a request and between two requests.
 //!
-//! hyper has one timer for both: it starts when the last response is written and stops when the head is complete. Here
-//! hyper gets a timer of ours, which knows whether the head has begun.
+//! hyper has one timer for both. It starts when the last response is written, and stops when the head is complete. This
+//! module replaces that timer by one that knows whether the head has begun.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,14 +30,14 @@ struct State {
     start: Option<Instant>,
     /// Whether bytes of the next head have come.
     begun: bool,
-    /// The last bytes that came.
+    /// The last bytes that the client sent.
     tail: [u8; 3],
     /// Whether the last request had a body of a known length. Such a body can end with any bytes.
     has_length: bool,
     head: Head,
-    /// How many bytes have come since the end of the head, less those of the body.
+    /// How many bytes the client has sent since the end of the head, without those of the body.
     surplus: i64,
-    /// When a head has to be complete because the server shuts down.
+    /// The time by which a head has to be complete because the server shuts down.
     shutdown: Option<Instant>,
 }
 
@@ -74,8 +74,8 @@ impl Head {
 }
 
 impl State {
-    /// Whether what came last ends a request, as far as the last bytes tell. hyper may have read a part of the next head
-    /// with the last request. Such a part never ends with an empty line.
+    /// Whether the last bytes can be the end of a request. hyper may have read a part of the next head together with
+    /// the last request. Such a part does not end with an empty line.
     fn ends_request(&self) -> bool {
         self.has_length || self.tail.ends_with(b"\n\n") || self.tail.ends_with(b"\n\r\n")
     }
@@ -177,7 +177,7 @@ enum Phase {
 }
 
 pin_project! {
-    /// Ready when the client's time is over. hyper polls it after each read, until the head is complete.
+    /// Ready when the time-out has passed. hyper polls it after each read, until the head is complete.
     struct HeadSleep {
         http1: Http1,
         phase: Phase,

@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Observer, SHUTDOWN, Timeouts, after};
 
-/// The time-outs of one connection. Its socket, its requests and its [`Watch`] share them.
+/// The time-outs of one connection. Its socket, its requests and its [`ConnectionTimer`] share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Http2(Arc<Shared>);
 
@@ -28,13 +28,13 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     frames: Frames,
-    /// Since when the rest of a head has been missing.
-    head: Option<Instant>,
+    /// When the client began a head, or its first frames, that it has not completed.
+    head_since: Option<Instant>,
     streams: usize,
     /// When the last stream ended.
-    idle: Instant,
+    idle_since: Instant,
     /// When the client last sent something.
-    heard: Instant,
+    last_read: Instant,
 }
 
 impl Http2 {
@@ -42,10 +42,10 @@ impl Http2 {
     pub(crate) fn new(timeouts: Timeouts, start: Instant) -> Self {
         let state = State {
             frames: Frames::default(),
-            head: Some(start),
+            head_since: Some(start),
             streams: 0,
-            idle: start,
-            heard: start,
+            idle_since: start,
+            last_read: start,
         };
         Self(Arc::new(Shared {
             timeouts,
@@ -64,8 +64,8 @@ impl Http2 {
         OpenStream(self.clone())
     }
 
-    pub(crate) fn watch(&self) -> Watch {
-        Watch {
+    pub(crate) fn timer(&self) -> ConnectionTimer {
+        ConnectionTimer {
             http2: self.clone(),
             sleep: None,
             closing: None,
@@ -76,12 +76,12 @@ impl Http2 {
 impl Observer for Http2 {
     fn read(&mut self, bytes: &[u8]) {
         let mut state = self.state();
-        state.heard = Instant::now();
+        state.last_read = Instant::now();
         if state.frames.read(bytes) {
-            state.head = None;
+            state.head_since = None;
         }
-        if state.head.is_none() && state.frames.owes_more() {
-            state.head = Some(state.heard);
+        if state.head_since.is_none() && state.frames.is_incomplete() {
+            state.head_since = Some(state.last_read);
         }
     }
 }
@@ -90,14 +90,14 @@ impl Observer for Http2 {
 #[derive(Debug)]
 struct Frames {
     header: [u8; 9],
-    /// How much of `header` has come.
+    /// How many bytes of `header` were read.
     filled: usize,
-    /// How much of the frame's payload is still to come.
+    /// How many bytes of the frame's payload are still missing.
     payload: usize,
     kind: u8,
-    /// The client's SETTINGS have not come yet.
+    /// Whether the client's SETTINGS are still missing.
     opening: bool,
-    /// A head goes on in a CONTINUATION frame.
+    /// Whether a CONTINUATION frame with more of the head has to follow.
     continues: bool,
 }
 
@@ -156,8 +156,8 @@ impl Frames {
         completed
     }
 
-    /// Whether the rest of a head is missing. The rest of a DATA frame may come later.
-    fn owes_more(&self) -> bool {
+    /// Whether the client has to send the rest of a head or of a frame. The rest of a DATA frame may come later.
+    fn is_incomplete(&self) -> bool {
         self.opening || self.continues || self.filled > 0 || (self.payload > 0 && self.kind != DATA)
     }
 }
@@ -172,7 +172,7 @@ impl Drop for OpenStream {
         state.streams -= 1;
         let last = state.streams == 0;
         if last {
-            state.idle = Instant::now();
+            state.idle_since = Instant::now();
         }
         drop(state);
         if last {
@@ -183,20 +183,20 @@ impl Drop for OpenStream {
 
 pin_project! {
     /// The body of a response. Its stream counts as open until the body is dropped.
-    pub(crate) struct Tracked<B> {
+    pub(crate) struct CountedBody<B> {
         #[pin]
         body: B,
         stream: OpenStream,
     }
 }
 
-impl<B> Tracked<B> {
+impl<B> CountedBody<B> {
     pub(crate) fn new(body: B, stream: OpenStream) -> Self {
         Self { body, stream }
     }
 }
 
-impl<B: Body<Data = Bytes>> Body for Tracked<B> {
+impl<B: Body<Data = Bytes>> Body for CountedBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -216,59 +216,60 @@ impl<B: Body<Data = Bytes>> Body for Tracked<B> {
     }
 }
 
-/// Which time-out has passed.
+/// The time-out that has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Expired {
-    /// The connection has to be closed in order.
+pub(crate) enum TimeoutKind {
+    /// There was no stream for too long. The caller shuts the connection down.
     Idle,
-    /// The client has not sent its first frames or a head in time. The connection has to be cut.
+    /// The client did not send its first frames, a head, or its part of a shutdown in time. The caller cuts the
+    /// connection.
     Silent,
 }
 
-/// Ready when a time-out has passed. It has to be polled after the connection, in the same task.
+/// Waits for the next time-out of a connection. Poll it after the connection, in the same task.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct ConnectionTimer {
     http2: Http2,
     sleep: Option<Pin<Box<Sleep>>>,
     closing: Option<Instant>,
 }
 
-impl Watch {
-    /// The client has been told that the connection closes, and has to answer.
+impl ConnectionTimer {
+    /// Starts the time-out of the shutdown. Call it when the server sends GOAWAY.
     pub(crate) fn close(&mut self) {
         self.closing = Some(Instant::now());
     }
 
-    fn due(&self) -> Option<(Instant, Expired)> {
+    fn due(&self) -> Option<(Instant, TimeoutKind)> {
         let state = self.http2.state();
         let timeouts = &self.http2.0.timeouts;
-        Some(match (state.head, self.closing) {
-            (Some(head), None) => (after(head, timeouts.header), Expired::Silent),
+        Some(match (state.head_since, self.closing) {
+            (Some(head), None) => (after(head, timeouts.header), TimeoutKind::Silent),
             (Some(head), Some(closing)) => {
                 let due = after(head, timeouts.header).min(closing.max(head) + SHUTDOWN);
-                (due, Expired::Silent)
+                (due, TimeoutKind::Silent)
             }
             (None, _) if state.streams > 0 => return None,
-            (None, None) => (after(state.idle, timeouts.idle), Expired::Idle),
-            // The last bytes of a stream may still be on their way to a client that is slow but answers.
+            (None, None) => (after(state.idle_since, timeouts.idle), TimeoutKind::Idle),
+            // A slow client may still have to read the last bytes of a stream. Whatever it sends extends the time.
             (None, Some(closing)) => {
-                let since = closing.max(state.idle).max(state.heard);
-                (since + SHUTDOWN, Expired::Silent)
+                let since = closing.max(state.idle_since).max(state.last_read);
+                (since + SHUTDOWN, TimeoutKind::Silent)
             }
         })
     }
 
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Expired> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<TimeoutKind> {
         self.http2.0.waker.register(cx.waker());
-        while let Some((due, expired)) = self.due() {
-            // A timer that is due too early stays, and is set again when it fires.
+        while let Some((due, kind)) = self.due() {
+            // A `Sleep` that ends before `due` is not reset now. It is reset when it ends.
             let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
             if due < sleep.deadline() || sleep.is_elapsed() {
                 sleep.as_mut().reset(due);
             }
             ready!(sleep.as_mut().poll(cx));
             if due <= Instant::now() {
-                return Poll::Ready(expired);
+                return Poll::Ready(kind);
             }
         }
         Poll::Pending

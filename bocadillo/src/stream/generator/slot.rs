@@ -10,37 +10,37 @@ use super::ClientDisconnect;
 use crate::error::{Error, Result};
 use crate::stream::source::FrameBuffer;
 
-/// What `yield` takes in a stream of `T`.
+/// A value that can be yielded in a stream of `T`.
 pub(crate) trait Yield<T> {
     fn into_item(self) -> Result<T>;
     fn write(self, frame: &mut FrameBuffer) -> Result<()>;
 }
 
-/// The place where a generator puts an item for its stream.
+/// A generator puts its items here, and its stream takes them out.
 pub(super) struct Slot<T> {
     state: Mutex<State<T>>,
-    /// The ticket of the yield whose turn it is. A yield that has to wait takes the next ticket, so yields are served in
-    /// the order in which they were first polled. It is written under the lock, and read without.
+    /// The ticket of the yield whose turn it is. A yield that has to wait takes the next ticket. So yields send in the
+    /// order in which they were first polled. The ticket is written with the lock held. It is read without the lock.
     serving: AtomicU64,
     disconnected: AtomicBool,
 }
 
 struct State<T> {
-    taking: Taking<T>,
+    buffer: Buffer<T>,
     next_ticket: u64,
-    /// Wakers of yields that wait under another waker than the generator's, for example in a `FuturesUnordered`. They
-    /// are not polled when the generator is polled.
-    foreign: Vec<Waker>,
+    /// Wakers of the waiting yields that were not polled with the generator's waker. For example, a `FuturesUnordered`
+    /// polls a yield with a waker of its own. It polls the yield again only after this waker is woken.
+    other_wakers: Vec<Waker>,
     /// Tickets of yields that were dropped before their turn.
-    abandoned: Vec<u64>,
-    generator: Option<Waker>,
+    dropped_tickets: Vec<u64>,
+    generator_waker: Option<Waker>,
 }
 
-/// What the stream takes while it polls its generator.
-enum Taking<T> {
+/// Where a `yield` writes its item.
+enum Buffer<T> {
     /// One item. Its `yield` ends when the stream asks for the next item.
-    One(Option<Result<T>>),
-    /// Items up to about this number of bytes. A `yield` ends when its item is written.
+    Item(Option<Result<T>>),
+    /// Encoded items, up to about this number of bytes. A `yield` ends when its item is encoded.
     Frame(FrameBuffer, usize),
 }
 
@@ -48,11 +48,11 @@ impl<T> Slot<T> {
     pub(super) fn new() -> Self {
         Self {
             state: Mutex::new(State {
-                taking: Taking::One(None),
+                buffer: Buffer::Item(None),
                 next_ticket: 0,
-                foreign: Vec::new(),
-                abandoned: Vec::new(),
-                generator: None,
+                other_wakers: Vec::new(),
+                dropped_tickets: Vec::new(),
+                generator_waker: None,
             }),
             serving: AtomicU64::new(0),
             disconnected: AtomicBool::new(false),
@@ -60,52 +60,56 @@ impl<T> Slot<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // A waker or a user's `IntoEvent` may panic under this lock. The state is valid then.
+        // A waker or a user's `IntoEvent` may panic while the lock is held. The state is still valid after that.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets the waker of the generator.
-    pub(super) fn polled_with(&self, waker: Waker) {
-        self.lock().generator = Some(waker);
+    pub(super) fn set_generator_waker(&self, waker: Waker) {
+        self.lock().generator_waker = Some(waker);
     }
 
-    /// The client has disconnected: each `yield` from now on returns an error.
+    /// Makes each later `yield` return an error, because the client has disconnected.
     pub(super) fn disconnect(&self) {
         self.disconnected.store(true, Ordering::Release);
         let mut state = self.lock();
-        state.taking = Taking::One(None);
-        state.wake_foreign();
+        state.buffer = Buffer::Item(None);
+        state.wake_others();
     }
 
-    /// From now on the stream takes items for a frame.
+    /// Makes later yields write to `frame`, up to about `limit` bytes.
     pub(super) fn begin_frame(&self, frame: FrameBuffer, limit: usize) {
         let mut state = self.lock();
-        state.taking = Taking::Frame(frame, limit);
-        state.wake_foreign();
+        state.buffer = Buffer::Frame(frame, limit);
+        state.wake_others();
     }
 
     pub(super) fn take_frame(&self) -> FrameBuffer {
-        match std::mem::replace(&mut self.lock().taking, Taking::One(None)) {
-            Taking::Frame(frame, _) => frame,
-            Taking::One(_) => FrameBuffer::default(),
+        match std::mem::replace(&mut self.lock().buffer, Buffer::Item(None)) {
+            Buffer::Frame(frame, _) => frame,
+            Buffer::Item(_) => FrameBuffer::default(),
         }
     }
 
     pub(super) fn take_one(&self) -> Option<Result<T>> {
         let mut state = self.lock();
-        let Taking::One(item) = &mut state.taking else {
+        let Buffer::Item(item) = &mut state.buffer else {
             return None;
         };
         let item = item.take()?;
         self.serve_next(&mut state);
-        state.wake_foreign();
+        state.wake_others();
         Some(item)
     }
 
     fn serve_next(&self, state: &mut State<T>) {
         let mut serving = self.serving.load(Ordering::Relaxed) + 1;
-        while let Some(at) = state.abandoned.iter().position(|ticket| *ticket == serving) {
-            state.abandoned.swap_remove(at);
+        while let Some(at) = state
+            .dropped_tickets
+            .iter()
+            .position(|ticket| *ticket == serving)
+        {
+            state.dropped_tickets.swap_remove(at);
             serving += 1;
         }
         self.serving.store(serving, Ordering::Release);
@@ -114,24 +118,24 @@ impl<T> Slot<T> {
 
 impl<T> State<T> {
     fn wait(&mut self, waker: &Waker) {
-        let polled_with_the_generator = self
-            .generator
+        let has_generator_waker = self
+            .generator_waker
             .as_ref()
             .is_some_and(|own| own.will_wake(waker));
-        if !polled_with_the_generator && !self.foreign.iter().any(|known| known.will_wake(waker)) {
-            self.foreign.push(waker.clone());
+        if !has_generator_waker && !self.other_wakers.iter().any(|known| known.will_wake(waker)) {
+            self.other_wakers.push(waker.clone());
         }
     }
 
     fn end_frame<P>(&mut self, error: Error) -> Poll<P> {
-        if let Taking::Frame(frame, _) = &mut self.taking {
+        if let Buffer::Frame(frame, _) = &mut self.buffer {
             frame.end = Some(Err(error));
         }
         Poll::Pending
     }
 
-    fn wake_foreign(&mut self) {
-        self.foreign.drain(..).for_each(Waker::wake);
+    fn wake_others(&mut self) {
+        self.other_wakers.drain(..).for_each(Waker::wake);
     }
 }
 
@@ -151,11 +155,11 @@ impl<T> Yielder<T> {
         Self { slot }
     }
 
-    pub(crate) fn hand_over<Y: Yield<T>>(
+    pub(crate) fn send<Y: Yield<T>>(
         &self,
         item: Y,
     ) -> impl Future<Output = Result<(), ClientDisconnect>> {
-        Handover {
+        YieldFuture {
             slot: &self.slot,
             item: Some(item),
             ticket: None,
@@ -163,18 +167,18 @@ impl<T> Yielder<T> {
     }
 }
 
-/// The future of one `yield`. If it is dropped before its stream has taken the item, the item is not sent.
-struct Handover<'a, T, Y> {
+/// The future of one `yield`. If it is dropped before the stream takes the item, the item is not sent.
+struct YieldFuture<'a, T, Y> {
     slot: &'a Slot<T>,
-    /// `None` once it is in the slot.
+    /// `None` after the item was moved into the slot.
     item: Option<Y>,
     ticket: Option<u64>,
 }
 
 // The item is moved, never pinned.
-impl<T, Y> Unpin for Handover<'_, T, Y> {}
+impl<T, Y> Unpin for YieldFuture<'_, T, Y> {}
 
-impl<T, Y: Yield<T>> Future for Handover<'_, T, Y> {
+impl<T, Y: Yield<T>> Future for YieldFuture<'_, T, Y> {
     type Output = Result<(), ClientDisconnect>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -194,13 +198,13 @@ impl<T, Y: Yield<T>> Future for Handover<'_, T, Y> {
         let mut state = this.slot.lock();
         let state = &mut *state;
         if this.ticket.unwrap_or(state.next_ticket) == serving {
-            match &mut state.taking {
-                Taking::Frame(frame, limit) if frame.has_room(*limit) => {
+            match &mut state.buffer {
+                Buffer::Frame(frame, limit) if frame.has_room(*limit) => {
                     if let Some(item) = this.item.take() {
                         let written = item.write(frame);
                         if this.ticket.take().is_some() {
                             this.slot.serve_next(state);
-                            state.wake_foreign();
+                            state.wake_others();
                         }
                         match written {
                             Ok(()) => return Poll::Ready(Ok(())),
@@ -210,12 +214,12 @@ impl<T, Y: Yield<T>> Future for Handover<'_, T, Y> {
                     }
                     return Poll::Pending;
                 }
-                Taking::One(one @ None) => {
+                Buffer::Item(buffered @ None) => {
                     if let Some(item) = this.item.take() {
-                        *one = Some(item.into_item());
+                        *buffered = Some(item.into_item());
                     }
                 }
-                Taking::Frame(..) | Taking::One(_) => {}
+                Buffer::Frame(..) | Buffer::Item(_) => {}
             }
         }
         if this.ticket.is_none() {
@@ -227,27 +231,27 @@ impl<T, Y: Yield<T>> Future for Handover<'_, T, Y> {
     }
 }
 
-impl<T, Y> Drop for Handover<'_, T, Y> {
+impl<T, Y> Drop for YieldFuture<'_, T, Y> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
         let mut state = self.slot.lock();
         let serving = self.slot.serving.load(Ordering::Relaxed);
         if ticket == serving {
             if self.item.is_none()
-                && let Taking::One(one) = &mut state.taking
+                && let Buffer::Item(buffered) = &mut state.buffer
             {
-                *one = None;
+                *buffered = None;
             }
             self.slot.serve_next(&mut state);
-            state.wake_foreign();
-            // The next yield may have been polled already, and waits.
-            if let Some(generator) = &state.generator
+            state.wake_others();
+            // The next yield may already wait for its turn.
+            if let Some(generator) = &state.generator_waker
                 && self.slot.serving.load(Ordering::Relaxed) < state.next_ticket
             {
                 generator.wake_by_ref();
             }
         } else if ticket > serving {
-            state.abandoned.push(ticket);
+            state.dropped_tickets.push(ticket);
         }
     }
 }
@@ -275,33 +279,36 @@ mod tests {
     }
 
     #[test]
-    fn a_yield_that_is_polled_often_under_a_waker_of_its_own_leaves_that_waker_once() {
+    fn a_yield_with_a_waker_of_its_own_stores_that_waker_once() {
         let (slot, yielder) = slot();
         let waker = futures_util::task::noop_waker();
         let mut cx = Context::from_waker(&waker);
-        let mut waits = Box::pin(yielder.hand_over(Text("one")));
+        let mut waits = Box::pin(yielder.send(Text("one")));
         for _ in 0..1000 {
             assert!(waits.as_mut().poll(&mut cx).is_pending());
         }
-        assert_eq!(slot.lock().foreign.len(), 1);
+        assert_eq!(slot.lock().other_wakers.len(), 1);
     }
 
     #[test]
-    fn yields_that_were_dropped_before_their_turn_are_forgotten() {
+    fn dropped_yields_leave_no_tickets_behind() {
         let (slot, yielder) = slot();
         let waker = futures_util::task::noop_waker();
         let mut cx = Context::from_waker(&waker);
         for _ in 0..10 {
-            let mut first = Box::pin(yielder.hand_over(Text("one")));
+            let mut first = Box::pin(yielder.send(Text("one")));
             assert!(first.as_mut().poll(&mut cx).is_pending());
             for _ in 0..100 {
-                let mut dropped = Box::pin(yielder.hand_over(Text("dropped")));
+                let mut dropped = Box::pin(yielder.send(Text("dropped")));
                 assert!(dropped.as_mut().poll(&mut cx).is_pending());
             }
             assert!(slot.take_one().is_some());
             assert!(first.as_mut().poll(&mut cx).is_ready());
         }
         let state = slot.lock();
-        assert_eq!((state.abandoned.len(), state.foreign.len()), (0, 0));
+        assert_eq!(
+            (state.dropped_tickets.len(), state.other_wakers.len()),
+            (0, 0)
+        );
     }
 }

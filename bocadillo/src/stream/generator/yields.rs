@@ -46,28 +46,28 @@ impl Yield<ServerEvent> {
     /// Gives one item to the stream, and waits until the stream takes it.
     pub async fn send(&self, event: impl IntoEvent) {
         // This generator is dropped when the client disconnects, so it does not see the error.
-        let _ = self.0.hand_over(Event(event)).await;
+        let _ = self.0.send(Event(event)).await;
     }
 }
 
 impl RaisingYield<ServerEvent> {
     /// Gives one item to the stream, and waits until the stream takes it.
     pub async fn send(&self, event: impl IntoEvent) -> Result<(), ClientDisconnect> {
-        self.0.hand_over(Event(event)).await
+        self.0.send(Event(event)).await
     }
 }
 
 impl Yield<Bytes> {
     /// Gives one item to the stream, and waits until the stream takes it.
     pub async fn send(&self, chunk: impl IntoChunk) {
-        let _ = self.0.hand_over(Chunk(chunk)).await;
+        let _ = self.0.send(Chunk(chunk)).await;
     }
 }
 
 impl RaisingYield<Bytes> {
     /// Gives one item to the stream, and waits until the stream takes it.
     pub async fn send(&self, chunk: impl IntoChunk) -> Result<(), ClientDisconnect> {
-        self.0.hand_over(Chunk(chunk)).await
+        self.0.send(Chunk(chunk)).await
     }
 }
 

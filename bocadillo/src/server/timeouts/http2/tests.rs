@@ -8,22 +8,22 @@ fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
     [&header, payload].concat()
 }
 
-/// Whether more is owed after each part, with the parts whole and byte by byte.
+/// Checks `is_incomplete` after each part. The parts are read whole, and byte by byte.
 #[track_caller]
 fn check(parts: &[(&[u8], bool)]) {
     let (mut whole, mut split) = (Frames::default(), Frames::default());
-    for (part, owes) in parts {
+    for (part, incomplete) in parts {
         whole.read(part);
         part.iter().for_each(|byte| {
             split.read(&[*byte]);
         });
-        assert_eq!(whole.owes_more(), *owes, "{part:?}");
-        assert_eq!(split.owes_more(), *owes, "{part:?}, byte by byte");
+        assert_eq!(whole.is_incomplete(), *incomplete, "{part:?}");
+        assert_eq!(split.is_incomplete(), *incomplete, "{part:?}, byte by byte");
     }
 }
 
 #[test]
-fn a_head_is_owed_until_its_last_frame_has_come() {
+fn a_head_is_incomplete_until_its_last_frame_has_come() {
     let preface: &[u8] = &[b'x'; PREFACE];
     let headers = frame(HEADERS, 0, b"some");
     check(&[
@@ -46,31 +46,31 @@ fn a_head_is_owed_until_its_last_frame_has_come() {
 #[tokio::test(start_paused = true)]
 async fn the_end_of_the_last_stream_starts_the_idle_time() {
     let start = Instant::now();
-    let (http2, mut watch) = opened(b"");
+    let (http2, mut timer) = opened(b"");
     let streams = [http2.stream(), http2.stream()];
     // A task that nothing else wakes.
-    let expired = tokio::spawn(std::future::poll_fn(move |cx| watch.poll(cx)));
+    let expired = tokio::spawn(std::future::poll_fn(move |cx| timer.poll(cx)));
     for stream in streams {
         tokio::time::sleep(Duration::from_secs(100)).await;
         drop(stream);
     }
     let expired = tokio::time::timeout(Duration::from_secs(1000), expired).await;
     let expired = expired.expect("in time").expect("no panic");
-    assert_eq!(expired, Expired::Idle);
+    assert_eq!(expired, TimeoutKind::Idle);
     assert_eq!(start.elapsed().as_secs(), 275);
 }
 
-/// A connection whose client has sent `bytes` after its opening, and its watch.
-fn opened(bytes: &[u8]) -> (Http2, Watch) {
+/// A connection whose client has sent `bytes` after its opening, and its timer.
+fn opened(bytes: &[u8]) -> (Http2, ConnectionTimer) {
     let mut http2 = Http2::new(Timeouts::default(), Instant::now());
     http2.read(&[&[b'x'; PREFACE][..], &frame(SETTINGS, 0, b""), bytes].concat());
-    let watch = http2.watch();
-    (http2, watch)
+    let timer = http2.timer();
+    (http2, timer)
 }
 
-async fn check_expiry(mut watch: Watch, expected: (Expired, u64)) {
+async fn check_expiry(mut timer: ConnectionTimer, expected: (TimeoutKind, u64)) {
     let start = Instant::now();
-    let expired = std::future::poll_fn(|cx| watch.poll(cx));
+    let expired = std::future::poll_fn(|cx| timer.poll(cx));
     let expired = tokio::time::timeout(Duration::from_secs(1000), expired).await;
     let expired = expired.expect("in time");
     assert_eq!((expired, start.elapsed().as_secs()), expected);
@@ -79,29 +79,29 @@ async fn check_expiry(mut watch: Watch, expected: (Expired, u64)) {
 #[tokio::test(start_paused = true)]
 async fn a_part_of_a_head_has_less_time_while_the_connection_closes() {
     let part = &frame(HEADERS, END_HEADERS, b"head")[..10];
-    check_expiry(opened(part).1, (Expired::Silent, 10)).await;
-    let (_http2, mut watch) = opened(part);
-    watch.close();
-    check_expiry(watch, (Expired::Silent, 2)).await;
-    // Under open streams, too.
-    let (http2, mut watch) = opened(part);
+    check_expiry(opened(part).1, (TimeoutKind::Silent, 10)).await;
+    let (_http2, mut timer) = opened(part);
+    timer.close();
+    check_expiry(timer, (TimeoutKind::Silent, 2)).await;
+    // The same time-out holds while streams are open.
+    let (http2, mut timer) = opened(part);
     let _stream = http2.stream();
-    watch.close();
-    check_expiry(watch, (Expired::Silent, 2)).await;
+    timer.close();
+    check_expiry(timer, (TimeoutKind::Silent, 2)).await;
 }
 
-/// A client that sends `frame` every four seconds after `opening`, and never what it owes.
+/// A client that sends `frame` every four seconds after `opening`, and never completes its head.
 async fn check_trickle(opening: &[u8], frame: Vec<u8>) {
     let mut http2 = Http2::new(Timeouts::default(), Instant::now());
     http2.read(opening);
-    let watch = http2.watch();
+    let timer = http2.timer();
     let trickle = tokio::spawn(async move {
         loop {
             tokio::time::sleep(Duration::from_secs(4)).await;
             http2.read(&frame);
         }
     });
-    check_expiry(watch, (Expired::Silent, 10)).await;
+    check_expiry(timer, (TimeoutKind::Silent, 10)).await;
     trickle.abort();
 }
 
@@ -127,30 +127,30 @@ async fn the_time_of_the_first_head_starts_with_the_connection() {
     let start = Instant::now();
     tokio::time::sleep(Duration::from_secs(9)).await;
     let mut http2 = Http2::new(Timeouts::default(), start);
-    let watch = http2.watch();
+    let timer = http2.timer();
     http2.read(&[b'x'; PREFACE]);
-    check_expiry(watch, (Expired::Silent, 1)).await;
+    check_expiry(timer, (TimeoutKind::Silent, 1)).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_is_silent_while_the_connection_closes_has_two_seconds() {
-    let (mut http2, mut watch) = opened(b"");
-    watch.close();
+    let (mut http2, mut timer) = opened(b"");
+    timer.close();
     let talking = tokio::spawn(async move {
         for _ in 0..5 {
             tokio::time::sleep(Duration::from_secs(1)).await;
             http2.read(&frame(6, 1, b"12345678"));
         }
     });
-    check_expiry(watch, (Expired::Silent, 7)).await;
+    check_expiry(timer, (TimeoutKind::Silent, 7)).await;
     talking.await.expect("no panic");
-    // It has nothing to say while a stream is open.
-    let (http2, mut watch) = opened(b"");
+    // It may be silent while a stream is open.
+    let (http2, mut timer) = opened(b"");
     let stream = http2.stream();
-    watch.close();
+    timer.close();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(100)).await;
         drop(stream);
     });
-    check_expiry(watch, (Expired::Silent, 102)).await;
+    check_expiry(timer, (TimeoutKind::Silent, 102)).await;
 }

@@ -1,0 +1,5 @@
+use bocadillo::Server;
+
+fn main() {
+    let _ = Server::new("hello");
+}
