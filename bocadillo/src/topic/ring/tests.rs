@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::super::encoded::Draft;
+use super::super::encoded::EventWithoutId;
 use super::super::position::Tag;
 use super::*;
 
 fn event(sequence: u64, key: Option<&str>) -> Encoded {
     let payload = format!("data: {}\n\n", "x".repeat(100));
-    Draft::from_payload(payload.as_bytes(), key.map(Arc::from))
+    EventWithoutId::from_payload(payload.as_bytes(), key.map(Arc::from))
         .unwrap()
-        .seal(Tag::new(1, "x"), Position::new(sequence, 0))
+        .with_id(Tag::new(1, "x"), Position::new(sequence, 0))
 }
 
 /// A ring with this many events, which are all kept.

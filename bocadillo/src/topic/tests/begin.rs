@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::super::broker::{BoxFuture, Broker, Published, Replay, TopicFeed};
 use super::super::channel::Channel;
-use super::super::encoded::{Draft, read};
+use super::super::encoded::{EventWithoutId, read};
 use super::super::notice::Reason;
 use super::super::position::Position;
 use super::super::{Cursor, Hub, HubBuilder, Subscription};
@@ -114,7 +114,10 @@ impl Script {
             (topic.last(), topic.feed.clone().filter(|_| is_fed))
         };
         if let Some(feed) = feed {
-            feed.append([(position, Draft::from_payload(payload, None).unwrap())]);
+            feed.append([(
+                position,
+                EventWithoutId::from_payload(payload, None).unwrap(),
+            )]);
         }
         position
     }
@@ -152,9 +155,13 @@ impl Broker for Script {
         }
     }
 
-    fn publish(&self, topic: &Arc<Channel>, drafts: Vec<Draft>) -> BoxFuture<Result<Published>> {
-        let store = |draft: Draft| self.store(topic.name(), draft.payload());
-        let positions = drafts.into_iter().map(store).collect();
+    fn publish(
+        &self,
+        topic: &Arc<Channel>,
+        events: Vec<EventWithoutId>,
+    ) -> BoxFuture<Result<Published>> {
+        let store = |encoded: EventWithoutId| self.store(topic.name(), encoded.payload());
+        let positions = events.into_iter().map(store).collect();
         let epoch = self.state().epoch;
         Box::pin(async move { Ok(Published { epoch, positions }) })
     }
@@ -175,8 +182,8 @@ impl Broker for Script {
             Err(Reason::Epoch)
         } else {
             let record = |at: usize| {
-                let draft = Draft::from_payload(&topic.events[at], None).unwrap();
-                (Position::new(at as u64 + 1, 0), draft)
+                let encoded = EventWithoutId::from_payload(&topic.events[at], None).unwrap();
+                (Position::new(at as u64 + 1, 0), encoded)
             };
             Ok((from..topic.events.len()).map(record).collect())
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use super::super::encoded::Draft;
+use super::super::encoded::EventWithoutId;
 use super::super::position::{Position, Tag};
 use super::super::ring::Ring;
 use super::super::{Cursor, History, Hub, SlowPolicy, Subscription, Topic};
@@ -256,10 +256,10 @@ fn a_publisher_knows_whether_its_event_would_be_one_too_many() {
         let mut now = Instant::now();
         let mut readers: Vec<u64> = Vec::new();
         for sequence in 1..40 {
-            let draft = format!("data: {}\n\n", "x".repeat(below(80) as usize));
-            let event = Draft::from_payload(draft.as_bytes(), None)
+            let encoded = format!("data: {}\n\n", "x".repeat(below(80) as usize));
+            let event = EventWithoutId::from_payload(encoded.as_bytes(), None)
                 .unwrap()
-                .seal(Tag::new(1, "x"), Position::new(sequence, 0));
+                .with_id(Tag::new(1, "x"), Position::new(sequence, 0));
             if below(3) == 0 {
                 readers.push(ring.head());
                 ring.enter(ring.head());

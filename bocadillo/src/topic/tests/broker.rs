@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::super::broker::{BoxFuture, Broker, Published, Replay, TopicFeed};
 use super::super::channel::Channel;
-use super::super::encoded::{Draft, read};
+use super::super::encoded::{EventWithoutId, read};
 use super::super::notice::Reason;
 use super::super::position::{Position, Tag, write_one};
 use super::super::{Cursor, History, Hub, SlowPolicy, Subscription};
@@ -39,10 +39,10 @@ impl State {
         Position::new(self.events.len() as u64, 0)
     }
 
-    fn record(&self, at: usize) -> (Position, Draft) {
+    fn record(&self, at: usize) -> (Position, EventWithoutId) {
         (
             Position::new(at as u64 + 1, 0),
-            Draft::from_payload(&self.events[at], None).unwrap(),
+            EventWithoutId::from_payload(&self.events[at], None).unwrap(),
         )
     }
 
@@ -80,11 +80,15 @@ impl Broker for FakeBroker {
         state.unfollowed += 1;
     }
 
-    fn publish(&self, _: &Arc<Channel>, drafts: Vec<Draft>) -> BoxFuture<Result<Published>> {
+    fn publish(
+        &self,
+        _: &Arc<Channel>,
+        events: Vec<EventWithoutId>,
+    ) -> BoxFuture<Result<Published>> {
         let mut state = self.0.lock().unwrap();
         let mut positions = Vec::new();
-        for draft in drafts {
-            state.events.push(draft.payload().to_vec());
+        for encoded in events {
+            state.events.push(encoded.payload().to_vec());
             positions.push(state.last());
         }
         let epoch = state.epoch;
@@ -366,7 +370,11 @@ fn several_topics_in_one_new_epoch_are_one_reset() {
 
         fn unfollow(&self, _: &Arc<str>, _: u64) {}
 
-        fn publish(&self, _: &Arc<Channel>, _: Vec<Draft>) -> BoxFuture<Result<Published>> {
+        fn publish(
+            &self,
+            _: &Arc<Channel>,
+            _: Vec<EventWithoutId>,
+        ) -> BoxFuture<Result<Published>> {
             unreachable!()
         }
 
@@ -382,7 +390,7 @@ fn several_topics_in_one_new_epoch_are_one_reset() {
     let record = |at: u64, text: &str| {
         (
             Position::new(at, 0),
-            Draft::from_payload(format!("data: {text}\n\n").as_bytes(), None).unwrap(),
+            EventWithoutId::from_payload(format!("data: {text}\n\n").as_bytes(), None).unwrap(),
         )
     };
     assert!(feed("a").begin(1, Position::new(5, 0)));
