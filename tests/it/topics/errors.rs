@@ -78,7 +78,7 @@ async fn check_away(hub: &Hub) {
 }
 
 #[tokio::test]
-async fn what_redis_says_when_it_refuses_is_logged_and_not_sent() {
+async fn the_reason_of_a_refusal_by_redis_is_logged_and_not_sent() {
     let redis = Redis::start();
     redis.command("ACL SETUSER app on >secret allcommands ~bocadillo:*");
     let url = redis.url().replace("redis://", "redis://app:secret@");
@@ -102,7 +102,7 @@ async fn what_redis_says_when_it_refuses_is_logged_and_not_sent() {
 }
 
 #[tokio::test]
-async fn what_nats_says_when_it_refuses_is_logged_and_not_sent() {
+async fn the_reason_of_a_refusal_by_nats_is_logged_and_not_sent() {
     let nats = Nats::configured(
         "no_auth_user: app\nauthorization { users: [ { user: app, password: app, permissions: { publish: { deny: [\"bocadillo.events.secret\"] } } } ] }\n",
     );
@@ -115,7 +115,7 @@ async fn what_nats_says_when_it_refuses_is_logged_and_not_sent() {
 }
 
 #[tokio::test]
-async fn a_redis_that_refuses_from_the_start_is_not_away() {
+async fn a_refusal_of_redis_when_a_hub_starts_is_not_an_outage() {
     let redis = Redis::start();
     redis.command("ACL SETUSER app on >secret allcommands ~bocadillo:*");
     let url = |password: &str| {
@@ -149,7 +149,7 @@ async fn a_redis_that_refuses_from_the_start_is_not_away() {
 }
 
 #[tokio::test]
-async fn a_nats_that_refuses_from_the_start_is_not_away() {
+async fn a_refusal_of_nats_when_a_hub_starts_is_not_an_outage() {
     let settings = |denied: &str| {
         format!(
             "authorization {{ users: [ {{ user: app, password: secret, permissions: {{ publish: {{ deny: [{denied}] }} }} }} ] }}\n"
@@ -175,7 +175,7 @@ async fn a_nats_that_refuses_from_the_start_is_not_away() {
 }
 
 #[tokio::test]
-async fn while_redis_is_away_a_client_is_told_when_to_try_again() {
+async fn clients_get_503_and_retry_after_while_redis_is_away() {
     let mut redis = Redis::start();
     let hub = Hub::redis(redis.url()).unwrap();
     publishes(&hub, "x").await;
@@ -184,7 +184,7 @@ async fn while_redis_is_away_a_client_is_told_when_to_try_again() {
 }
 
 #[tokio::test]
-async fn while_nats_is_away_a_client_is_told_when_to_try_again() {
+async fn clients_get_503_and_retry_after_while_nats_is_away() {
     let mut nats = Nats::start();
     let hub = Hub::nats(nats.url()).unwrap();
     publishes(&hub, "x").await;
@@ -193,7 +193,7 @@ async fn while_nats_is_away_a_client_is_told_when_to_try_again() {
 }
 
 #[tokio::test]
-async fn an_invalid_topic_is_the_clients_mistake_on_every_hub() {
+async fn an_invalid_topic_name_is_400_on_every_hub() {
     let (redis, nats) = (Redis::start(), Nats::start());
     for hub in [
         Hub::memory(),
@@ -219,7 +219,7 @@ async fn an_invalid_topic_is_the_clients_mistake_on_every_hub() {
 }
 
 #[tokio::test]
-async fn the_errors_of_topics_are_different_things() {
+async fn each_error_of_a_topic_has_one_kind() {
     let errors = [
         Hub::memory().topic("").unwrap_err(),
         Hub::redis("http://127.0.0.1").unwrap_err(),

@@ -51,7 +51,7 @@ fn is_quiet(events: &mut Subscription) -> bool {
 }
 
 #[tokio::test]
-async fn a_subscriber_gets_what_is_published_after_it_came_and_ids_are_those_of_publish() {
+async fn a_subscriber_gets_later_events_with_the_ids_that_publish_returns() {
     on_every_hub(Hub::builder, async |hub| {
         let news = topic(&hub, "news");
         publish(&news, "before").await;
@@ -166,7 +166,7 @@ async fn a_stream_of_several_topics_resumes_in_all_of_them() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_published_is_an_error_and_publishes_nothing() {
+async fn an_invalid_event_is_an_error_and_nothing_is_published() {
     on_every_hub(Hub::builder, async |hub| {
         let news = topic(&hub, "news");
         let mut events = news.subscribe();

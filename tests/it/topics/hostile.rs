@@ -6,7 +6,7 @@ use super::{Client, serve};
 use crate::support::http::{BOTH, Raw};
 
 #[tokio::test]
-async fn a_hostile_last_event_id_is_a_reset_and_leaks_nothing() {
+async fn a_hostile_last_event_id_gives_a_reset_and_no_other_data() {
     let hub = Hub::memory();
     let server = serve(&hub).await;
     let other = hub.topic("other").unwrap();

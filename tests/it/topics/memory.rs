@@ -9,11 +9,11 @@ use futures_util::StreamExt;
 const CHILD: &str = "BOCADILLO_TEST_MEASURES_TOPICS";
 
 #[test]
-fn ten_thousand_topics_come_and_go_and_the_memory_is_back() {
+fn ten_thousand_removed_topics_free_their_memory() {
     if std::env::var_os(CHILD).is_some() {
         return measure();
     }
-    let name = "topics::memory::ten_thousand_topics_come_and_go_and_the_memory_is_back";
+    let name = "topics::memory::ten_thousand_removed_topics_free_their_memory";
     let program = std::env::current_exe().unwrap();
     let child = Command::new(program)
         .args(["--exact", name, "--nocapture"])

@@ -193,7 +193,7 @@ async fn a_long_history_is_read_whole_from_nats() {
 }
 
 #[tokio::test]
-async fn another_programs_messages_are_passed_over_on_nats() {
+async fn messages_of_other_programs_are_skipped_on_nats() {
     let nats = Nats::start();
     let hub = hub(&nats);
     let room = hub.topic("room").expect("the name is one");
@@ -307,7 +307,7 @@ async fn a_node_that_starts_later_sees_the_same_history_on_nats() {
 }
 
 #[tokio::test]
-async fn what_nats_refuses_is_an_error_with_its_reason() {
+async fn a_refusal_of_nats_is_an_error_with_its_reason() {
     let nats = Nats::start();
     let hub = hub(&nats);
     let error = topic(&hub)

@@ -351,7 +351,7 @@ mod redis {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn clients_lose_nothing_on_redis_over_nodes_and_crashes() {
+    async fn clients_lose_nothing_with_several_nodes_and_crashes_of_redis() {
         soak(Redis::start(), Scale::WHOLE).await;
     }
 }
@@ -375,7 +375,7 @@ mod nats {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn clients_lose_nothing_on_nats_over_nodes_and_crashes() {
+    async fn clients_lose_nothing_with_several_nodes_and_crashes_of_nats() {
         soak(Nats::start(), Scale::WHOLE).await;
     }
 }

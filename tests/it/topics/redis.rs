@@ -90,7 +90,7 @@ const EPOCH: &str = r#"reset: {"reason":"epoch"}"#;
 const EVICTED: &str = r#"reset: {"reason":"evicted"}"#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn thousands_of_topics_take_two_connections_of_each_node() {
+async fn thousands_of_topics_share_two_connections_to_redis() {
     const TOPICS: usize = 2_000;
     let redis = Redis::start();
     let (near, far) = (hub(&redis), hub(&redis));
@@ -139,7 +139,7 @@ fn limited(redis: &Redis, history: History) -> Hub {
 }
 
 #[tokio::test]
-async fn what_other_programs_write_is_passed_over() {
+async fn entries_of_other_programs_are_skipped_on_redis() {
     let redis = Redis::start();
     let hub = hub(&redis);
     let x = topic(&hub, "x");
@@ -182,7 +182,7 @@ async fn what_other_programs_write_is_passed_over() {
 }
 
 #[tokio::test]
-async fn a_prefix_a_database_and_a_password_are_respected() {
+async fn a_prefix_a_database_and_a_password_are_used_on_redis() {
     let redis = Redis::start();
     redis.command("CONFIG SET requirepass open-sesame");
     let url = redis.url().replace("redis://", "redis://:open-sesame@");
@@ -216,7 +216,7 @@ async fn a_prefix_a_database_and_a_password_are_respected() {
 }
 
 #[test]
-fn a_url_that_is_none_is_an_error_that_does_not_repeat_it() {
+fn an_invalid_url_is_an_error_that_does_not_show_the_url() {
     let error = Hub::redis("http://user:secret@somewhere/").expect_err("no URL of Redis");
     assert!(error.is_config());
     let source = error.source().expect("with the reason").to_string();

@@ -71,7 +71,7 @@ async fn a_hundred_clients_that_leave_and_come_back_lose_nothing() {
 }
 
 #[tokio::test]
-async fn a_restart_of_the_server_is_one_reset_and_then_what_is_new() {
+async fn a_restart_of_the_server_gives_one_reset_then_new_events() {
     for protocol in BOTH {
         for path in ["/topics/x", "/generated/x", "/both/x/y"] {
             let mut last = String::new();

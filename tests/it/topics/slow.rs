@@ -143,7 +143,7 @@ async fn disconnect_holds_its_bound_and_ends_the_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn drop_oldest_holds_its_bound_and_the_gaps_say_exactly_what_is_missing() {
+async fn drop_oldest_holds_its_bound_and_its_gaps_count_the_missing_events() {
     let hub = hub(SlowPolicy::drop_oldest());
     let server = serve(&hub).await;
     let mut client = silent_client(server.address, &hub).await;
@@ -304,7 +304,7 @@ impl Room {
 /// A ratio within one run, of the best rounds with and without such clients, in turn; the rest is for other work on the
 /// machine. A publisher that waited for them would take for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_that_do_not_read_slow_nobody_down() {
+async fn clients_that_do_not_read_do_not_delay_other_clients() {
     for policy in [
         SlowPolicy::disconnect(),
         SlowPolicy::drop_oldest(),

@@ -41,11 +41,11 @@ async fn together(broker: impl Broker) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_published_together_stands_together_on_redis() {
+async fn events_that_are_published_together_stay_together_on_redis() {
     together(Redis::start()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_published_together_stands_together_on_nats() {
+async fn events_that_are_published_together_stay_together_on_nats() {
     together(Nats::start()).await;
 }

@@ -29,7 +29,7 @@ fn keep(ring: &mut Ring, events: usize) {
 }
 
 #[test]
-fn the_memory_of_a_burst_is_freed() {
+fn a_ring_frees_its_memory_after_a_burst() {
     for policy in [SlowPolicy::disconnect(), SlowPolicy::conflate_by_name()] {
         let mut ring = filled(&policy, 1_024);
         let capacity = ring.entries.capacity();

@@ -227,7 +227,7 @@ async fn a_publish_waits_for_an_earlier_follow_of_its_topic() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_publish_waits_for_nothing_else() {
+async fn publishing_does_not_wait_without_an_open_follow() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
     let _other = hub.topic("y").unwrap().subscribe();
@@ -246,7 +246,7 @@ async fn a_publish_waits_for_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interrupted_follow_holds_no_publish_and_is_one_reset_when_it_begins() {
+async fn an_interrupted_follow_does_not_delay_publishing_and_causes_one_reset() {
     for at_once in [false, true] {
         let (script, hub) = Script::new();
         script.state().is_away = at_once;
@@ -287,7 +287,7 @@ async fn an_interrupted_follow_holds_no_publish_and_is_one_reset_when_it_begins(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_is_given_once_and_its_id_can_be_gone_on_from() {
+async fn a_client_resumes_after_the_id_of_a_reset() {
     let (script, hub) = Script::new();
     script.state().is_away = true;
     let topic = hub.topic("x").unwrap();
@@ -302,7 +302,7 @@ async fn a_reset_is_given_once_and_its_id_can_be_gone_on_from() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cursor_is_judged_by_what_it_says_however_late_the_broker_answers() {
+async fn a_cursor_works_the_same_if_the_broker_answers_late() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
     let ids = topic.publish_all(["1", "2", "3"]).await.unwrap();
@@ -321,7 +321,7 @@ async fn a_cursor_is_judged_by_what_it_says_however_late_the_broker_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_follow_without_an_answer_holds_a_publish_for_two_seconds_once() {
+async fn a_follow_without_an_answer_delays_publishing_once_for_two_seconds() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
     let mut subscription = topic.subscribe();
@@ -379,7 +379,7 @@ async fn ready_waits_for_the_broker_and_can_be_called_again() {
 
 /// `follow` may have been called outside of the runtime.
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_a_feed_starts_the_broker() {
+async fn waiting_for_a_feed_starts_the_broker() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
     let mut subscription = topic.subscribe();
@@ -397,7 +397,7 @@ async fn who_waits_for_a_feed_starts_the_broker() {
 
 /// An application may send it in an event of its own.
 #[tokio::test(start_paused = true)]
-async fn the_last_id_never_passes_a_reset_that_was_not_sent() {
+async fn the_last_id_does_not_skip_a_reset() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
     let mut subscription = topic.subscribe();

@@ -61,7 +61,7 @@ fn all(numbers: std::ops::Range<usize>) -> Vec<Option<usize>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_begins_in_a_full_history_gets_all_of_it_and_what_comes() {
+async fn a_subscriber_that_starts_in_a_full_history_gets_the_history_and_new_events() {
     for policy in policies() {
         let hub = Hub::builder().slow_clients(policy.clone()).memory();
         let topic = hub.topic("x").unwrap();
@@ -90,7 +90,7 @@ fn drain_ids(subscription: &mut Subscription) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_history_larger_than_the_bound_is_read_whole() {
+async fn a_subscriber_reads_a_whole_history_that_is_larger_than_the_bound() {
     for policy in policies() {
         let hub = Hub::builder()
             .history(History::new().max_bytes(8 << 20))
@@ -156,7 +156,7 @@ async fn the_bound_is_exact() {
 
 /// What is too old is history no longer, and is held for the client alone.
 #[tokio::test(start_paused = true)]
-async fn what_gets_too_old_counts_from_then_on() {
+async fn an_event_counts_against_the_bound_when_it_leaves_the_history() {
     let size = size_of_one().await;
     for (bound, is_lost) in [(99 * size, false), (98 * size, true)] {
         let hub = Hub::builder()
@@ -176,7 +176,7 @@ async fn what_gets_too_old_counts_from_then_on() {
 
 /// A client that is slower than its topic, but not too far behind.
 #[tokio::test(start_paused = true)]
-async fn a_client_that_falls_behind_is_cut_when_the_bound_is_reached() {
+async fn a_slow_client_is_disconnected_when_it_reaches_the_bound() {
     let size = size_of_one().await;
     let history = 30;
     let hub = Hub::builder()
@@ -209,7 +209,7 @@ async fn a_client_that_falls_behind_is_cut_when_the_bound_is_reached() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_may_take_its_time_between_subscribing_and_answering() {
+async fn a_handler_may_answer_long_after_it_has_subscribed() {
     for policy in policies() {
         let hub = Hub::builder().slow_clients(policy).memory();
         let mut subscription = hub.topic("x").unwrap().subscribe();
@@ -239,7 +239,7 @@ async fn the_bound_is_the_same_over_a_broker() {
 
 /// What a publisher is told before it adds an event is what happens when it adds it.
 #[test]
-fn a_publisher_knows_whether_its_event_would_be_one_too_many() {
+fn would_lose_predicts_what_the_ring_drops() {
     let mut random = 0_u64;
     let mut below = |limit: u64| {
         random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);

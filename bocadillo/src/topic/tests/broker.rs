@@ -207,7 +207,7 @@ fn numbers(range: std::ops::RangeInclusive<u64>) -> Vec<String> {
 }
 
 #[test]
-fn live_begins_where_the_node_began_to_listen() {
+fn new_events_start_where_the_node_began_to_follow() {
     let mut world = World::new(1_000, 1 << 20);
     world.publish();
     let mut subscription = world.hub.topic("x").unwrap().subscribe();
@@ -220,7 +220,7 @@ fn live_begins_where_the_node_began_to_listen() {
 }
 
 #[test]
-fn what_the_broker_has_evicted_is_a_reset_and_then_what_is_left() {
+fn evicted_events_cause_a_reset_before_the_remaining_events() {
     for (from_start, then) in [(false, numbers(6..=6)), (true, numbers(4..=6))] {
         let mut world = World::new(1_000, 1 << 20);
         (0..5).for_each(|_| world.publish());
@@ -242,7 +242,7 @@ fn what_the_broker_has_evicted_is_a_reset_and_then_what_is_left() {
 }
 
 #[test]
-fn an_id_that_the_broker_never_gave_is_a_reset() {
+fn an_unknown_id_causes_a_reset() {
     let mut world = World::new(1_000, 1 << 20);
     world.publish();
     let mut subscription = world
@@ -260,7 +260,7 @@ fn an_id_that_the_broker_never_gave_is_a_reset() {
 /// The broker comes back empty at each point of a replay and of live delivery: one reset for each client, then the
 /// new events.
 #[test]
-fn a_new_epoch_is_one_reset_at_each_point() {
+fn a_new_epoch_causes_one_reset_at_each_point_of_a_replay() {
     for cursor in [Cursor::live(), Cursor::start(), Cursor::after("id")] {
         for schedule in schedules(4) {
             let mut world = World::new(1_000, 1 << 20);
@@ -336,7 +336,7 @@ fn a_topic_is_followed_while_it_has_subscribers() {
 }
 
 #[tokio::test]
-async fn an_id_from_publishing_is_the_one_that_subscribers_see() {
+async fn publishing_returns_the_ids_that_subscribers_get() {
     let world = World::new(1_000, 1 << 20);
     let topic = world.hub.topic("x").unwrap();
     let mut subscription = topic.subscribe();
@@ -356,7 +356,7 @@ async fn an_id_from_publishing_is_the_one_that_subscribers_see() {
 }
 
 #[test]
-fn several_topics_in_one_new_epoch_are_one_reset() {
+fn a_new_epoch_of_several_topics_causes_one_reset() {
     #[derive(Debug, Default)]
     struct Feeds(Mutex<HashMap<Arc<str>, TopicFeed>>);
 

@@ -13,7 +13,7 @@ fn first(mut subscription: Subscription) -> Option<ServerEvent> {
 }
 
 #[tokio::test]
-async fn a_hostile_cursor_is_one_reset_and_nothing_of_the_past() {
+async fn a_hostile_cursor_gives_one_reset_and_no_past_events() {
     let hub = Hub::memory();
     let (topic, other) = (hub.topic("mine").unwrap(), hub.topic("other").unwrap());
     for text in ["one", "two", "three"] {
@@ -72,7 +72,7 @@ async fn a_hostile_cursor_is_one_reset_and_nothing_of_the_past() {
 }
 
 #[tokio::test]
-async fn a_hostile_cursor_for_several_topics_is_one_reset() {
+async fn a_hostile_cursor_for_several_topics_gives_one_reset() {
     let hub = Hub::memory();
     hub.topic("a").unwrap().publish("secret").await.unwrap();
     let good = hub.subscribe(["a", "b"]).unwrap().last_id().unwrap();

@@ -68,7 +68,7 @@ async fn a_slow_client_may_be_a_mebibyte_behind_the_history() {
 /// What is too old goes a quarter of its age later at most, and no later than 5 seconds; and is not looked for more often
 /// than every 20 milliseconds.
 #[tokio::test(start_paused = true)]
-async fn what_is_too_old_is_looked_for_often_enough() {
+async fn old_events_are_swept_often_enough() {
     for (age, published_at, kept_at, gone_at) in [
         // Each quarter of the age.
         (4_000, 500, 4_900, 5_001),
@@ -95,7 +95,7 @@ async fn what_is_too_old_is_looked_for_often_enough() {
 
 /// One task looks, however many use the hub, and another one does when its runtime has ended.
 #[test]
-fn one_task_looks_for_what_is_too_old() {
+fn one_task_sweeps_old_events() {
     let hub = Hub::builder()
         .history(History::new().max_age(Duration::from_secs(1)))
         .memory();
@@ -133,7 +133,7 @@ fn one_task_looks_for_what_is_too_old() {
 
 /// A client that replays holds one answer of the broker at most.
 #[tokio::test(start_paused = true)]
-async fn a_replay_asks_for_64_kib_and_for_more_when_those_are_read() {
+async fn a_replay_requests_64_kib_at_a_time() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
     publish(&topic, 10, 1_000).await;
@@ -149,7 +149,7 @@ async fn a_replay_asks_for_64_kib_and_for_more_when_those_are_read() {
 
 /// Where a publisher and a subscriber share a thread, a loop of either lets the other run.
 #[tokio::test]
-async fn a_loop_that_only_publishes_or_only_reads_gives_way() {
+async fn a_loop_that_only_publishes_or_reads_lets_other_tasks_run() {
     for all_at_once in [false, true] {
         let topic = Hub::memory().topic("x").unwrap();
         let publisher = topic.clone();

@@ -52,7 +52,7 @@ fn number(data: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_client_that_never_reads_costs_its_bound_and_a_hundred_cost_no_more() {
+async fn a_hundred_clients_that_never_read_cost_one_bound_together() {
     for policy in policies() {
         for clients in [1, 100] {
             for (history, kept) in [
@@ -88,7 +88,7 @@ async fn a_client_that_never_reads_costs_its_bound_and_a_hundred_cost_no_more() 
 }
 
 #[tokio::test]
-async fn who_is_within_the_bound_loses_nothing_though_there_is_no_history() {
+async fn a_client_within_the_bound_loses_nothing_without_a_history() {
     for policy in policies() {
         let topic = hub(History::none(), policy).topic("x").unwrap();
         let mut subscription = topic.subscribe();
@@ -104,7 +104,7 @@ async fn who_is_within_the_bound_loses_nothing_though_there_is_no_history() {
 }
 
 #[tokio::test]
-async fn an_event_larger_than_the_bound_reaches_who_keeps_up() {
+async fn an_event_larger_than_the_bound_reaches_a_client_that_keeps_up() {
     for policy in policies() {
         let topic = hub(History::none(), policy).topic("x").unwrap();
         let mut subscription = topic.subscribe();
@@ -144,7 +144,7 @@ async fn disconnect_ends_the_stream_and_the_client_resumes() {
 }
 
 #[tokio::test]
-async fn drop_oldest_says_exactly_how_many() {
+async fn drop_oldest_counts_the_dropped_events_exactly() {
     let topic = hub(History::none(), SlowPolicy::drop_oldest())
         .topic("x")
         .unwrap();
@@ -232,7 +232,7 @@ async fn conflate_keeps_the_newest_of_each_key() {
 }
 
 #[tokio::test]
-async fn more_keys_than_fit_are_a_gap() {
+async fn more_keys_than_the_bound_allows_cause_a_gap() {
     let topic = hub(History::none(), SlowPolicy::conflate_by_name())
         .topic("x")
         .unwrap();
@@ -254,7 +254,7 @@ async fn more_keys_than_fit_are_a_gap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn block_makes_the_publisher_wait_and_nobody_else() {
+async fn block_delays_the_publisher_and_no_other_subscriber() {
     let topic = hub(History::none(), SlowPolicy::block(Duration::from_secs(2)))
         .topic("x")
         .unwrap();

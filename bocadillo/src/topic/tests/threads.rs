@@ -96,7 +96,7 @@ async fn clients_that_leave_and_come_back_get_each_event_once_in_order() {
 
 /// Nobody sees a part of what was published together.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_published_together_arrives_together() {
+async fn events_that_are_published_together_arrive_together() {
     let hub = Hub::memory();
     let topic = hub.topic("x").unwrap();
     let done = Arc::new(AtomicBool::new(false));
@@ -119,7 +119,7 @@ async fn what_is_published_together_arrives_together() {
 /// Topics that appear and go at the same time on all threads: none is there twice, no event goes into one that nobody
 /// hears.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn topics_that_come_and_go_at_once_are_never_split() {
+async fn a_topic_that_is_removed_and_opened_at_once_exists_once() {
     let hub = Hub::builder().history(History::none()).memory();
     let heard = Arc::new(AtomicUsize::new(0));
     let tasks: Vec<_> = (0..8)

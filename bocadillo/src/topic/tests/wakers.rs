@@ -103,7 +103,7 @@ fn every_waiting_subscriber_is_woken_once_for_each_event() {
 }
 
 #[test]
-fn a_batch_is_put_together_once_for_all_who_stand_at_the_same_place() {
+fn readers_at_the_same_position_share_one_batch() {
     let topic = Hub::memory().topic("x").unwrap();
     let mut subscriptions: Vec<_> = (0..100).map(|_| topic.subscribe()).collect();
     for number in 0..50 {

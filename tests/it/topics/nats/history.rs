@@ -46,7 +46,7 @@ async fn a_topic_may_have_less_history_than_others_on_nats() {
 }
 
 #[tokio::test]
-async fn what_is_too_old_goes_on_nats() {
+async fn old_events_are_removed_on_nats() {
     let nats = Nats::start();
     let options = || Hub::builder().history(History::new().max_age(Duration::from_millis(500)));
     let hub = built(&nats, options());
@@ -68,7 +68,7 @@ async fn what_is_too_old_goes_on_nats() {
 }
 
 #[tokio::test]
-async fn a_short_history_takes_no_event_from_those_who_listen_on_nats() {
+async fn subscribers_get_every_event_with_a_short_history_on_nats() {
     let nats = Nats::start();
     let options = || {
         Hub::builder()
@@ -94,7 +94,7 @@ async fn a_short_history_takes_no_event_from_those_who_listen_on_nats() {
 }
 
 #[tokio::test]
-async fn conflation_goes_by_the_publishers_keys_on_nats() {
+async fn conflation_uses_the_keys_of_the_publisher_on_nats() {
     let nats = Nats::start();
     let options = || Hub::builder().slow_clients(SlowPolicy::conflate_by_name());
     let (one, two) = (built(&nats, options()), built(&nats, options()));

@@ -10,7 +10,7 @@ use crate::support::is_soak;
 const LIMIT: Duration = Duration::from_secs(240);
 
 #[tokio::test]
-async fn a_long_replay_over_a_slow_link_goes_on_on_nats() {
+async fn a_long_replay_over_a_slow_connection_completes_on_nats() {
     let nats = Nats::start();
     let tap = Tap::to(nats.address(), Some(2_000_000)).await;
     let near = hub(&nats);
@@ -38,7 +38,7 @@ async fn a_long_replay_over_a_slow_link_goes_on_on_nats() {
 
 /// The reader is told once that it has missed something, and goes on.
 #[tokio::test]
-async fn a_replay_that_is_slower_than_the_history_ages_ends_on_nats() {
+async fn a_replay_slower_than_the_history_expires_ends_on_nats() {
     const EVENTS: usize = 60;
     for is_start in [false, true] {
         let nats = Nats::start();
@@ -89,7 +89,7 @@ async fn a_replay_that_is_slower_than_the_history_ages_ends_on_nats() {
 
 /// A message that takes longer than the server has for an answer: it is waited for while it comes, and asked for once.
 #[tokio::test]
-async fn a_message_that_takes_long_is_waited_for_on_nats() {
+async fn a_slow_message_is_received_whole_on_nats() {
     let nats = Nats::start();
     let tap = Tap::to(nats.address(), None).await;
     let near = hub(&nats);
@@ -109,7 +109,7 @@ async fn a_message_that_takes_long_is_waited_for_on_nats() {
 }
 
 #[tokio::test]
-async fn publishing_goes_on_while_many_replay_over_a_slow_link_on_nats() {
+async fn publishing_works_while_many_clients_replay_over_a_slow_connection_on_nats() {
     if is_soak() {
         replay_together(400, 1_000).await;
     } else {
@@ -208,7 +208,7 @@ impl std::io::Write for Gate {
 
 /// More than fits comes while the node is busy: one line tells it, and what was dropped is read from the stream once.
 #[test]
-fn a_flood_past_a_busy_node_is_one_catch_up_on_nats() {
+fn a_busy_node_reads_dropped_messages_once_from_the_stream_on_nats() {
     const FLOOD: usize = 100_000;
     let gate = Gate::default();
     let writer = gate.clone();

@@ -43,7 +43,7 @@ async fn streams_stay_open_while_nats_is_away_and_publishing_fails_at_once() {
 }
 
 #[tokio::test]
-async fn publishing_waits_for_nats_as_long_as_it_is_told_to() {
+async fn publishing_waits_for_nats_up_to_its_time_out() {
     let mut nats = Nats::start();
     let patient = built(&nats, Hub::builder().wait_for_broker(wait::LONG));
     let mut events = topic(&patient).subscribe();
@@ -108,7 +108,7 @@ async fn a_hub_may_start_before_nats() {
 }
 
 #[tokio::test]
-async fn a_node_that_was_cut_off_from_nats_misses_nothing_or_says_so() {
+async fn a_node_cut_off_from_nats_loses_no_event_without_a_reset() {
     let nats = Nats::start();
     let mut wire = Wire::to(nats.address()).await;
     let options = || Hub::builder().history(History::new().max_events(10));

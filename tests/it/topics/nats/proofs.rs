@@ -41,42 +41,42 @@ fn delete(nats: &Nats, id: &str) {
 }
 
 #[tokio::test]
-async fn a_purge_of_the_topic_is_a_reset_on_nats() {
+async fn a_purge_of_the_topic_causes_a_reset_on_nats() {
     comes_back_after(|nats, _| purge(nats, "{\"filter\":\"bocadillo.events.*\"}")).await;
 }
 
 #[tokio::test]
-async fn a_purge_of_the_whole_stream_is_a_reset_on_nats() {
+async fn a_purge_of_the_whole_stream_causes_a_reset_on_nats() {
     comes_back_after(|nats, _| purge(nats, "{}")).await;
 }
 
 #[tokio::test]
-async fn a_purge_that_keeps_some_is_a_reset_on_nats() {
+async fn a_purge_that_keeps_some_messages_causes_a_reset_on_nats() {
     comes_back_after(|nats, _| purge(nats, "{\"keep\":1}")).await;
 }
 
 #[tokio::test]
-async fn a_purge_up_to_a_message_is_a_reset_on_nats() {
+async fn a_purge_up_to_a_message_causes_a_reset_on_nats() {
     comes_back_after(|nats, ids| purge(nats, &format!("{{\"seq\":{}}}", sequence(&ids[3])))).await;
 }
 
 #[tokio::test]
-async fn a_deleted_message_at_the_clients_position_is_a_reset_on_nats() {
+async fn a_deleted_message_at_the_clients_position_causes_a_reset_on_nats() {
     comes_back_after(|nats, ids| delete(nats, &ids[1])).await;
 }
 
 #[tokio::test]
-async fn a_deleted_message_behind_the_clients_position_is_a_reset_on_nats() {
+async fn a_deleted_message_after_the_clients_position_causes_a_reset_on_nats() {
     comes_back_after(|nats, ids| delete(nats, &ids[2])).await;
 }
 
 #[tokio::test]
-async fn a_deleted_newest_message_is_a_reset_on_nats() {
+async fn a_deleted_newest_message_causes_a_reset_on_nats() {
     comes_back_after(|nats, ids| delete(nats, &ids[3])).await;
 }
 
 #[tokio::test]
-async fn a_deleted_message_far_behind_the_clients_position_is_a_reset_on_nats() {
+async fn a_deleted_message_long_after_the_clients_position_causes_a_reset_on_nats() {
     let nats = Nats::start();
     let hub = hub(&nats);
     let mut ids = Vec::new();
@@ -91,7 +91,7 @@ async fn a_deleted_message_far_behind_the_clients_position_is_a_reset_on_nats() 
 
 /// The stream is restored from an old backup while no node is connected, and others have published since.
 #[tokio::test]
-async fn an_id_of_a_lost_timeline_is_a_reset_on_nats() {
+async fn an_id_from_before_a_restore_causes_a_reset_on_nats() {
     let mut nats = Nats::start();
     let quiet = |hub: &Hub| hub.topic("quiet").expect("the name is one");
     let (lost, hello) = {
@@ -122,7 +122,7 @@ async fn an_id_of_a_lost_timeline_is_a_reset_on_nats() {
 
 /// The stream is restored while the node is cut off, and others publish more than was lost before it is back.
 #[tokio::test]
-async fn a_node_that_followed_a_lost_timeline_gives_a_reset_on_nats() {
+async fn a_node_connected_before_a_restore_gives_a_reset_on_nats() {
     let mut nats = Nats::start();
     let other = hub(&nats);
     publish(&topic(&other), "kept").await;
@@ -182,7 +182,7 @@ async fn clients_that_missed_nothing_get_no_reset_on_nats() {
 }
 
 #[tokio::test]
-async fn what_a_hub_publishes_after_it_subscribed_comes_on_nats() {
+async fn a_hub_receives_its_own_later_events_on_nats() {
     let nats = Nats::start();
     let hub = hub(&nats);
     for number in 0..50 {

@@ -35,7 +35,7 @@ async fn warned(log: &Log, part: &str) {
 }
 
 #[tokio::test]
-async fn a_refused_publish_fails_at_once_and_is_certain_on_nats() {
+async fn a_refused_publish_fails_at_once_with_a_known_result_on_nats() {
     let log = Log::start();
     let nats = Nats::configured(&settings("publish: { deny: [\"bocadillo.events.a\"] }"));
     let hub = limited(&nats);
@@ -96,7 +96,7 @@ async fn a_refused_subscription_is_tried_again_on_nats() {
 }
 
 #[tokio::test]
-async fn a_right_that_is_taken_away_and_given_back_loses_nothing_on_nats() {
+async fn a_permission_that_is_removed_and_restored_loses_no_event_on_nats() {
     let log = Log::start();
     let nats = Nats::configured(&settings(""));
     let (near, far) = (hub(&nats), limited(&nats));
@@ -112,7 +112,7 @@ async fn a_right_that_is_taken_away_and_given_back_loses_nothing_on_nats() {
 }
 
 #[tokio::test]
-async fn a_refused_request_to_jetstream_is_named_on_nats() {
+async fn a_refused_jetstream_request_names_its_subject_on_nats() {
     for subject in ["STREAM.INFO", "STREAM.MSG.GET", "CONSUMER.CREATE"] {
         let log = Log::start();
         let denied = format!("publish: {{ deny: [\"$JS.API.{subject}.>\"] }}");
@@ -141,7 +141,7 @@ async fn a_refused_request_to_jetstream_is_named_on_nats() {
 
 /// The client library drops news beyond 128 that come together.
 #[tokio::test]
-async fn many_publishes_that_are_refused_at_once_are_all_certain_on_nats() {
+async fn many_refused_publishes_have_known_results_on_nats() {
     let nats = Nats::configured(&settings("publish: { deny: [\"bocadillo.events.a\"] }"));
     let hub = limited(&nats);
     let (a, b) = (
@@ -161,7 +161,7 @@ async fn many_publishes_that_are_refused_at_once_are_all_certain_on_nats() {
 
 /// A publish waits while many are under way, so no more than these can be refused at once.
 #[tokio::test]
-async fn few_requests_are_under_way_at_once_on_nats() {
+async fn the_number_of_open_requests_is_limited_on_nats() {
     let nats = Nats::start();
     let tap = Tap::to(nats.address(), None).await;
     let hub = tap.hub();
@@ -197,7 +197,7 @@ async fn few_requests_are_under_way_at_once_on_nats() {
 
 /// Each topic of a node finds out, whether its subscription is refused when it begins or loses its right later.
 #[tokio::test]
-async fn many_subscriptions_that_are_refused_at_once_all_come_back_on_nats() {
+async fn many_refused_subscriptions_all_recover_on_nats() {
     const TOPICS: usize = 400;
     let denied = "subscribe: { deny: [\"bocadillo.live.>\"] }";
     let nats = Nats::configured(&settings(denied));
@@ -234,7 +234,7 @@ async fn many_subscriptions_that_are_refused_at_once_all_come_back_on_nats() {
 
 /// A subscription that is refused is tried again about once a second.
 #[tokio::test]
-async fn a_refused_subscription_is_not_tried_all_the_time_on_nats() {
+async fn a_refused_subscription_is_tried_again_once_a_second_on_nats() {
     let nats = Nats::configured(&settings("subscribe: { deny: [\"bocadillo.live.a\"] }"));
     let tap = Tap::to(nats.address(), None).await;
     let far = limited_at(tap.url()["nats://".len()..].parse().expect("an address"));
@@ -255,7 +255,7 @@ async fn a_refused_subscription_is_not_tried_all_the_time_on_nats() {
 
 /// The client has 5,000 places for publishes. A refused one gives its place back at once.
 #[tokio::test]
-async fn thousands_of_refused_publishes_hold_nobody_up_on_nats() {
+async fn thousands_of_refused_publishes_delay_no_other_publish_on_nats() {
     let nats = Nats::configured(&settings("publish: { deny: [\"bocadillo.events.a\"] }"));
     let hub = limited(&nats);
     publish(&hub.topic("b").expect("a name"), "warm").await;

@@ -35,7 +35,7 @@ async fn credentials_are_sent_on_nats() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_said_at_once_on_nats() {
+async fn a_wrong_password_fails_at_once_on_nats() {
     let log = Log::start();
     let nats = Nats::configured("authorization { user: user, password: right }");
     let hub = Hub::nats(format!("nats://user:wrong@{}", nats.address())).expect("a URL");
@@ -46,7 +46,7 @@ async fn a_wrong_password_is_said_at_once_on_nats() {
 }
 
 #[tokio::test]
-async fn addresses_may_be_of_ipv6_and_have_no_scheme_on_nats() {
+async fn addresses_may_use_ipv6_or_have_no_scheme_on_nats() {
     let nats = Nats::start_at("::1", None);
     works(format!("nats://{}", nats.address())).await;
     works(nats.address().to_string()).await;
@@ -88,7 +88,7 @@ fn certificates() -> std::path::PathBuf {
 }
 
 #[tokio::test]
-async fn a_server_with_tls_is_reached_through_its_own_authority_on_nats() {
+async fn a_hub_trusts_a_private_certificate_authority_on_nats() {
     let folder = certificates();
     let at = folder.display();
     let nats = Nats::configured(&format!(

@@ -37,7 +37,7 @@ async fn a_connection_that_was_closed_before_a_publish_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_redis_that_only_reads_refuses_for_certain() {
+async fn a_read_only_redis_refuses_with_a_known_result() {
     let redis = Redis::start();
     let x = topic(&hub(&redis), "x");
     publish(&x, "before").await;

@@ -45,7 +45,7 @@ async fn check(redis: &Redis, name: &str, has: usize, damage: &[&str], expected:
 }
 
 #[tokio::test]
-async fn whatever_takes_events_away_is_a_reset_for_who_has_not_got_them() {
+async fn removed_events_cause_a_reset_for_clients_that_missed_them() {
     let redis = Redis::start();
     let evicted: &[_] = &[EVICTED, "end"];
     check(&redis, "kept", 1, &[], &["e2", "e3", "e4", "end"]).await;
@@ -98,7 +98,7 @@ async fn whatever_takes_events_away_is_a_reset_for_who_has_not_got_them() {
 }
 
 #[tokio::test]
-async fn the_id_of_a_topic_without_events_is_a_place_to_come_back_to() {
+async fn a_client_resumes_after_the_id_of_a_topic_without_events() {
     let redis = Redis::start();
     let x = topic(&hub(&redis), "x");
     let mut first = x.subscribe();
@@ -114,7 +114,7 @@ async fn the_id_of_a_topic_without_events_is_a_place_to_come_back_to() {
 }
 
 #[tokio::test]
-async fn of_several_topics_the_one_that_lost_events_is_named() {
+async fn a_reset_of_several_topics_names_the_topic_that_lost_events() {
     let redis = Redis::start();
     let near = hub(&redis);
     let mut both = near.subscribe_from(["a", "b"], Cursor::start()).unwrap();
@@ -155,7 +155,7 @@ async fn cut(redis: &Redis, happens: impl AsyncFnOnce(&Topic)) -> (Subscription,
 }
 
 #[tokio::test]
-async fn a_node_that_was_cut_off_tells_its_clients_what_a_deleted_key_took() {
+async fn a_key_that_is_deleted_while_a_node_is_cut_off_causes_a_reset() {
     let redis = Redis::start();
     let (mut client, near) = cut(&redis, async |near| {
         publish(near, "e2").await;
@@ -189,7 +189,7 @@ async fn a_node_that_was_cut_off_tells_its_clients_what_a_deleted_key_took() {
 }
 
 #[tokio::test]
-async fn a_hole_in_what_comes_live_is_a_reset_before_the_event_behind_it() {
+async fn a_gap_in_new_events_causes_a_reset_before_the_next_event() {
     let redis = Redis::start();
     let x = topic(&hub(&redis), "x");
     let mut client = x.subscribe();
@@ -219,7 +219,7 @@ async fn a_quiet_topic_survives_a_restart_without_a_reset() {
 }
 
 #[tokio::test]
-async fn the_memory_of_where_topics_stand_is_bounded_and_forgetting_is_a_reset() {
+async fn the_number_of_stored_positions_is_bounded_and_a_removed_one_causes_a_reset() {
     let redis = Redis::start();
     let x = topic(&hub(&redis), "x");
     let mut none = topic(&hub(&redis), "none").subscribe();
@@ -246,7 +246,7 @@ async fn the_memory_of_where_topics_stand_is_bounded_and_forgetting_is_a_reset()
 }
 
 #[tokio::test]
-async fn ids_rise_where_a_key_is_made_again_within_a_millisecond() {
+async fn ids_rise_when_a_key_is_created_again_within_a_millisecond() {
     let redis = Redis::start();
     let x = topic(
         &limited(&redis, History::new().max_age(Duration::from_secs(60))),

@@ -45,19 +45,19 @@ async fn check_new_epoch(redis: &mut Redis, new_life: impl FnOnce(&mut Redis)) {
 }
 
 #[tokio::test]
-async fn a_redis_that_comes_back_empty_is_one_reset_for_each_client_then_live() {
+async fn redis_that_comes_back_empty_gives_each_client_one_reset() {
     let mut redis = Redis::start();
     check_new_epoch(&mut redis, Redis::restart_empty).await;
 }
 
 #[tokio::test]
-async fn a_redis_that_has_lost_its_last_second_is_one_reset_for_each_client_then_live() {
+async fn redis_that_has_lost_its_last_events_gives_each_client_one_reset() {
     let mut redis = Redis::start();
     check_new_epoch(&mut redis, Redis::restart).await;
 }
 
 #[tokio::test]
-async fn a_hostile_cursor_is_a_reset_and_nothing_of_another_topic() {
+async fn hostile_cursors_give_a_reset_on_redis() {
     let redis = Redis::start();
     let hub = hub(&redis);
     let (ours, others) = (topic(&hub, "ours"), topic(&hub, "others"));

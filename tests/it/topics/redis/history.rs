@@ -11,7 +11,7 @@ async fn history_of(redis: &Redis, history: History, name: &str) -> Vec<String> 
 }
 
 #[tokio::test]
-async fn a_node_that_starts_later_sees_the_historys_limits() {
+async fn a_node_that_starts_later_sees_the_same_history_on_redis() {
     let redis = Redis::start();
     let by_count = History::new().max_events(5);
     let node = topic(&limited(&redis, by_count), "count");
@@ -78,7 +78,7 @@ pub(super) fn lifetime(redis: &Redis, key: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_topics_key_goes_with_its_history_and_stays_without_an_age() {
+async fn a_key_expires_with_its_history_and_stays_without_a_maximum_age() {
     let redis = Redis::start();
     for (name, history, expected) in [
         (
@@ -101,7 +101,7 @@ async fn a_topics_key_goes_with_its_history_and_stays_without_an_age() {
 }
 
 #[tokio::test]
-async fn a_topic_whose_key_is_over_goes_on_for_who_listens_without_a_reset() {
+async fn subscribers_get_no_reset_when_a_key_expires() {
     let mut redis = Redis::start();
     let hub = limited(&redis, History::none());
     let x = topic(&hub, "x");
@@ -122,7 +122,7 @@ async fn a_topic_whose_key_is_over_goes_on_for_who_listens_without_a_reset() {
 }
 
 #[tokio::test]
-async fn what_is_trimmed_is_a_reset_and_redis_keeps_no_more_than_it_should() {
+async fn trimmed_events_cause_a_reset_and_the_length_of_the_stream_is_limited() {
     let redis = Redis::start();
     let hub = limited(&redis, History::new().max_events(3));
     let x = topic(&hub, "x");

@@ -12,7 +12,7 @@ fn large() -> History {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_backlog_comes_over_a_slow_link_and_is_carried_once() {
+async fn a_large_backlog_is_sent_once_over_a_slow_connection() {
     const EVENTS: usize = 310;
     let redis = Redis::start();
     let near = topic(&limited(&redis, large()), "x");
@@ -42,7 +42,7 @@ async fn a_large_backlog_comes_over_a_slow_link_and_is_carried_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_published_while_a_node_was_cut_off_comes_over_a_slow_link() {
+async fn a_node_that_was_cut_off_catches_up_over_a_slow_connection() {
     const EVENTS: usize = 310;
     let redis = Redis::start();
     let link = Link::new(&redis, 2_000_000).await;
@@ -72,7 +72,7 @@ async fn what_was_published_while_a_node_was_cut_off_comes_over_a_slow_link() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_many_replay_publishing_and_live_events_go_on() {
+async fn publishing_and_new_events_work_while_many_clients_replay() {
     let (clients, history) = if is_soak() {
         (400, 960 * 1024)
     } else {
@@ -136,7 +136,7 @@ async fn while_many_replay_publishing_and_live_events_go_on() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_larger_than_a_page_comes_whole() {
+async fn an_event_larger_than_a_page_arrives_whole() {
     let redis = Redis::start();
     let near = topic(&limited(&redis, large()), "x");
     let first = publish(&near, "first").await;

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn while_redis_is_away_publishing_fails_at_once_or_waits_and_streams_stay_open() {
+async fn streams_stay_open_while_redis_is_away_and_publishing_fails_or_waits() {
     let mut redis = Redis::start();
     let (hasty, patient) = (hub(&redis), Hub::builder().wait_for_broker(wait::LONG));
     let (hasty, patient) = (
@@ -63,7 +63,7 @@ async fn while_redis_is_away_publishing_fails_at_once_or_waits_and_streams_stay_
 }
 
 #[tokio::test]
-async fn a_patience_that_ends_is_an_error() {
+async fn a_publish_fails_when_its_time_out_ends() {
     let mut redis = Redis::start();
     redis.kill();
     let hub = Hub::builder()
@@ -130,7 +130,7 @@ pub(super) async fn proxy(redis: &Redis, swallows: Arc<AtomicBool>) -> String {
 }
 
 #[tokio::test]
-async fn a_confirmation_that_was_lost_is_an_error_that_says_so() {
+async fn a_lost_confirmation_is_an_unconfirmed_error() {
     let redis = Redis::start();
     let swallows = Arc::new(AtomicBool::new(false));
     let far = Hub::redis(proxy(&redis, Arc::clone(&swallows)).await).unwrap();
@@ -153,7 +153,7 @@ async fn a_confirmation_that_was_lost_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
-async fn a_node_that_was_cut_off_for_too_long_gives_each_client_one_reset() {
+async fn a_long_outage_of_a_node_gives_each_client_one_reset() {
     let redis = Redis::start();
     let history = History::new().max_events(3);
     let is_cut = Arc::new(AtomicBool::new(false));

@@ -46,12 +46,12 @@ async fn check(harm: &[&str], mend: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_key_of_another_type_holds_only_its_own_topic_up() {
+async fn a_key_of_another_type_stops_its_own_topic_alone() {
     check(&["SET bocadillo:topic:b text"], &["DEL bocadillo:topic:b"]).await;
 }
 
 #[tokio::test]
-async fn a_key_that_the_user_may_not_use_holds_only_its_own_topic_up() {
+async fn a_key_without_permission_stops_its_own_topic_alone() {
     check(
         &["ACL SETUSER default resetkeys ~bocadillo:epoch ~bocadillo:positions ~bocadillo:wake:* ~bocadillo:topic:a"],
         &["ACL SETUSER default allkeys"],
@@ -60,7 +60,7 @@ async fn a_key_that_the_user_may_not_use_holds_only_its_own_topic_up() {
 }
 
 #[tokio::test]
-async fn a_topic_that_is_refused_later_goes_on_where_it_was() {
+async fn a_topic_that_is_refused_later_continues_without_a_gap() {
     let redis = Redis::start();
     let hub = hub(&redis);
     let (a, b) = (topic(&hub, "a"), topic(&hub, "b"));
@@ -76,7 +76,7 @@ async fn a_topic_that_is_refused_later_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn what_is_published_after_a_subscription_reaches_it() {
+async fn a_subscription_gets_later_events_on_redis() {
     let redis = Redis::start();
     let hub = hub(&redis);
     for number in 0..50 {

@@ -55,7 +55,7 @@ async fn every_form_of_the_url_connects() {
 }
 
 #[tokio::test]
-async fn a_server_with_tls_is_reached_through_its_own_authority() {
+async fn a_hub_trusts_a_private_certificate_authority_on_redis() {
     let certificates = Certificates::new();
     let (redis, port) = Redis::start_with_tls(&certificates);
     redis.command("ACL SETUSER bob on >p@ss allkeys allcommands allchannels");
@@ -107,7 +107,7 @@ async fn a_server_with_tls_is_reached_through_its_own_authority() {
 }
 
 #[test]
-fn a_url_that_asks_not_to_check_certificates_is_refused() {
+fn a_url_that_disables_certificate_checks_is_refused() {
     let error =
         Hub::redis("rediss://user:secret@127.0.0.1/#insecure").expect_err("it asks for that");
     let source = error.source().expect("with the reason").to_string();

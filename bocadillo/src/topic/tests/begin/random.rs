@@ -5,7 +5,7 @@ use super::*;
 /// Random schedules of what a node, a broker and a client do: no event that this hub has published is missed without a reset
 /// of its topic, none comes twice, and all come in order.
 #[tokio::test(start_paused = true)]
-async fn whatever_begins_when_an_event_comes_or_a_reset_says_so() {
+async fn random_schedules_lose_no_event_without_a_reset() {
     for seed in 0..10_000_u64 {
         let mut story = Story::new(seed);
         for _ in 0..24 {

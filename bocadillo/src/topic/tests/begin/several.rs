@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_topic_that_has_not_begun_holds_no_other() {
+async fn a_topic_that_has_not_begun_does_not_delay_other_topics() {
     for (early, late) in [("a", "b"), ("b", "a")] {
         let (script, hub) = Script::new();
         let mut subscription = both(&hub, Cursor::live());
@@ -35,7 +35,7 @@ async fn a_topic_that_has_not_begun_holds_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_topic_that_was_interrupted_is_a_reset_for_itself() {
+async fn an_interrupted_topic_gets_a_reset_for_itself_alone() {
     let (script, hub) = Script::new();
     let mut subscription = both(&hub, Cursor::live());
     script.begin("a");
@@ -50,7 +50,7 @@ async fn a_topic_that_was_interrupted_is_a_reset_for_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_epoch_of_one_topic_costs_those_that_have_begun_no_second_reset() {
+async fn a_client_that_comes_back_after_a_new_epoch_gets_no_second_reset() {
     let (script, hub) = Script::new();
     let mut subscription = both(&hub, Cursor::live());
     script.begin("a");
@@ -68,7 +68,7 @@ async fn a_new_epoch_of_one_topic_costs_those_that_have_begun_no_second_reset() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_left_before_a_topic_began_is_told() {
+async fn a_client_that_left_before_a_topic_began_gets_a_reset() {
     for cursor in [Cursor::live(), Cursor::start()] {
         let (script, hub) = Script::new();
         let mut subscription = both(&hub, cursor.clone());

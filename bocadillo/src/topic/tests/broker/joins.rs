@@ -53,7 +53,7 @@ fn check_join(after: Option<u64>, known: u64, history: usize, schedule: &[Step])
 }
 
 #[test]
-fn replay_joins_live_in_each_interleaving() {
+fn a_replay_continues_with_new_events_in_every_order_of_steps() {
     for schedule in schedules(6) {
         for after in [None, Some(0), Some(1), Some(3)] {
             for known in [0, 3] {
@@ -68,7 +68,7 @@ fn replay_joins_live_in_each_interleaving() {
 /// The ring lets go of each event at once, unless a reader stands there: those who replay have to go back to the
 /// broker.
 #[test]
-fn replay_joins_a_ring_that_moves_on_in_each_interleaving() {
+fn a_replay_continues_in_a_ring_that_drops_events_in_every_order_of_steps() {
     for schedule in schedules(6) {
         for after in [None, Some(0), Some(2)] {
             check_join(after, 3, 0, &schedule);
@@ -78,7 +78,7 @@ fn replay_joins_a_ring_that_moves_on_in_each_interleaving() {
 
 /// The client comes from a node that was ahead of this one.
 #[test]
-fn a_client_that_is_ahead_of_its_node_gets_nothing_twice_in_each_interleaving() {
+fn a_client_ahead_of_its_node_gets_no_event_twice_in_every_order_of_steps() {
     for schedule in schedules(6) {
         let mut world = World::new(1_000, 1 << 20);
         let first = world.hub.topic("x").unwrap().subscribe();
