@@ -38,7 +38,7 @@ pub(crate) trait Broker: fmt::Debug + Send + Sync + 'static {
     }
 
     /// The first subscriber on this node has come. The broker finds out the position of the topic's last event, calls
-    /// [`TopicFeed::begin`], then appends all later events in order. It goes on after a lost connection, until
+    /// [`TopicFeed::begin`], then appends all later events in order. It continues after a lost connection, until
     /// [`unfollow`](Self::unfollow).
     ///
     /// Until the feed has begun, publishers on this node wait for it. The broker calls [`TopicFeed::interrupt`] at once

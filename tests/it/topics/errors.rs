@@ -1,4 +1,4 @@
-//! What a handler answers when a publish fails: the client learns what it can do, and nothing of what the broker said.
+//! The answer of a handler when a publish fails. The client learns what it can do. It does not get the broker's message.
 
 use std::time::Duration;
 
@@ -25,10 +25,10 @@ async fn listen_to_all(topics: String, State(hub): State<Hub>) -> Result<EventSt
 
 fn client(hub: &Hub) -> TestClient {
     let app = App::with_state(hub.clone()).routes(routes![publish, listen, listen_to_all]);
-    TestClient::new(app).expect("the routes are right")
+    TestClient::new(app).expect("valid routes")
 }
 
-/// Publishes through a handler: the status, `Retry-After` and the body of its answer.
+/// Publishes through a handler. Returns the status, `Retry-After` and the body of the answer.
 async fn answer(hub: &Hub, topic: &str, text: &str) -> (u16, Option<String>, String) {
     let request = client(hub).post(&format!("/{topic}")).body(text.to_owned());
     let response = wait::within("an answer", request.send()).await;
@@ -42,7 +42,7 @@ async fn publishes(hub: &Hub, topic: &str) {
     assert_eq!(status, 200, "{body}");
 }
 
-/// A broker that refuses to publish on `topic`: its words are in the log, and not in the answer.
+/// Checks a broker that refuses to publish on `topic`: the log has the broker's message, and the answer does not.
 async fn check_refused(hub: &Hub, topic: &str, text: &str, said: &str) {
     let log = Log::start();
     let (status, retry_after, body) = answer(hub, topic, text).await;
@@ -57,9 +57,9 @@ async fn check_refused(hub: &Hub, topic: &str, text: &str, said: &str) {
     );
 }
 
-/// A broker that is away: what the client's network library said is in the log, and not in the answer.
+/// Checks a broker that is away: the log has the error of the network, and the answer does not.
 async fn check_away(hub: &Hub) {
-    let error = wait::within("an error that is certain", async {
+    let error = wait::within("an error with a known result", async {
         loop {
             match hub.topic("x").unwrap().publish("x").await {
                 Err(error) if error.is_unavailable() => return error,

@@ -1,4 +1,4 @@
-//! What a client may send as its last id.
+//! Hostile values of `Last-Event-ID`.
 
 use bocadillo::topic::Hub;
 
@@ -31,7 +31,7 @@ async fn a_hostile_last_event_id_gives_a_reset_and_no_other_data() {
                 assert_eq!(
                     client.next().await.data,
                     "1",
-                    "the history, as for one who is new"
+                    "the client gets the history, like a new client"
                 );
             }
         }

@@ -1,4 +1,4 @@
-//! What topics leave behind, in a process of its own: others' tests would be measured with it.
+//! The memory of removed topics. It is measured in a separate process, because other tests would change the result.
 
 use std::process::Command;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn ten_thousand_removed_topics_free_their_memory() {
 
 fn measure() {
     const ROUNDS: usize = 8;
-    // On paused time all topics are there at once, and then none.
+    // With paused time, all topics exist at once, and then none.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -62,8 +62,7 @@ fn measure() {
         });
         after.push(resident());
     }
-    // What the allocator keeps varies from round to round; a thirtieth of the topics left behind each time would not
-    // pass.
+    // The allocator keeps a different amount in each round. The test fails if a thirtieth of the topics stay in each round.
     let grown = after[ROUNDS - 1].saturating_sub(after[0]);
     let of_all = full - before;
     assert!(

@@ -24,7 +24,7 @@ const RETRIES: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Followed {
     topics: HashMap<Arc<str>, Topic>,
-    /// The topics whose status has to be asked for. Some may no longer be followed.
+    /// The topics whose status has to be requested. Some may no longer be followed.
     status_requests: HashSet<Arc<str>>,
     /// The topics that have to be read page by page, in turns. Some may no longer be followed.
     behind: VecDeque<Arc<str>>,
@@ -99,7 +99,7 @@ impl Followed {
         }
     }
 
-    /// The status of all topics has to be asked for again.
+    /// The status of all topics has to be requested again.
     pub(super) fn request_all_statuses(&mut self) {
         for topic in self.topics.values_mut() {
             topic.stage = Stage::NeedsStatus;
@@ -109,7 +109,7 @@ impl Followed {
         self.status_requests.extend(self.topics.keys().cloned());
     }
 
-    /// The status of live topics has to be asked for again, because events may have been lost.
+    /// The status of live topics has to be requested again, because events may have been lost.
     pub(super) fn verify(&mut self) {
         for (name, topic) in &mut self.topics {
             if topic.stage == Stage::Live {
@@ -119,7 +119,7 @@ impl Followed {
         }
     }
 
-    /// The status of refused topics whose pause is over has to be asked for again, a few at a time.
+    /// The status of refused topics whose pause is over has to be requested again, a few at a time.
     pub(super) fn retry(&mut self) {
         let now = Instant::now();
         for _ in 0..RETRIES {
@@ -145,7 +145,7 @@ impl Followed {
         }
     }
 
-    /// Some topics whose status has to be asked for, each once.
+    /// Some topics whose status has to be requested, each once.
     pub(super) fn take_status_requests(&mut self, limit: usize) -> Vec<StatusRequest> {
         let names: Vec<_> = self.status_requests.iter().take(limit).cloned().collect();
         let topics = names.into_iter().filter_map(|name| {

@@ -1,4 +1,4 @@
-//! The time between a subscription and the broker's answer to it: who waits, who is told, what flows meanwhile.
+//! The time between a subscription and the broker's answer: publishers that wait, resets, and events that come meanwhile.
 
 mod random;
 mod several;
@@ -20,7 +20,7 @@ use super::super::{Cursor, Hub, HubBuilder, Subscription};
 use crate::error::Result;
 use crate::event::EventId;
 
-/// A broker that answers a follow when the test says so. All else it does at once.
+/// A broker that answers a follow when the test calls `begin`. It answers other calls at once.
 #[derive(Debug, Default)]
 pub(super) struct Script(Mutex<State>);
 
@@ -28,11 +28,11 @@ pub(super) struct Script(Mutex<State>);
 struct State {
     epoch: u64,
     topics: HashMap<Arc<str>, Topic>,
-    /// Whether it interrupts each follow at once.
+    /// Whether the broker interrupts each follow at once.
     is_away: bool,
     starts: usize,
-    /// How many bytes were asked for in each replay.
-    asked: Vec<usize>,
+    /// The requested number of bytes of each replay.
+    replay_limits: Vec<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ struct Topic {
     events: Vec<Vec<u8>>,
     evicted: usize,
     feed: Option<TopicFeed>,
-    /// In which the feed has begun, or was restarted.
+    /// The epoch in which the feed has begun or was restarted.
     fed_epoch: Option<u64>,
 }
 
@@ -69,7 +69,7 @@ impl Script {
         self.state().topics[topic].feed.clone().unwrap()
     }
 
-    /// Answers a follow, or says that there is a new epoch.
+    /// Answers a follow, or starts a new epoch.
     pub(super) fn begin(&self, topic: &str) {
         let feed = self.feed(topic);
         let (epoch, last, fed) = {
@@ -95,15 +95,15 @@ impl Script {
             .for_each(|topic| topic.events.clear());
     }
 
-    pub(super) fn asked(&self) -> Vec<usize> {
-        self.state().asked.clone()
+    pub(super) fn replay_limits(&self) -> Vec<usize> {
+        self.state().replay_limits.clone()
     }
 
     fn interrupt(&self, topic: &str) {
         assert!(self.feed(topic).interrupt());
     }
 
-    /// Some node publishes. The feed gets it, if it has begun.
+    /// Stores an event. The feed gets the event if it has begun.
     fn store(&self, topic: &str, payload: &[u8]) -> Position {
         let (position, feed) = {
             let mut state = self.state();
@@ -173,7 +173,7 @@ impl Broker for Script {
         limit: usize,
     ) -> BoxFuture<Replay> {
         let mut state = self.state();
-        state.asked.push(limit);
+        state.replay_limits.push(limit);
         let topic = &state.topics[topic.name()];
         let from = after.map_or(topic.evicted, |after| after.major as usize);
         let replay = if from < topic.evicted {
@@ -191,7 +191,7 @@ impl Broker for Script {
     }
 }
 
-/// The data of all events that are there.
+/// The data of all available events.
 fn drain(subscription: &mut Subscription) -> Vec<String> {
     let mut all = Vec::new();
     while let Poll::Ready(Some(wire)) =
@@ -222,7 +222,11 @@ async fn a_publish_waits_for_an_earlier_follow_of_its_topic() {
     script.begin("x");
     one.await.unwrap();
     all.await.unwrap();
-    assert_eq!(drain(&mut first), ["1", "2", "3"], "and no reset");
+    assert_eq!(
+        drain(&mut first),
+        ["1", "2", "3"],
+        "the client gets no reset"
+    );
     assert_eq!(drain(&mut second), ["1", "2", "3"]);
 }
 
@@ -231,12 +235,17 @@ async fn publishing_does_not_wait_without_an_open_follow() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
     let _other = hub.topic("y").unwrap().subscribe();
-    let publish = || topic.publish("1").now_or_never().expect("it does not wait");
+    let publish = || {
+        topic
+            .publish("1")
+            .now_or_never()
+            .expect("the publish does not wait")
+    };
     publish().unwrap();
     let subscription = topic.subscribe();
     let mut waiting = std::pin::pin!(topic.publish("2"));
     assert!(waiting.as_mut().now_or_never().is_none());
-    // The next subscription is a later one.
+    // The next subscription comes after the publish.
     drop(subscription);
     let _later = topic.subscribe();
     assert!(waiting.as_mut().now_or_never().is_some());
@@ -256,7 +265,10 @@ async fn an_interrupted_follow_does_not_delay_publishing_and_causes_one_reset() 
             let mut waiting = std::pin::pin!(topic.publish("1"));
             assert!(waiting.as_mut().now_or_never().is_none());
             script.interrupt("x");
-            waiting.now_or_never().expect("it goes on").unwrap();
+            waiting
+                .now_or_never()
+                .expect("the publish continues")
+                .unwrap();
         }
         let publish = |text| topic.publish(text).now_or_never().unwrap().unwrap();
         publish("2");
@@ -268,15 +280,22 @@ async fn an_interrupted_follow_does_not_delay_publishing_and_causes_one_reset() 
         publish("4");
         assert_eq!(drain(&mut before), [MISSED, "4"]);
         assert_eq!(drain(&mut after), [MISSED, "4"]);
-        assert_eq!(drain(&mut late), ["4"], "it came when the feed had begun");
+        assert_eq!(
+            drain(&mut late),
+            ["4"],
+            "the client came after the feed had begun"
+        );
         let all: Vec<_> = (if at_once { 2..5 } else { 1..5 })
             .map(|number| number.to_string())
             .collect();
-        assert_eq!(drain(&mut from_start), all, "the history has them");
-        assert!(script.feed("x").interrupt(), "too late to have an effect");
+        assert_eq!(drain(&mut from_start), all, "the history has all events");
+        assert!(
+            script.feed("x").interrupt(),
+            "the feed has not ended, and the interrupt has no effect"
+        );
         drop((before, after, late, from_start));
 
-        // The next life of the topic on this node has nothing to do with it.
+        // The next follow of the topic on this node starts without the interruption.
         script.state().is_away = false;
         let mut again = topic.subscribe();
         assert!(topic.publish("5").now_or_never().is_none());
@@ -334,7 +353,11 @@ async fn a_follow_without_an_answer_delays_publishing_once_for_two_seconds() {
         (bound..bound + Duration::from_millis(2)).contains(&waited),
         "{waited:?}"
     );
-    topic.publish("2").now_or_never().expect("once").unwrap();
+    topic
+        .publish("2")
+        .now_or_never()
+        .expect("only the first publish waits")
+        .unwrap();
     script.begin("x");
     topic.publish("3").await.unwrap();
     assert_eq!(drain(&mut subscription), [MISSED, "3"]);
@@ -346,7 +369,7 @@ async fn ready_waits_for_the_broker_and_can_be_called_again() {
     let mut both = hub.subscribe(["a", "b"]).unwrap();
     assert!(both.ready().now_or_never().is_none());
     script.begin("a");
-    assert!(both.ready().now_or_never().is_none(), "`b` is missing");
+    assert!(both.ready().now_or_never().is_none(), "`b` has not begun");
     script.interrupt("b");
     assert!(
         both.ready().now_or_never().is_none(),
@@ -357,12 +380,14 @@ async fn ready_waits_for_the_broker_and_can_be_called_again() {
         script.begin("b");
     };
     tokio::join!(both.ready(), begin);
-    both.ready().now_or_never().expect("it stays ready");
+    both.ready()
+        .now_or_never()
+        .expect("the subscription stays ready");
     script.elsewhere("b", "1");
     assert_eq!(
         drain(&mut both),
         [B_MISSED, "1"],
-        "nothing was taken from it"
+        "`ready` has taken no event"
     );
 
     let (script, hub) = Script::new();
@@ -372,7 +397,10 @@ async fn ready_waits_for_the_broker_and_can_be_called_again() {
     one.ready().now_or_never().unwrap();
 
     let mut memory = Hub::memory().topic("x").unwrap().subscribe_from("nonsense");
-    memory.ready().now_or_never().expect("at once in memory");
+    memory
+        .ready()
+        .now_or_never()
+        .expect("a memory hub is ready at once");
     let reset = memory.next().await.unwrap();
     assert_eq!(reset.data(), Some(r#"{"reason":"unreadable"}"#));
 }
@@ -386,16 +414,16 @@ async fn waiting_for_a_feed_starts_the_broker() {
     let starts = || std::mem::take(&mut script.state().starts);
     starts();
     assert!(subscription.next().now_or_never().is_none());
-    assert_eq!(starts(), 1, "a stream that is polled");
+    assert_eq!(starts(), 1, "polling a stream starts the broker");
     assert!(topic.publish("1").now_or_never().is_none());
-    assert_eq!(starts(), 1, "a publish");
+    assert_eq!(starts(), 1, "a publish starts the broker");
     script.begin("x");
     assert!(subscription.next().now_or_never().is_none());
     topic.publish("2").await.unwrap();
-    assert_eq!(starts(), 0, "nobody waits any more");
+    assert_eq!(starts(), 0, "nothing waits for the feed");
 }
 
-/// An application may send it in an event of its own.
+/// An application may send the last id in one of its own events.
 #[tokio::test(start_paused = true)]
 async fn the_last_id_does_not_skip_a_reset() {
     let (script, hub) = Script::new();

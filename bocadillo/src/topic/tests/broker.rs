@@ -1,4 +1,4 @@
-//! The seam under a broker that does what the test says, when it says so: replay joined to live in each interleaving.
+//! Topics over a broker that the test controls: a replay continues with new events in every order of steps.
 
 mod joins;
 
@@ -18,16 +18,16 @@ use super::super::position::{Position, Tag, write_one};
 use super::super::{Cursor, History, Hub, SlowPolicy, Subscription};
 use crate::error::Result;
 
-/// One topic of a broker, and one node's connection to it.
+/// One topic of a broker, and the connection of one node.
 #[derive(Debug, Default)]
 struct FakeBroker(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     epoch: u64,
-    /// All events that ever were, of the epoch.
+    /// All events of the epoch, also those that are no longer kept.
     events: Vec<Vec<u8>>,
-    /// How many of them are not kept any more.
+    /// The number of events that are no longer kept.
     evicted: usize,
     feed: Option<TopicFeed>,
     asked: Vec<(Option<Position>, oneshot::Sender<Replay>)>,
@@ -54,7 +54,7 @@ impl State {
         if from > self.events.len() {
             return Err(Reason::Epoch);
         }
-        // Two at most, so that it takes several.
+        // At most two events, so that a replay needs several requests.
         Ok((from..self.events.len())
             .take(2)
             .map(|at| self.record(at))
@@ -134,7 +134,7 @@ impl World {
         self.state().feed.clone()
     }
 
-    /// From this node or another: the broker has it, no node has yet.
+    /// Publishes from this node or another one. The broker has the event, and no node has it yet.
     fn publish(&mut self) {
         self.published += 1;
         let payload = format!("data: {}\n\n", self.published).into_bytes();
@@ -147,7 +147,7 @@ impl World {
         assert!(self.feed().unwrap().begin(epoch, last));
     }
 
-    /// Feeds the next event, if there is one.
+    /// Appends the next event to the feed, if there is one.
     fn feed_one(&self) {
         let feed = self.feed().unwrap();
         let last = feed.last().unwrap().major as usize;
@@ -175,7 +175,7 @@ impl World {
         String::from_utf8(id).unwrap()
     }
 
-    /// Everything that is there: data, and the names of the others.
+    /// The data of all available events. An event without data has its name.
     fn read(subscription: &mut Subscription) -> Vec<String> {
         let mut all = Vec::new();
         let mut context = Context::from_waker(Waker::noop());
@@ -188,7 +188,7 @@ impl World {
         all
     }
 
-    /// Lets everything come to rest.
+    /// Runs until there are no more events.
     fn settle(&self, subscription: &mut Subscription) -> Vec<String> {
         let mut all = Vec::new();
         let rounds = self.state().events.len() + 4;
@@ -257,8 +257,7 @@ fn an_unknown_id_causes_a_reset() {
     assert_eq!(got, [r#"{"reason":"epoch"}"#, "2"]);
 }
 
-/// The broker comes back empty at each point of a replay and of live delivery: one reset for each client, then the
-/// new events.
+/// The broker comes back empty at each point of a replay and of new events. Each client gets one reset, then the new events.
 #[test]
 fn a_new_epoch_causes_one_reset_at_each_point_of_a_replay() {
     for cursor in [Cursor::live(), Cursor::start(), Cursor::after("id")] {
@@ -284,7 +283,7 @@ fn a_new_epoch_causes_one_reset_at_each_point_of_a_replay() {
                 let mut state = world.state();
                 state.epoch += 1;
                 state.events.clear();
-                // What was asked of the old one is answered by the new one.
+                // The new epoch answers a request of the old one.
             }
             let (feed, epoch) = (world.feed().unwrap(), world.epoch());
             assert!(feed.restart(epoch, Position::default(), Reason::Epoch));
@@ -319,7 +318,7 @@ fn a_topic_is_followed_while_it_has_subscribers() {
     drop(second);
     assert!(world.feed().is_none());
     let record = || world.state().record(0);
-    assert!(!old.append([record()]), "nobody listens any more");
+    assert!(!old.append([record()]), "the feed has ended");
     assert!(
         !old.begin(0, Position::default())
             && old.last().is_none()
@@ -328,7 +327,10 @@ fn a_topic_is_followed_while_it_has_subscribers() {
     assert_eq!(world.state().unfollowed, 1);
 
     let mut third = topic.subscribe_from(Cursor::start());
-    assert!(!old.append([record()]), "this is not its life any more");
+    assert!(
+        !old.append([record()]),
+        "the feed belongs to an earlier follow"
+    );
     world.begin();
     assert_eq!(world.settle(&mut third), ["1"]);
     drop((third, topic));
@@ -347,7 +349,7 @@ async fn publishing_returns_the_ids_that_subscribers_get() {
     let mut context = Context::from_waker(Waker::noop());
     for id in ids {
         let Poll::Ready(Some(event)) = subscription.poll_event(&mut context) else {
-            panic!("it is there")
+            panic!("the event is available")
         };
         assert_eq!(event.id(), Some(&id));
     }

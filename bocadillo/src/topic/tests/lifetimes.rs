@@ -1,4 +1,4 @@
-//! Topics that come and go, presence, age.
+//! Removal of topics, presence, and the maximum age.
 
 use std::time::Duration;
 
@@ -33,11 +33,11 @@ async fn topics_that_are_no_longer_used_are_removed() {
         assert_eq!(
             hub.stats(),
             Stats::default(),
-            "the history was too old, and nobody listened"
+            "topics without subscribers and history are removed"
         );
         assert!(
             hub.inner.channels.read().unwrap().capacity() < 100,
-            "the list has shrunk too"
+            "the list has shrunk"
         );
     }
 }
@@ -68,7 +68,7 @@ async fn a_topic_stays_while_it_has_a_handle_a_subscriber_or_a_history() {
     assert_eq!(hub.stats().topics, 0);
 }
 
-/// A topic that was gone knows what is missing, and whom nothing is missing.
+/// A topic that was removed and used again resets only the clients that missed events.
 #[tokio::test(start_paused = true)]
 async fn ids_of_a_removed_topic_still_work() {
     let hub = Hub::builder()
@@ -144,7 +144,7 @@ async fn a_source_runs_while_there_is_a_subscriber() {
             tokio::time::sleep(Duration::from_secs(10)).await;
             let before = hub.stats().events;
             tokio::time::sleep(Duration::from_secs(10)).await;
-            assert_eq!(hub.stats().events, before, "nobody listens");
+            assert_eq!(hub.stats().events, before, "there is no subscriber");
             let mut subscription = topic.subscribe();
             for _ in 0..5 {
                 assert_eq!(subscription.next().await.unwrap().data(), Some("tick"));

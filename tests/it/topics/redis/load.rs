@@ -1,10 +1,10 @@
-//! A slow link, and many who come back at once: everything goes on, and nothing is carried twice.
+//! A slow connection, and many clients that come back at once. Publishing continues, and nothing is sent twice.
 
 use super::link::Link;
 use super::*;
 use crate::support::is_soak;
 
-/// How long all replays may take together.
+/// The time-out for all replays together.
 const LIMIT: Duration = Duration::from_secs(240);
 
 fn large() -> History {
@@ -32,7 +32,7 @@ async fn a_large_backlog_is_sent_once_over_a_slow_connection() {
         link.largest_answer()
     );
     assert!(carried < needed * 21 / 20, "{carried} bytes for {needed}");
-    // What one answer may have, and one event.
+    // The maximum size of an answer, and one event.
     assert!(
         link.largest_answer() <= 384 * 1024,
         "{}",
@@ -53,7 +53,7 @@ async fn a_node_that_was_cut_off_catches_up_over_a_slow_connection() {
     known(&mut client).await;
     known(&mut other).await;
     let text = "x".repeat(64 * 1024);
-    // All at once, and the connections are cut behind it.
+    // All events are published at once. Then Redis closes the connections.
     near.publish_all((0..EVENTS).map(|_| text.clone()))
         .await
         .unwrap();
@@ -108,7 +108,7 @@ async fn publishing_and_new_events_work_while_many_clients_replay() {
         let start = Instant::now();
         live.publish(number.to_string())
             .await
-            .expect("it is confirmed");
+            .expect("the event is confirmed");
         assert_eq!(next(&mut heard).await, number.to_string());
         slowest = slowest.max(start.elapsed());
         assert!(began.elapsed() < LIMIT, "the replays do not end");
@@ -124,9 +124,9 @@ async fn publishing_and_new_events_work_while_many_clients_replay() {
         began.elapsed()
     );
     assert!(carried < needed * 21 / 20, "{carried} bytes for {needed}");
-    // A publish waits behind what is on the link already. That is less than what four replays ask for.
+    // A publish waits for the bytes before it: less than the answers of four replays.
     assert!(slowest < Duration::from_secs(3), "{slowest:?}");
-    assert_eq!(link.connections(), 3, "no connection was given up");
+    assert_eq!(link.connections(), 3, "the hub replaced no connection");
     // Four answers of 64 KiB and one event each.
     assert!(
         link.largest_answer() <= 512 * 1024,

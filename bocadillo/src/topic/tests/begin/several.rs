@@ -1,4 +1,4 @@
-//! Several topics in one stream, which begin at different times.
+//! One stream of several topics that begin at different times.
 
 use super::*;
 
@@ -14,7 +14,7 @@ async fn a_topic_that_has_not_begun_does_not_delay_other_topics() {
         assert_eq!(drain(&mut subscription), ["1"]);
         script.begin(late);
         script.elsewhere(late, "2");
-        assert_eq!(drain(&mut subscription), ["2"], "and no reset");
+        assert_eq!(drain(&mut subscription), ["2"], "the client gets no reset");
 
         let id = subscription.last_id();
         drop(subscription);
@@ -23,14 +23,18 @@ async fn a_topic_that_has_not_begun_does_not_delay_other_topics() {
         script.begin(early);
         script.elsewhere(early, "5");
         assert_eq!(drain(&mut subscription), ["5"]);
-        // Away once more, with an id that the late topic has not touched.
+        // The client leaves again. Its id is from before the late topic began.
         let id = subscription.last_id();
         drop(subscription);
         let mut subscription = both(&hub, id);
         script.begin(early);
         script.begin(late);
         script.elsewhere(late, "6");
-        assert_eq!(drain(&mut subscription), ["4", "6"], "what it had missed");
+        assert_eq!(
+            drain(&mut subscription),
+            ["4", "6"],
+            "the client gets the events that it missed"
+        );
     }
 }
 
