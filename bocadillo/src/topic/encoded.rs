@@ -190,7 +190,7 @@ mod tests {
 
     use super::*;
 
-    fn sealed(event: &ServerEvent) -> Encoded {
+    fn encoded_event(event: &ServerEvent) -> Encoded {
         EventWithoutId::new(event, &SlowPolicy::disconnect())
             .unwrap()
             .with_id(Tag::new(1, "x"), Position::new(u64::MAX, u64::MAX))
@@ -198,7 +198,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_published_reads_back(
+        fn an_encoded_event_reads_back(
             data in prop::collection::vec("[^\r\n]*", 1..4),
             name in prop::option::of("[^\r\n]*"),
             comment in prop::option::of("[^\r\n]*"),
@@ -208,7 +208,7 @@ mod tests {
             event.name = name.map(|name| EventName::try_from(name).unwrap());
             event.comment = comment.map(Into::into);
             event.retry = retry.map(Duration::from_millis);
-            let encoded = sealed(&event);
+            let encoded = encoded_event(&event);
             prop_assert_eq!(read(encoded.payload()), Some(event.clone()));
             let stored = EventWithoutId::from_payload(encoded.payload(), None).unwrap();
             prop_assert_eq!(stored.payload(), encoded.payload());
@@ -218,7 +218,7 @@ mod tests {
         }
 
         #[test]
-        fn what_a_broker_holds_is_refused_or_written_back_as_it_is(bytes: Vec<u8>) {
+        fn stored_bytes_are_refused_or_kept_unchanged(bytes: Vec<u8>) {
             if let Ok(encoded) = EventWithoutId::from_payload(&bytes, None) {
                 prop_assert_eq!(encoded.payload(), &bytes);
             }
@@ -258,7 +258,7 @@ mod tests {
         let sizes = (0..60).flat_map(|width| (1..100).map(move |lines| (width, lines)));
         for (width, lines) in sizes.chain([(0, 10_000), (20, 10_000)]) {
             let text = format!("{}\n", "x".repeat(width)).repeat(lines);
-            let encoded = sealed(&ServerEvent::new(text));
+            let encoded = encoded_event(&ServerEvent::new(text));
             let size = encoded.wire.len();
             let room = encoded.wire.try_into_mut().unwrap().capacity();
             assert!(room <= size + 192 + size / 8, "{size} bytes take {room}");

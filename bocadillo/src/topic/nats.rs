@@ -223,7 +223,7 @@ mod tests {
     use crate::topic::Hub;
 
     #[test]
-    fn the_memory_of_many_topics_is_given_back() {
+    fn the_memory_of_many_topics_is_freed() {
         let settings = Settings::new(Nats::new("a"), None, &[], std::time::Duration::ZERO).unwrap();
         let broker = Arc::new(NatsBroker::new(settings));
         let hub = Hub::builder().broker(Arc::clone(&broker) as Arc<dyn Broker>);

@@ -106,14 +106,14 @@ mod remote {
             else {
                 return false;
             };
-            let mut sealed: Vec<Encoded> = Vec::new();
+            let mut with_ids: Vec<Encoded> = Vec::new();
             for (position, encoded) in events {
                 if position > last {
                     last = position;
-                    sealed.push(encoded.with_id(tag, position));
+                    with_ids.push(encoded.with_id(tag, position));
                 }
             }
-            let appended = self.with(|channel, state| channel.append_to(state, sealed));
+            let appended = self.with(|channel, state| channel.append_to(state, with_ids));
             appended.map(TakenWakers::wake).is_some()
         }
 

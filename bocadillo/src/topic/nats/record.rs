@@ -177,7 +177,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_stored_reads_back(events in prop::collection::vec((any::<String>(), prop::option::of(any::<String>())), 1..5), at in 1..u64::MAX) {
+        fn stored_events_read_back(events in prop::collection::vec((any::<String>(), prop::option::of(any::<String>())), 1..5), at in 1..u64::MAX) {
             let events: Vec<_> = events
                 .iter()
                 .map(|(data, key)| {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn another_programs_message_is_refused() {
+    fn a_message_of_another_program_is_refused() {
         for payload in [
             "",
             "hello",

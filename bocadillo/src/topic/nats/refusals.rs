@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_refused_only_when_no_other_can_be_meant() {
+    fn a_request_is_refused_only_if_no_other_request_can_be_the_refused_one() {
         let refusals = Refusals::default();
         let mut first = refusals.watch("a.events.x");
         let mut second = refusals.watch("a.events.x");
@@ -271,14 +271,14 @@ mod tests {
         assert!(refusals.note(PUBLISH));
         assert!(
             third.refused().now_or_never().is_none(),
-            "the fourth may be meant"
+            "the refusal may be of the fourth request"
         );
         drop(third);
         assert!(!refusals.open().contains_key("a.events.x"));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_burst_of_refused_subscriptions_tells_that_some_may_be_lost() {
+    async fn a_burst_of_refused_subscriptions_reports_that_errors_may_be_lost() {
         let subjects: Vec<_> = (0..BURST)
             .map(|number| format!("a.live.{number}"))
             .collect();
@@ -299,12 +299,9 @@ mod tests {
             }
         };
         refuse(false, Duration::ZERO).await;
-        assert!(!lost.has_changed().unwrap(), "each knows of its refusal");
+        assert!(!lost.has_changed().unwrap(), "no refusal is lost");
         refuse(true, Duration::from_millis(20)).await;
-        assert!(
-            !lost.has_changed().unwrap(),
-            "they were not refused at once"
-        );
+        assert!(!lost.has_changed().unwrap(), "the refusals came slowly");
         tokio::time::advance(Duration::from_secs(1)).await;
         refuse(true, Duration::from_millis(9)).await;
         assert!(lost.has_changed().unwrap());

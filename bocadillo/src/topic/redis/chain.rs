@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn only_events_without_a_missing_one_are_whole() {
+    fn walk_stops_at_a_missing_event() {
         let ours = || vec![entry(2, Some(1)), entry(3, None), entry(4, Some(2))];
         check(Some(1), ours(), &[2, 4], None);
         check(None, ours(), &[2, 4], None);

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_of_others_have_no_event() {
+    fn entries_of_other_programs_have_no_event() {
         let ours = array([
             bulk("7-1"),
             array([

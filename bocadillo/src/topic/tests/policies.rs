@@ -129,7 +129,11 @@ async fn disconnect_ends_the_stream_and_the_client_resumes() {
     assert_eq!(poll(&mut slow), Some(None), "the stream stays ended");
     let mut again = topic.subscribe_from(last.clone());
     let got = drain(&mut again);
-    assert_eq!(got, [r#"{"reason":"evicted"}"#], "too late for that");
+    assert_eq!(
+        got,
+        [r#"{"reason":"evicted"}"#],
+        "the client came back too late"
+    );
 
     let mut slow = topic.subscribe();
     publish(&topic, 1_500..1_501, 10).await;
