@@ -129,7 +129,7 @@ mod several;
 mod shape;
 mod single;
 mod subscription;
-mod waiting;
+mod waker_list;
 
 pub use builder::HubBuilder;
 pub use cursor::Cursor;

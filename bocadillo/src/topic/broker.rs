@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::channel::Channel;
-use super::encoded::Draft;
+use super::encoded::EventWithoutId;
 use super::notice::Reason;
 use super::position::Position;
 use crate::error::Result;
@@ -38,7 +38,7 @@ pub(crate) trait Broker: fmt::Debug + Send + Sync + 'static {
     }
 
     /// The first subscriber on this node has come. The broker finds out the position of the topic's last event, calls
-    /// [`TopicFeed::begin`], then appends all later events in order. It goes on after a lost connection, until
+    /// [`TopicFeed::begin`], then appends all later events in order. It continues after a lost connection, until
     /// [`unfollow`](Self::unfollow).
     ///
     /// Until the feed has begun, publishers on this node wait for it. The broker calls [`TopicFeed::interrupt`] at once
@@ -54,10 +54,15 @@ pub(crate) trait Broker: fmt::Debug + Send + Sync + 'static {
     fn unfollow(&self, _topic: &Arc<str>, _follow_number: u64) {}
 
     /// Publishes events, all or none, in order. Returns when the broker has confirmed them.
-    fn publish(&self, topic: &Arc<Channel>, drafts: Vec<Draft>) -> BoxFuture<Result<Published>>;
+    fn publish(
+        &self,
+        topic: &Arc<Channel>,
+        events: Vec<EventWithoutId>,
+    ) -> BoxFuture<Result<Published>>;
 
     /// Reads events after a position from the history, oldest first: at least one if there is one, and about `limit` bytes.
-    /// `None` is the start of the history. Waits while the broker is away, because streams stay open.
+    /// `None` is the start of the history. Waits while the broker is away, because streams stay open. The default is for a
+    /// broker whose rings are the history.
     ///
     /// # Errors
     ///
@@ -65,10 +70,12 @@ pub(crate) trait Broker: fmt::Debug + Send + Sync + 'static {
     /// all events of the broker.
     fn replay(
         &self,
-        topic: &Arc<Channel>,
-        after: Option<Position>,
-        limit: usize,
-    ) -> BoxFuture<Replay>;
+        _topic: &Arc<Channel>,
+        _after: Option<Position>,
+        _limit: usize,
+    ) -> BoxFuture<Replay> {
+        Box::pin(std::future::ready(Err(Reason::Evicted)))
+    }
 }
 
 /// The positions that the broker gave to the published events.
@@ -79,4 +86,4 @@ pub(crate) struct Published {
 }
 
 /// The events of a replay. Empty if there are no later ones yet.
-pub(crate) type Replay = std::result::Result<Vec<(Position, Draft)>, Reason>;
+pub(crate) type Replay = std::result::Result<Vec<(Position, EventWithoutId)>, Reason>;

@@ -14,7 +14,7 @@ use super::notice::Reason;
 use super::options::TopicOptions;
 use super::position::{Position, Tag};
 use super::ring::Ring;
-use super::waiting::{Waiting, Wakes};
+use super::waker_list::{TakenWakers, WakerList};
 
 pub(crate) struct Channel {
     name: Arc<str>,
@@ -37,9 +37,9 @@ pub(crate) struct State {
     pub(crate) epoch: u64,
     /// Whether events may have passed before the feed has begun.
     pub(crate) interrupted: bool,
-    pub(crate) waiting: Waiting,
+    pub(crate) waiting: WakerList,
     /// Readers whose clients do not read. They are woken when one of them has lost an event.
-    pub(crate) unread: Waiting,
+    pub(crate) unread: WakerList,
     /// Grows when the ring is restarted. A reader of an earlier generation gets a `reset`.
     pub(crate) generation: u64,
     /// The reason of the last restart.
@@ -61,8 +61,8 @@ impl Channel {
                 tag: None,
                 epoch: 0,
                 interrupted: false,
-                waiting: Waiting::default(),
-                unread: Waiting::default(),
+                waiting: WakerList::default(),
+                unread: WakerList::default(),
                 generation: 0,
                 restarted: Reason::Epoch,
                 subscribers: 0,
@@ -90,7 +90,7 @@ impl Channel {
     }
 
     /// Adds events. The caller wakes the readers when it holds no lock.
-    pub(crate) fn append(&self, events: impl IntoIterator<Item = Encoded>) -> Wakes {
+    pub(crate) fn append(&self, events: impl IntoIterator<Item = Encoded>) -> TakenWakers {
         self.append_to(&mut self.lock(), events)
     }
 
@@ -98,17 +98,17 @@ impl Channel {
         &self,
         state: &mut State,
         events: impl IntoIterator<Item = Encoded>,
-    ) -> Wakes {
+    ) -> TakenWakers {
         let now = Instant::now();
         for event in events {
             state.ring.push(event, now);
         }
         self.trim(state, now);
-        let mut wakes = state.waiting.take();
+        let mut wakers = state.waiting.take();
         if state.ring.take_lost() {
-            wakes.and(state.unread.take());
+            wakers.extend(state.unread.take());
         }
-        wakes
+        wakers
     }
 
     /// Whether these events can be added without dropping an event that a subscriber still needs.
@@ -177,7 +177,7 @@ impl State {
 
     /// Restarts the ring after `floor`. Each reader gets a `reset`.
     #[cfg(any(test, feature = "nats", feature = "redis"))]
-    pub(super) fn restart(&mut self, floor: Position, reason: Reason) -> Wakes {
+    pub(super) fn restart(&mut self, floor: Position, reason: Reason) -> TakenWakers {
         self.ring.restart(floor);
         self.generation += 1;
         self.restarted = reason;

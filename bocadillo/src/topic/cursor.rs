@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_id_a_cursor_is_live() {
+    fn a_cursor_without_an_id_gets_new_events() {
         for uri in [
             "/",
             "/?",
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_id_in_the_url_that_is_not_empty_counts() {
+    fn the_last_non_empty_id_in_the_url_is_used() {
         check(&[], "/?a=1&lastEventId=x-1&b", Some("x-1"));
         check(&[], "/?lastEventId=old&lastEventId=new", Some("new"));
         check(&[], "/?lastEventId=old&a&lastEventId=new&b", Some("new"));
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_not_empty_goes_before_the_url() {
+    fn a_non_empty_header_overrides_the_url() {
         let url = "/?lastEventId=x-1&lastEventId=x-2";
         check(&[b"x-3"], url, Some("x-3"));
         check(&[b""], url, Some("x-2"));

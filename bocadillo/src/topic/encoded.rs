@@ -16,14 +16,14 @@ use crate::event::{EventName, ServerEvent};
 const ROOM: usize = 64;
 
 /// An encoded event without a position and an id.
-pub(crate) struct Draft {
+pub(crate) struct EventWithoutId {
     /// `ROOM` bytes, then the event without an id.
     buffer: BytesMut,
     /// The key of the event, if the topic conflates.
     pub(crate) key: Option<Arc<str>>,
 }
 
-impl Draft {
+impl EventWithoutId {
     pub(crate) fn new(event: &ServerEvent, policy: &SlowPolicy) -> Result<Self> {
         if let Some(id) = &event.id {
             return Err(Error::new(
@@ -80,7 +80,7 @@ impl Draft {
         self.buffer.len()
     }
 
-    pub(crate) fn seal(mut self, tag: Tag, position: Position) -> Encoded {
+    pub(crate) fn with_id(mut self, tag: Tag, position: Position) -> Encoded {
         let mut id = Vec::with_capacity(ROOM);
         id.extend_from_slice(b"id: ");
         write_one(tag, position, &mut id);
@@ -104,9 +104,9 @@ impl Draft {
     }
 }
 
-impl fmt::Debug for Draft {
+impl fmt::Debug for EventWithoutId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Draft")
+        f.debug_struct("EventWithoutId")
             .field("payload", &self.payload().escape_ascii().to_string())
             .field("key", &self.key)
             .finish()
@@ -190,15 +190,15 @@ mod tests {
 
     use super::*;
 
-    fn sealed(event: &ServerEvent) -> Encoded {
-        Draft::new(event, &SlowPolicy::disconnect())
+    fn encoded_event(event: &ServerEvent) -> Encoded {
+        EventWithoutId::new(event, &SlowPolicy::disconnect())
             .unwrap()
-            .seal(Tag::new(1, "x"), Position::new(u64::MAX, u64::MAX))
+            .with_id(Tag::new(1, "x"), Position::new(u64::MAX, u64::MAX))
     }
 
     proptest! {
         #[test]
-        fn what_was_published_reads_back(
+        fn an_encoded_event_reads_back(
             data in prop::collection::vec("[^\r\n]*", 1..4),
             name in prop::option::of("[^\r\n]*"),
             comment in prop::option::of("[^\r\n]*"),
@@ -208,19 +208,19 @@ mod tests {
             event.name = name.map(|name| EventName::try_from(name).unwrap());
             event.comment = comment.map(Into::into);
             event.retry = retry.map(Duration::from_millis);
-            let encoded = sealed(&event);
+            let encoded = encoded_event(&event);
             prop_assert_eq!(read(encoded.payload()), Some(event.clone()));
-            let draft = Draft::from_payload(encoded.payload(), None).unwrap();
-            prop_assert_eq!(draft.payload(), encoded.payload());
+            let stored = EventWithoutId::from_payload(encoded.payload(), None).unwrap();
+            prop_assert_eq!(stored.payload(), encoded.payload());
             event.id = read(&encoded.wire).unwrap().id;
             prop_assert!(event.id.is_some());
             prop_assert_eq!(read(&encoded.wire), Some(event));
         }
 
         #[test]
-        fn what_a_broker_holds_is_refused_or_written_back_as_it_is(bytes: Vec<u8>) {
-            if let Ok(draft) = Draft::from_payload(&bytes, None) {
-                prop_assert_eq!(draft.payload(), &bytes);
+        fn stored_bytes_are_refused_or_kept_unchanged(bytes: Vec<u8>) {
+            if let Ok(encoded) = EventWithoutId::from_payload(&bytes, None) {
+                prop_assert_eq!(encoded.payload(), &bytes);
             }
         }
     }
@@ -245,11 +245,11 @@ mod tests {
             "\u{feff}data: x\n\n",
         ] {
             assert!(
-                Draft::from_payload(bytes.as_bytes(), None).is_err(),
+                EventWithoutId::from_payload(bytes.as_bytes(), None).is_err(),
                 "{bytes:?}"
             );
         }
-        assert!(Draft::from_payload(b"data: x\n\n", None).is_ok());
+        assert!(EventWithoutId::from_payload(b"data: x\n\n", None).is_ok());
     }
 
     #[test]
@@ -258,7 +258,7 @@ mod tests {
         let sizes = (0..60).flat_map(|width| (1..100).map(move |lines| (width, lines)));
         for (width, lines) in sizes.chain([(0, 10_000), (20, 10_000)]) {
             let text = format!("{}\n", "x".repeat(width)).repeat(lines);
-            let encoded = sealed(&ServerEvent::new(text));
+            let encoded = encoded_event(&ServerEvent::new(text));
             let size = encoded.wire.len();
             let room = encoded.wire.try_into_mut().unwrap().capacity();
             assert!(room <= size + 192 + size / 8, "{size} bytes take {room}");
@@ -269,17 +269,17 @@ mod tests {
     fn an_event_with_an_id_or_without_anything_to_dispatch_is_refused() {
         let policy = SlowPolicy::disconnect();
         assert!(
-            Draft::new(&ServerEvent::new("x").with_id(7), &policy)
+            EventWithoutId::new(&ServerEvent::new("x").with_id(7), &policy)
                 .unwrap_err()
                 .is_event()
         );
         assert!(
-            Draft::new(&ServerEvent::comment_only("x"), &policy)
+            EventWithoutId::new(&ServerEvent::comment_only("x"), &policy)
                 .unwrap_err()
                 .is_event()
         );
         assert!(
-            Draft::new(&ServerEvent::retry_only(Duration::from_secs(1)), &policy)
+            EventWithoutId::new(&ServerEvent::retry_only(Duration::from_secs(1)), &policy)
                 .unwrap_err()
                 .is_event()
         );

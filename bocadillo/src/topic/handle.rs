@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::broker;
 use super::cursor::Cursor;
-use super::encoded::Draft;
+use super::encoded::EventWithoutId;
 use super::presence::Presence;
 use super::registry::TopicRef;
 use super::subscription::Subscription;
@@ -78,8 +78,8 @@ impl Topic {
     ///
     /// If the future is dropped before it is ready, the event may be published or not.
     pub async fn publish(&self, event: impl IntoEvent) -> Result<EventId> {
-        let draft = self.draft(event)?;
-        let mut ids = broker::publish(&self.topic, vec![draft]).await?;
+        let encoded = self.encode(event)?;
+        let mut ids = broker::publish(&self.topic, vec![encoded]).await?;
         ids.pop().ok_or_else(|| {
             let text = "the broker did not say which position the event has";
             Error::new(Kind::Unconfirmed, text)
@@ -114,18 +114,18 @@ impl Topic {
         &self,
         events: impl IntoIterator<Item = E>,
     ) -> Result<Vec<EventId>> {
-        let drafts: Vec<Draft> = events
+        let events: Vec<EventWithoutId> = events
             .into_iter()
-            .map(|event| self.draft(event))
+            .map(|event| self.encode(event))
             .collect::<Result<_>>()?;
-        if drafts.is_empty() {
+        if events.is_empty() {
             return Ok(Vec::new());
         }
-        broker::publish(&self.topic, drafts).await
+        broker::publish(&self.topic, events).await
     }
 
-    fn draft(&self, event: impl IntoEvent) -> Result<Draft> {
-        Draft::new(&event.into_event()?, &self.topic.options().slow)
+    fn encode(&self, event: impl IntoEvent) -> Result<EventWithoutId> {
+        EventWithoutId::new(&event.into_event()?, &self.topic.options().slow)
     }
 
     /// Subscribes to the events that are published from now on.

@@ -27,7 +27,7 @@ use crate::error::{Error, Kind, Result};
 ///
 /// hub.topic("news")?.publish("Lunch is served").await?;
 ///
-/// let event = news.next().await.expect("the stream goes on");
+/// let event = news.next().await.expect("the stream continues");
 /// assert_eq!(event.data(), Some("Lunch is served"));
 /// # Ok(()) }
 /// ```

@@ -3,10 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use super::broker::{BoxFuture, Broker, Published, Replay, TopicFeed};
+use super::broker::{BoxFuture, Broker, Published, TopicFeed};
 use super::channel::Channel;
-use super::encoded::Draft;
-use super::notice::Reason;
+use super::encoded::EventWithoutId;
 use super::position::{Position, Tag};
 use super::random;
 use crate::error::Result;
@@ -43,7 +42,11 @@ impl Broker for Memory {
         true
     }
 
-    fn publish(&self, topic: &Arc<Channel>, drafts: Vec<Draft>) -> BoxFuture<Result<Published>> {
+    fn publish(
+        &self,
+        topic: &Arc<Channel>,
+        events: Vec<EventWithoutId>,
+    ) -> BoxFuture<Result<Published>> {
         let publishing = topic
             .publishing
             .lock()
@@ -51,25 +54,20 @@ impl Broker for Memory {
         let last = topic.lock().ring.last().major;
         let tag = Tag::new(self.epoch, topic.name());
         let positions: Vec<_> = (last + 1..)
-            .take(drafts.len())
+            .take(events.len())
             .map(|number| Position::new(number, 0))
             .collect();
-        let events = drafts.into_iter().zip(&positions);
+        let events = events.into_iter().zip(&positions);
         // Collected first, so that the ids are not written while the ring is locked.
         let events: Vec<_> = events
-            .map(|(draft, position)| draft.seal(tag, *position))
+            .map(|(encoded, position)| encoded.with_id(tag, *position))
             .collect();
-        let wakes = topic.append(events);
+        let wakers = topic.append(events);
         drop(publishing);
-        wakes.wake();
+        wakers.wake();
         Box::pin(std::future::ready(Ok(Published {
             epoch: self.epoch,
             positions,
         })))
-    }
-
-    /// Never called, because a position that is not in the ring is not in the history.
-    fn replay(&self, _: &Arc<Channel>, _: Option<Position>, _: usize) -> BoxFuture<Replay> {
-        Box::pin(std::future::ready(Err(Reason::Evicted)))
     }
 }

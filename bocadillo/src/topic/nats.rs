@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 
 use super::broker::{BoxFuture, Broker, Published, Replay, TopicFeed};
 use super::channel::Channel;
-use super::encoded::Draft;
+use super::encoded::EventWithoutId;
 use super::position::Position;
 use super::random;
 use crate::error::Result;
@@ -20,9 +20,9 @@ mod connection;
 mod epoch;
 mod follow;
 mod hub;
-mod pace;
 mod publish;
 mod read;
+mod read_limiter;
 mod record;
 mod refusals;
 mod replay;
@@ -149,7 +149,11 @@ impl Broker for NatsBroker {
         }
     }
 
-    fn publish(&self, topic: &Arc<Channel>, drafts: Vec<Draft>) -> BoxFuture<Result<Published>> {
+    fn publish(
+        &self,
+        topic: &Arc<Channel>,
+        events: Vec<EventWithoutId>,
+    ) -> BoxFuture<Result<Published>> {
         self.run();
         let wait = self.connection.settings.wait;
         let number = self.messages.fetch_add(1, Ordering::Relaxed);
@@ -160,7 +164,7 @@ impl Broker for NatsBroker {
         Box::pin(publish::publish(
             Arc::clone(&self.connection),
             subjects,
-            drafts,
+            events,
             id,
             nonce,
             kept,
@@ -219,7 +223,7 @@ mod tests {
     use crate::topic::Hub;
 
     #[test]
-    fn the_memory_of_many_topics_is_given_back() {
+    fn the_memory_of_many_topics_is_freed() {
         let settings = Settings::new(Nats::new("a"), None, &[], std::time::Duration::ZERO).unwrap();
         let broker = Arc::new(NatsBroker::new(settings));
         let hub = Hub::builder().broker(Arc::clone(&broker) as Arc<dyn Broker>);

@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn topics_and_epochs_have_tags_of_their_own() {
+    fn each_topic_and_epoch_has_its_own_tag() {
         let tags: std::collections::HashSet<_> = (0..100)
             .flat_map(|epoch| (0..100).map(move |topic| Tag::new(epoch, &topic.to_string())))
             .collect();

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::broker::{BoxFuture, Broker, Published, Replay, TopicFeed};
 use super::channel::Channel;
-use super::encoded::Draft;
+use super::encoded::EventWithoutId;
 use super::position::Position;
 use super::random;
 use super::remote::ConnectionState;
@@ -90,10 +90,14 @@ impl Broker for RedisBroker {
             .push_back(Change::Unfollow(Arc::clone(topic), following));
     }
 
-    fn publish(&self, topic: &Arc<Channel>, drafts: Vec<Draft>) -> BoxFuture<Result<Published>> {
+    fn publish(
+        &self,
+        topic: &Arc<Channel>,
+        events: Vec<EventWithoutId>,
+    ) -> BoxFuture<Result<Published>> {
         let (shared, topic) = (Arc::clone(&self.shared), Arc::clone(topic));
         let history = topic.options().history;
-        Box::pin(async move { shared.publish(topic.name(), &history, &drafts).await })
+        Box::pin(async move { shared.publish(topic.name(), &history, &events).await })
     }
 
     fn replay(

@@ -107,7 +107,7 @@ impl Inner {
             return;
         }
         let sweeper = Sweeper(Arc::downgrade(self));
-        // Without a runtime, old events are removed only when somebody publishes or subscribes.
+        // Without a runtime, old events are removed only by a publish or a subscription.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };

@@ -51,7 +51,7 @@ use crate::stream::source::{FrameBuffer, Source};
 /// let mut subscription = topic.subscribe();
 /// topic.publish("Lunch is served").await?;
 ///
-/// let event = subscription.next().await.expect("the stream goes on");
+/// let event = subscription.next().await.expect("the stream continues");
 /// assert_eq!(event.data(), Some("Lunch is served"));
 /// # Ok(()) }
 /// ```

@@ -1,4 +1,4 @@
-//! What a handler answers when a publish fails: the client learns what it can do, and nothing of what the broker said.
+//! The answer of a handler when a publish fails. The client learns what it can do. It does not get the broker's message.
 
 use std::time::Duration;
 
@@ -25,10 +25,10 @@ async fn listen_to_all(topics: String, State(hub): State<Hub>) -> Result<EventSt
 
 fn client(hub: &Hub) -> TestClient {
     let app = App::with_state(hub.clone()).routes(routes![publish, listen, listen_to_all]);
-    TestClient::new(app).expect("the routes are right")
+    TestClient::new(app).expect("valid routes")
 }
 
-/// Publishes through a handler: the status, `Retry-After` and the body of its answer.
+/// Publishes through a handler. Returns the status, `Retry-After` and the body of the answer.
 async fn answer(hub: &Hub, topic: &str, text: &str) -> (u16, Option<String>, String) {
     let request = client(hub).post(&format!("/{topic}")).body(text.to_owned());
     let response = wait::within("an answer", request.send()).await;
@@ -42,7 +42,7 @@ async fn publishes(hub: &Hub, topic: &str) {
     assert_eq!(status, 200, "{body}");
 }
 
-/// A broker that refuses to publish on `topic`: its words are in the log, and not in the answer.
+/// Checks a broker that refuses to publish on `topic`: the log has the broker's message, and the answer does not.
 async fn check_refused(hub: &Hub, topic: &str, text: &str, said: &str) {
     let log = Log::start();
     let (status, retry_after, body) = answer(hub, topic, text).await;
@@ -57,9 +57,9 @@ async fn check_refused(hub: &Hub, topic: &str, text: &str, said: &str) {
     );
 }
 
-/// A broker that is away: what the client's network library said is in the log, and not in the answer.
+/// Checks a broker that is away: the log has the error of the network, and the answer does not.
 async fn check_away(hub: &Hub) {
-    let error = wait::within("an error that is certain", async {
+    let error = wait::within("an error with a known result", async {
         loop {
             match hub.topic("x").unwrap().publish("x").await {
                 Err(error) if error.is_unavailable() => return error,
@@ -78,7 +78,7 @@ async fn check_away(hub: &Hub) {
 }
 
 #[tokio::test]
-async fn what_redis_says_when_it_refuses_is_logged_and_not_sent() {
+async fn the_reason_of_a_refusal_by_redis_is_logged_and_not_sent() {
     let redis = Redis::start();
     redis.command("ACL SETUSER app on >secret allcommands ~bocadillo:*");
     let url = redis.url().replace("redis://", "redis://app:secret@");
@@ -102,7 +102,7 @@ async fn what_redis_says_when_it_refuses_is_logged_and_not_sent() {
 }
 
 #[tokio::test]
-async fn what_nats_says_when_it_refuses_is_logged_and_not_sent() {
+async fn the_reason_of_a_refusal_by_nats_is_logged_and_not_sent() {
     let nats = Nats::configured(
         "no_auth_user: app\nauthorization { users: [ { user: app, password: app, permissions: { publish: { deny: [\"bocadillo.events.secret\"] } } } ] }\n",
     );
@@ -115,7 +115,7 @@ async fn what_nats_says_when_it_refuses_is_logged_and_not_sent() {
 }
 
 #[tokio::test]
-async fn a_redis_that_refuses_from_the_start_is_not_away() {
+async fn a_refusal_of_redis_when_a_hub_starts_is_not_an_outage() {
     let redis = Redis::start();
     redis.command("ACL SETUSER app on >secret allcommands ~bocadillo:*");
     let url = |password: &str| {
@@ -149,7 +149,7 @@ async fn a_redis_that_refuses_from_the_start_is_not_away() {
 }
 
 #[tokio::test]
-async fn a_nats_that_refuses_from_the_start_is_not_away() {
+async fn a_refusal_of_nats_when_a_hub_starts_is_not_an_outage() {
     let settings = |denied: &str| {
         format!(
             "authorization {{ users: [ {{ user: app, password: secret, permissions: {{ publish: {{ deny: [{denied}] }} }} }} ] }}\n"
@@ -175,7 +175,7 @@ async fn a_nats_that_refuses_from_the_start_is_not_away() {
 }
 
 #[tokio::test]
-async fn while_redis_is_away_a_client_is_told_when_to_try_again() {
+async fn clients_get_503_and_retry_after_while_redis_is_away() {
     let mut redis = Redis::start();
     let hub = Hub::redis(redis.url()).unwrap();
     publishes(&hub, "x").await;
@@ -184,7 +184,7 @@ async fn while_redis_is_away_a_client_is_told_when_to_try_again() {
 }
 
 #[tokio::test]
-async fn while_nats_is_away_a_client_is_told_when_to_try_again() {
+async fn clients_get_503_and_retry_after_while_nats_is_away() {
     let mut nats = Nats::start();
     let hub = Hub::nats(nats.url()).unwrap();
     publishes(&hub, "x").await;
@@ -193,7 +193,7 @@ async fn while_nats_is_away_a_client_is_told_when_to_try_again() {
 }
 
 #[tokio::test]
-async fn an_invalid_topic_is_the_clients_mistake_on_every_hub() {
+async fn an_invalid_topic_name_is_400_on_every_hub() {
     let (redis, nats) = (Redis::start(), Nats::start());
     for hub in [
         Hub::memory(),
@@ -219,7 +219,7 @@ async fn an_invalid_topic_is_the_clients_mistake_on_every_hub() {
 }
 
 #[tokio::test]
-async fn the_errors_of_topics_are_different_things() {
+async fn each_error_of_a_topic_has_one_kind() {
     let errors = [
         Hub::memory().topic("").unwrap_err(),
         Hub::redis("http://127.0.0.1").unwrap_err(),

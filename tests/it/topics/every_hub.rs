@@ -1,4 +1,4 @@
-//! What every hub does alike: in memory, over Redis and over NATS.
+//! Behaviour that is the same for every hub: in memory, over Redis and over NATS.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ fn is_quiet(events: &mut Subscription) -> bool {
 }
 
 #[tokio::test]
-async fn a_subscriber_gets_what_is_published_after_it_came_and_ids_are_those_of_publish() {
+async fn a_subscriber_gets_later_events_with_the_ids_that_publish_returns() {
     on_every_hub(Hub::builder, async |hub| {
         let news = topic(&hub, "news");
         publish(&news, "before").await;
@@ -126,7 +126,7 @@ async fn an_id_that_cannot_be_used_gives_one_reset_and_then_new_events() {
                 publish(&news, &number.to_string()).await;
             }
         }
-        // No event of a client with an id is lost in silence.
+        // A client with an id loses no event without a reset.
         let mut old = news.subscribe_from(oldest.as_str());
         let first = take(&mut old, 1).await.remove(0);
         assert!(
@@ -141,7 +141,7 @@ async fn an_id_that_cannot_be_used_gives_one_reset_and_then_new_events() {
 async fn a_stream_of_several_topics_resumes_in_all_of_them() {
     on_every_hub(Hub::builder, async |hub| {
         let (a, b) = (topic(&hub, "a"), topic(&hub, "b"));
-        let mut both = hub.subscribe(["a", "b"]).expect("two names");
+        let mut both = hub.subscribe(["a", "b"]).expect("two valid names");
         both.ready().await;
         publish(&a, "a1").await;
         assert_eq!(take(&mut both, 1).await, ["a1"]);
@@ -154,7 +154,7 @@ async fn a_stream_of_several_topics_resumes_in_all_of_them() {
         publish(&a, "a2").await;
         let mut again = hub
             .subscribe_from(["b", "a"], last.id())
-            .expect("two names");
+            .expect("two valid names");
         let mut missed = take(&mut again, 2).await;
         missed.sort();
         assert_eq!(missed, ["a2", "b2"]);
@@ -166,7 +166,7 @@ async fn a_stream_of_several_topics_resumes_in_all_of_them() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_published_is_an_error_and_publishes_nothing() {
+async fn an_invalid_event_is_an_error_and_nothing_is_published() {
     on_every_hub(Hub::builder, async |hub| {
         let news = topic(&hub, "news");
         let mut events = news.subscribe();
@@ -222,7 +222,7 @@ async fn a_source_runs_while_there_are_subscribers() {
             assert_eq!(take(&mut events, 1).await, ["picture"]);
             drop(events);
             let mut presence = camera.presence();
-            wait::within("the last subscriber to go", presence.vacant()).await;
+            wait::within("the last subscriber to leave", presence.vacant()).await;
             // The source ends in its own task.
             tokio::task::yield_now().await;
         }

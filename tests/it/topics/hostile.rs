@@ -1,4 +1,4 @@
-//! What a client may send as its last id.
+//! Hostile values of `Last-Event-ID`.
 
 use bocadillo::topic::Hub;
 
@@ -6,7 +6,7 @@ use super::{Client, serve};
 use crate::support::http::{BOTH, Raw};
 
 #[tokio::test]
-async fn a_hostile_last_event_id_is_a_reset_and_leaks_nothing() {
+async fn a_hostile_last_event_id_gives_a_reset_and_no_other_data() {
     let hub = Hub::memory();
     let server = serve(&hub).await;
     let other = hub.topic("other").unwrap();
@@ -31,7 +31,7 @@ async fn a_hostile_last_event_id_is_a_reset_and_leaks_nothing() {
                 assert_eq!(
                     client.next().await.data,
                     "1",
-                    "the history, as for one who is new"
+                    "the client gets the history, like a new client"
                 );
             }
         }

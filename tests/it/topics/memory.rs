@@ -1,4 +1,4 @@
-//! What topics leave behind, in a process of its own: others' tests would be measured with it.
+//! The memory of removed topics. It is measured in a separate process, because other tests would change the result.
 
 use std::process::Command;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use futures_util::StreamExt;
 const CHILD: &str = "BOCADILLO_TEST_MEASURES_TOPICS";
 
 #[test]
-fn ten_thousand_topics_come_and_go_and_the_memory_is_back() {
+fn ten_thousand_removed_topics_free_their_memory() {
     if std::env::var_os(CHILD).is_some() {
         return measure();
     }
-    let name = "topics::memory::ten_thousand_topics_come_and_go_and_the_memory_is_back";
+    let name = "topics::memory::ten_thousand_removed_topics_free_their_memory";
     let program = std::env::current_exe().unwrap();
     let child = Command::new(program)
         .args(["--exact", name, "--nocapture"])
@@ -33,7 +33,7 @@ fn ten_thousand_topics_come_and_go_and_the_memory_is_back() {
 
 fn measure() {
     const ROUNDS: usize = 8;
-    // On paused time all topics are there at once, and then none.
+    // With paused time, all topics exist at once, and then none.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -62,8 +62,7 @@ fn measure() {
         });
         after.push(resident());
     }
-    // What the allocator keeps varies from round to round; a thirtieth of the topics left behind each time would not
-    // pass.
+    // The allocator keeps a different amount in each round. The test fails if a thirtieth of the topics stay in each round.
     let grown = after[ROUNDS - 1].saturating_sub(after[0]);
     let of_all = full - before;
     assert!(

@@ -1,4 +1,4 @@
-//! Topics on NATS JetStream, with a real server: what nodes see of each other, of its crashes, and of other programs.
+//! Topics on a real NATS JetStream server, with several nodes, crashes of the server, and other programs.
 
 mod bounds;
 mod epochs;
@@ -26,19 +26,19 @@ fn hub(nats: &Nats) -> Hub {
 }
 
 fn built(nats: &Nats, builder: HubBuilder) -> Hub {
-    builder.nats(nats.url()).expect("the URL is one")
+    builder.nats(nats.url()).expect("a valid URL")
 }
 
 fn topic(hub: &Hub) -> Topic {
-    hub.topic("rooms/7 * >.ü").expect("the name is one")
+    hub.topic("rooms/7 * >.ü").expect("a valid name")
 }
 
 /// The next event: its data, or a `reset` with its data.
 async fn next(events: &mut Subscription) -> String {
     let event = wait::within("an event", events.next())
         .await
-        .expect("the stream goes on");
-    let data = event.data().expect("it has data");
+        .expect("the stream continues");
+    let data = event.data().expect("events of topics have data");
     match event.name() {
         Some(name) => format!("{} {data}", name.as_str()),
         None => data.to_owned(),
@@ -57,7 +57,7 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|number| number.to_string()).collect()
 }
 
-/// What comes before an event that was published to end it.
+/// The events before the event that the test publishes as the last one.
 async fn up_to_marker(events: &mut Subscription) -> Vec<String> {
     let mut all = Vec::new();
     loop {
@@ -68,7 +68,7 @@ async fn up_to_marker(events: &mut Subscription) -> Vec<String> {
     }
 }
 
-/// Publishes, again while the broker is away.
+/// Publishes, and tries again while the broker is away.
 async fn publish(topic: &Topic, data: &str) -> String {
     let start = Instant::now();
     loop {
@@ -87,7 +87,7 @@ async fn publish(topic: &Topic, data: &str) -> String {
 }
 
 async fn is_known(events: &mut Subscription) {
-    wait::within("the broker to say where the topic stands", async {
+    wait::within("the subscription to begin", async {
         loop {
             assert!(
                 futures_util::poll!(events.next()).is_pending(),
@@ -107,18 +107,18 @@ async fn nodes_share_topics_on_nats() {
     let nats = Nats::start();
     let (one, two) = (hub(&nats), hub(&nats));
     let mut live = topic(&two).subscribe();
-    let mut other = two.topic("rooms/8").expect("the name is one").subscribe();
+    let mut other = two.topic("rooms/8").expect("a valid name").subscribe();
     is_known(&mut live).await;
     is_known(&mut other).await;
 
-    let mut ids = vec![topic(&one).publish("0").await.expect("it is there")];
+    let mut ids = vec![topic(&one).publish("0").await.expect("NATS is up")];
     ids.extend(
         topic(&one)
             .publish_all(["1", "2", "3"])
             .await
-            .expect("it is there"),
+            .expect("NATS is up"),
     );
-    ids.push(topic(&two).publish("4").await.expect("it is there"));
+    ids.push(topic(&two).publish("4").await.expect("NATS is up"));
 
     assert_eq!(several(&mut live, 5).await, numbers(0..5));
     let three = hub(&nats);
@@ -142,12 +142,12 @@ async fn nodes_share_topics_on_nats() {
         }
     }
     one.topic("rooms/8")
-        .expect("the name is one")
+        .expect("a valid name")
         .publish("another")
         .await
-        .expect("it is there");
+        .expect("NATS is up");
     assert_eq!(next(&mut other).await, "another");
-    assert_eq!(nats.connections().0, 3, "one for each node");
+    assert_eq!(nats.connections().0, 3, "one connection for each node");
 }
 
 #[tokio::test]
@@ -157,12 +157,12 @@ async fn ids_are_the_same_on_all_nodes_of_nats() {
     let published = topic(&one)
         .publish_all(["0", "1"])
         .await
-        .expect("it is there");
+        .expect("NATS is up");
     let mut events = topic(&two).subscribe_from(Cursor::start());
     for id in published {
         let event = wait::within("an event", events.next())
             .await
-            .expect("the stream goes on");
+            .expect("the stream continues");
         assert_eq!(event.id(), Some(&id));
     }
 }
@@ -176,10 +176,10 @@ async fn a_long_history_is_read_whole_from_nats() {
     );
     let text = "x".repeat(300);
     for first in (0..3_000).step_by(3) {
-        let other = hub.topic("other").expect("the name is one");
-        other.publish("in between").await.expect("it is there");
+        let other = hub.topic("other").expect("a valid name");
+        other.publish("in between").await.expect("NATS is up");
         let events = (first..first + 3).map(|number| format!("{number} {text}"));
-        topic(&hub).publish_all(events).await.expect("it is there");
+        topic(&hub).publish_all(events).await.expect("NATS is up");
     }
     let start = Instant::now();
     let mut events = topic(&hub).subscribe_from(Cursor::start());
@@ -193,10 +193,10 @@ async fn a_long_history_is_read_whole_from_nats() {
 }
 
 #[tokio::test]
-async fn another_programs_messages_are_passed_over_on_nats() {
+async fn messages_of_other_programs_are_skipped_on_nats() {
     let nats = Nats::start();
     let hub = hub(&nats);
-    let room = hub.topic("room").expect("the name is one");
+    let room = hub.topic("room").expect("a valid name");
     let mut live = room.subscribe();
     is_known(&mut live).await;
     publish(&room, "0").await;
@@ -220,7 +220,7 @@ async fn another_programs_messages_are_passed_over_on_nats() {
         "Nats-Sequence: many\r\nNats-Last-Sequence: -1\r\n",
         "data: x\n\n",
     );
-    // One that keeps to the format is as good as ours.
+    // An event of another program in the right format is accepted.
     nats.publish("bocadillo.events.room", "", "data: 1\n\n");
     publish(&room, "2").await;
     assert_eq!(several(&mut live, 3).await, numbers(0..3));
@@ -230,7 +230,7 @@ async fn another_programs_messages_are_passed_over_on_nats() {
     );
     let mut late = built(&nats, Hub::builder())
         .topic("room")
-        .expect("the name is one")
+        .expect("a valid name")
         .subscribe_from(Cursor::start());
     assert_eq!(several(&mut late, 3).await, numbers(0..3));
 }
@@ -241,7 +241,7 @@ async fn two_thousand_topics_share_one_connection_to_nats() {
     let hub = hub(&nats);
     let start = Instant::now();
     let topics: Vec<_> = (0..2_000)
-        .map(|user| hub.topic(format!("users/{user}")).expect("the name is one"))
+        .map(|user| hub.topic(format!("users/{user}")).expect("a valid name"))
         .collect();
     let mut all: Vec<_> = topics.iter().map(|topic| topic.subscribe()).collect();
     for events in &mut all {
@@ -252,7 +252,7 @@ async fn two_thousand_topics_share_one_connection_to_nats() {
     assert_eq!(connections, 1);
     assert!(subscriptions >= 2_000, "{subscriptions}");
     let publishers = topics.iter().enumerate().map(async |(user, topic)| {
-        topic.publish(user.to_string()).await.expect("it is there");
+        topic.publish(user.to_string()).await.expect("NATS is up");
     });
     futures_util::future::join_all(publishers).await;
     for (user, events) in all.iter_mut().enumerate() {
@@ -264,7 +264,7 @@ async fn two_thousand_topics_share_one_connection_to_nats() {
     );
     drop(all);
     drop(topics);
-    wait::within("the subscriptions to go", async {
+    wait::within("the subscriptions to end", async {
         while nats.connections().1 > 10 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -283,7 +283,7 @@ async fn a_node_that_starts_later_sees_the_same_history_on_nats() {
             topic(&hub)
                 .publish(number.to_string())
                 .await
-                .expect("it is there"),
+                .expect("NATS is up"),
         );
     }
     let later = built(&nats, options());
@@ -307,7 +307,7 @@ async fn a_node_that_starts_later_sees_the_same_history_on_nats() {
 }
 
 #[tokio::test]
-async fn what_nats_refuses_is_an_error_with_its_reason() {
+async fn a_refusal_of_nats_is_an_error_with_its_reason() {
     let nats = Nats::start();
     let hub = hub(&nats);
     let error = topic(&hub)
@@ -317,7 +317,7 @@ async fn what_nats_refuses_is_an_error_with_its_reason() {
     assert!(error.is_refused(), "{error:?}");
     assert!(
         Hub::nats("http://localhost")
-            .expect_err("it is not one of NATS")
+            .expect_err("the scheme is not one of NATS")
             .is_config()
     );
 }

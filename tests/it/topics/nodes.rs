@@ -1,5 +1,5 @@
-//! Several nodes over one broker: clients that leave and come back elsewhere, while the broker is killed and comes back, end up with
-//! every event once, in order. The same soak for every broker that keeps its data.
+//! Several nodes over one broker. Clients leave and come back on other nodes, while the broker is killed and restarted. Each client
+//! gets every event once, in order. The test is the same for every broker that keeps its data.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,19 +13,19 @@ use http::Method;
 use crate::support::http::{Connection, Protocol, Reply, empty};
 use crate::support::{Server, wait};
 
-/// A broker as a process of the test's own.
+/// A broker in a process that the test starts.
 pub(crate) trait Broker {
-    /// A hub with connections of its own, as each node has one.
+    /// A hub with its own connections, like the hub of each node.
     fn hub(&self, options: HubBuilder) -> Hub;
 
-    /// Ends it as a crash would: SIGKILL. Blocks.
+    /// Kills the process with SIGKILL, like a crash. Blocks.
     fn kill(&mut self);
 
-    /// Starts it again at the same address with the data that it had, and waits until it answers. Blocks.
+    /// Starts the broker again at the same address with the same data. Waits until it answers. Blocks.
     fn restart(&mut self);
 }
 
-/// How much of it there is.
+/// The size of the test.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
     pub(crate) nodes: usize,
@@ -43,16 +43,16 @@ impl Scale {
     };
 }
 
-/// How long it may take on a machine that is busy with much else; alone it takes seconds.
+/// The time-out, for a busy machine. On an idle machine the test takes seconds.
 const LONGEST: Duration = Duration::from_secs(240);
 
 const TOPIC: &str = "soak/all of it";
 const END: &str = "end";
 
-/// An event as a client got it: its id and its data.
+/// The id and the data of an event that a client received.
 type Got = (String, String);
 
-/// Runs all of it, and fails unless each client has got every event once, in order.
+/// Runs the test. Fails unless each client has received every event once, in order.
 pub(crate) async fn soak(mut broker: impl Broker + Send + 'static, scale: Scale) {
     let start = Instant::now();
     let mut nodes = Vec::new();
@@ -85,7 +85,7 @@ pub(crate) async fn soak(mut broker: impl Broker + Send + 'static, scale: Scale)
     let killer = tokio::task::spawn_blocking(move || {
         for kill in 1..=scale.kills {
             let point = scale.events * kill / (scale.kills + 1);
-            wait::until("the publisher to go on", || {
+            wait::until("the publisher to continue", || {
                 (progress.load(Ordering::Relaxed) >= point).then_some(())
             });
             has_failed.store(false, Ordering::Relaxed);
@@ -116,10 +116,10 @@ pub(crate) async fn soak(mut broker: impl Broker + Send + 'static, scale: Scale)
     let returns = returns.load(Ordering::Relaxed);
     assert!(
         returns >= scale.clients,
-        "clients came back {returns} times only"
+        "clients came back only {returns} times"
     );
     println!(
-        "{} events for {} clients, who came back {returns} times: published within {published:.1?}, all over after {:.1?}",
+        "{} events for {} clients, which came back {returns} times: published within {published:.1?}, ended after {:.1?}",
         all.len(),
         scale.clients,
         start.elapsed()
@@ -132,7 +132,7 @@ pub(crate) async fn soak(mut broker: impl Broker + Send + 'static, scale: Scale)
 async fn in_time<T>(what: &str, task: tokio::task::JoinHandle<T>) -> T {
     match tokio::time::timeout(LONGEST, task).await {
         Ok(ended) => ended.expect("the task does not panic"),
-        Err(_) => panic!("not within {LONGEST:?}: {what}"),
+        Err(_) => panic!("{what} did not end within {LONGEST:?}"),
     }
 }
 
@@ -142,11 +142,11 @@ fn options() -> HubBuilder {
         .slow_clients(SlowPolicy::disconnect())
 }
 
-/// One node: a hub and a server of its own.
+/// One node: a hub and a server.
 async fn node(broker: &impl Broker) -> (Hub, Server) {
     #[route("/events")]
     async fn events(State(hub): State<Hub>, last: LastEventId) -> EventStream {
-        let topic = hub.topic(TOPIC).expect("the name is one");
+        let topic = hub.topic(TOPIC).expect("a valid name");
         topic.subscribe_from(Cursor::from(last).or_start()).into()
     }
 
@@ -157,24 +157,24 @@ async fn node(broker: &impl Broker) -> (Hub, Server) {
     (hub, Server::start(app).await)
 }
 
-/// What a node sees that starts when all is over.
+/// The history that a new node reads at the end.
 async fn whole_history(broker: &impl Broker) -> Vec<Got> {
     let hub = broker.hub(options());
     let mut events = hub
         .topic(TOPIC)
-        .expect("the name is one")
+        .expect("a valid name")
         .subscribe_from(Cursor::start());
     let mut all = Vec::new();
     loop {
         let event = wait::within("an event of the history", events.next()).await;
-        let event = event.expect("the stream goes on");
+        let event = event.expect("the stream continues");
         assert_eq!(
             event.name(),
             None,
-            "nothing but what was published: {event:?}"
+            "an event that nobody published: {event:?}"
         );
         let id = event.id().expect("events of topics have ids").to_string();
-        let data = event.data().expect("they have data").to_owned();
+        let data = event.data().expect("events of topics have data").to_owned();
         let is_end = data == END;
         all.push((id, data));
         if is_end {
@@ -183,7 +183,7 @@ async fn whole_history(broker: &impl Broker) -> Vec<Got> {
     }
 }
 
-/// Publishes one after the other, on another node each time, singly and in batches, and again what was not confirmed.
+/// Publishes single events and batches one after the other, each time on another node. Publishes unconfirmed events again.
 struct Publisher {
     hubs: Vec<Hub>,
     progress: Arc<AtomicUsize>,
@@ -203,26 +203,24 @@ impl Publisher {
         }
         let end = self.hubs[0]
             .topic(TOPIC)
-            .expect("the name is one")
+            .expect("a valid name")
             .publish(END)
             .await;
-        self.confirmed.push((
-            end.expect("the broker is there").to_string(),
-            END.to_owned(),
-        ));
+        self.confirmed
+            .push((end.expect("the broker is up").to_string(), END.to_owned()));
         self.confirmed
     }
 
     async fn publish(&mut self, numbers: std::ops::Range<usize>) {
         let start = Instant::now();
         for attempt in 0.. {
-            // What was not confirmed may be there nevertheless: each attempt is an event of its own.
+            // An unconfirmed event may be stored all the same, so each attempt has its own number.
             let batch: Vec<_> = numbers
                 .clone()
                 .map(|number| format!("{number}, attempt {attempt}"))
                 .collect();
             let hub = &self.hubs[(numbers.start + attempt) % self.hubs.len()];
-            let topic = hub.topic(TOPIC).expect("the name is one");
+            let topic = hub.topic(TOPIC).expect("a valid name");
             let published = if let [one] = &batch[..] {
                 topic.publish(one.clone()).await.map(|id| vec![id])
             } else {
@@ -251,7 +249,7 @@ impl Publisher {
     }
 }
 
-/// Comes, stays for a while, leaves, and comes back on another node with the last id that it was sent.
+/// Connects, reads for a while, leaves, and comes back on another node with the last id that it received.
 struct Client {
     addresses: Arc<[std::net::SocketAddr]>,
     random: fastrand::Rng,
@@ -264,10 +262,10 @@ impl Client {
         let mut node = self.random.usize(..self.addresses.len());
         loop {
             let mut reply = self.connect(node).await;
-            // So many events, or so long: a slow machine makes the soak longer, but not more of it.
+            // The visit ends after a number of events or after a time. On a slow machine the test takes longer, with the same events.
             let events = self.random.usize(1..4_000);
             let patience = Duration::from_millis(self.random.u64(500..5_000));
-            // What it has got when its patience ends it has got.
+            // The events that came before the time-out count.
             let _ = tokio::time::timeout(patience, self.read(&mut reply, events)).await;
             if self.got.last().is_some_and(|(_, data)| data == END) {
                 return self.got;
@@ -290,7 +288,7 @@ impl Client {
         reply
     }
 
-    /// Reads so many events, or up to the last of all. An event that is not whole when the client leaves it has not got.
+    /// Reads this number of events, or up to the last event. An event that is incomplete when the client leaves does not count.
     async fn read(&mut self, reply: &mut Reply, events: usize) {
         let enough = self.got.len() + events;
         let mut text = String::new();
@@ -304,7 +302,7 @@ impl Client {
                     match line.split_once(": ") {
                         Some(("id", value)) => id = Some(value.to_owned()),
                         Some(("data", value)) => data = Some(value.to_owned()),
-                        _ => panic!("neither a reset nor a gap is due here: {event:?}"),
+                        _ => panic!("an unexpected reset or gap: {event:?}"),
                     }
                 }
                 self.got.push((id.expect("an id"), data.expect("data")));
@@ -338,7 +336,7 @@ mod redis {
 
     impl Broker for Redis {
         fn hub(&self, options: HubBuilder) -> Hub {
-            options.redis(self.url()).expect("the URL is one")
+            options.redis(self.url()).expect("a valid URL")
         }
 
         fn kill(&mut self) {
@@ -351,7 +349,7 @@ mod redis {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn clients_lose_nothing_on_redis_over_nodes_and_crashes() {
+    async fn clients_lose_nothing_with_several_nodes_and_crashes_of_redis() {
         soak(Redis::start(), Scale::WHOLE).await;
     }
 }
@@ -362,7 +360,7 @@ mod nats {
 
     impl Broker for Nats {
         fn hub(&self, options: HubBuilder) -> Hub {
-            options.nats(self.url()).expect("the URL is one")
+            options.nats(self.url()).expect("a valid URL")
         }
 
         fn kill(&mut self) {
@@ -375,7 +373,7 @@ mod nats {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn clients_lose_nothing_on_nats_over_nodes_and_crashes() {
+    async fn clients_lose_nothing_with_several_nodes_and_crashes_of_nats() {
         soak(Nats::start(), Scale::WHOLE).await;
     }
 }

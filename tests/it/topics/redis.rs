@@ -1,4 +1,4 @@
-//! Topics over a real Redis: what it loses, what it refuses, what others write into it, and what it costs.
+//! Topics over a real Redis: lost events, refusals, entries of other programs, and the number of connections.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -24,18 +24,18 @@ mod refused;
 mod urls;
 
 fn hub(redis: &Redis) -> Hub {
-    Hub::redis(redis.url()).expect("the URL is one")
+    Hub::redis(redis.url()).expect("a valid URL")
 }
 
 fn topic(hub: &Hub, name: &str) -> Topic {
-    hub.topic(name).expect("the name is one")
+    hub.topic(name).expect("a valid name")
 }
 
-/// The next event, in a word: its data, or what the hub has to say.
+/// The data of the next event. The name of a notice comes before its data.
 async fn next(events: &mut Subscription) -> String {
     let event = wait::within("an event", events.next())
         .await
-        .expect("the stream goes on");
+        .expect("the stream continues");
     let data = event.data().expect("events of topics have data");
     match event.name() {
         Some(name) => format!("{}: {data}", name.as_str()),
@@ -43,7 +43,7 @@ async fn next(events: &mut Subscription) -> String {
     }
 }
 
-/// All events up to and with `last`.
+/// All events up to `last`, with `last`.
 async fn up_to(last: &str, events: &mut Subscription) -> Vec<String> {
     let mut all = Vec::new();
     while all.last().is_none_or(|event| event != last) {
@@ -52,7 +52,7 @@ async fn up_to(last: &str, events: &mut Subscription) -> Vec<String> {
     all
 }
 
-/// Publishes, again and again until it has been confirmed. Only where two of it do no harm.
+/// Publishes until the event is confirmed. The event may then be stored twice.
 async fn publish(topic: &Topic, text: &str) -> String {
     let published = async {
         loop {
@@ -69,13 +69,13 @@ async fn publish(topic: &Topic, text: &str) -> String {
     wait::within("a publish that is confirmed", published).await
 }
 
-/// Waits until the node knows where the topic stands: what is published from then on it is fed.
+/// Waits until the node follows the topic. The node gets all events that are published after that.
 async fn known(events: &mut Subscription) {
     let known = async {
         loop {
             assert!(
                 events.next().now_or_never().is_none(),
-                "nothing has been published yet"
+                "no event has been published yet"
             );
             if events.last_id().is_some() {
                 return;
@@ -83,14 +83,14 @@ async fn known(events: &mut Subscription) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    wait::within("the topic to be known", known).await
+    wait::within("the subscription to begin", known).await
 }
 
 const EPOCH: &str = r#"reset: {"reason":"epoch"}"#;
 const EVICTED: &str = r#"reset: {"reason":"evicted"}"#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn thousands_of_topics_take_two_connections_of_each_node() {
+async fn thousands_of_topics_share_two_connections_to_redis() {
     const TOPICS: usize = 2_000;
     let redis = Redis::start();
     let (near, far) = (hub(&redis), hub(&redis));
@@ -121,7 +121,7 @@ async fn thousands_of_topics_take_two_connections_of_each_node() {
         "{connections} connections for two nodes and this question"
     );
 
-    // Others than these come and go meanwhile.
+    // Other connections open and close meanwhile.
     let mut late = topic(&near, "late").subscribe();
     known(&mut late).await;
     drop(clients);
@@ -135,11 +135,11 @@ async fn thousands_of_topics_take_two_connections_of_each_node() {
 
 fn limited(redis: &Redis, history: History) -> Hub {
     let options: HubBuilder = Hub::builder().history(history);
-    options.redis(redis.url()).expect("the URL is one")
+    options.redis(redis.url()).expect("a valid URL")
 }
 
 #[tokio::test]
-async fn what_other_programs_write_is_passed_over() {
+async fn entries_of_other_programs_are_skipped_on_redis() {
     let redis = Redis::start();
     let hub = hub(&redis);
     let x = topic(&hub, "x");
@@ -157,7 +157,7 @@ async fn what_other_programs_write_is_passed_over() {
         let answer = redis.command(&format!("XADD bocadillo:topic:x * {entry}"));
         assert!(answer.starts_with('$'), "{answer}");
     }
-    // Only the hub's script can say which event was before, so this one is not an event either.
+    // Only the script of the hub writes the position of the event before, so this entry is not an event either.
     redis.command(r#"XADD bocadillo:topic:x * event "data: from another program\n\n""#);
     publish(&x, "two").await;
     let expected = ["one", "two"];
@@ -174,7 +174,7 @@ async fn what_other_programs_write_is_passed_over() {
     assert!(error.is_refused(), "{error:?}");
     redis.command("DEL bocadillo:topic:x");
     redis.command("SET bocadillo:topic:x text");
-    // The reader is refused, finds out by which key, and goes on without it.
+    // Redis refuses the read. The node finds the key that is the reason, and reads without this key.
     let mut other = topic(&hub, "other").subscribe();
     known(&mut other).await;
     publish(&topic(&hub, "other"), "three").await;
@@ -182,7 +182,7 @@ async fn what_other_programs_write_is_passed_over() {
 }
 
 #[tokio::test]
-async fn a_prefix_a_database_and_a_password_are_respected() {
+async fn a_prefix_a_database_and_a_password_are_used_on_redis() {
     let redis = Redis::start();
     redis.command("CONFIG SET requirepass open-sesame");
     let url = redis.url().replace("redis://", "redis://:open-sesame@");
@@ -206,9 +206,12 @@ async fn a_prefix_a_database_and_a_password_are_respected() {
     let locked_out = topic(&hub(&redis), "x")
         .publish("x")
         .await
-        .expect_err("there is a password");
+        .expect_err("the hub has no password");
     assert!(locked_out.is_refused(), "{locked_out:?}");
-    let reason = locked_out.source().expect("with the reason").to_string();
+    let reason = locked_out
+        .source()
+        .expect("the error has a source")
+        .to_string();
     assert!(
         reason.contains("NOAUTH") || reason.to_lowercase().contains("auth"),
         "{reason}"
@@ -216,10 +219,11 @@ async fn a_prefix_a_database_and_a_password_are_respected() {
 }
 
 #[test]
-fn a_url_that_is_none_is_an_error_that_does_not_repeat_it() {
-    let error = Hub::redis("http://user:secret@somewhere/").expect_err("no URL of Redis");
+fn an_invalid_url_is_an_error_that_does_not_show_the_url() {
+    let error =
+        Hub::redis("http://user:secret@somewhere/").expect_err("the scheme is not one of Redis");
     assert!(error.is_config());
-    let source = error.source().expect("with the reason").to_string();
+    let source = error.source().expect("the error has a source").to_string();
     assert!(
         source.contains("redis://127.0.0.1:6379/0") && !source.contains("secret"),
         "{source}"

@@ -14,8 +14,8 @@ fn hub() -> Hub {
         .memory()
 }
 
-/// One node, the memory hub, a hundred clients that leave and come back at random, twenty thousand events: each gets
-/// each event once, in order.
+/// One node with a memory hub, 20,000 events, and 100 clients that leave and come back at random. Each client gets each event
+/// once, in order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_clients_that_leave_and_come_back_lose_nothing() {
     const EVENTS: usize = 20_000;
@@ -61,7 +61,7 @@ async fn a_hundred_clients_that_leave_and_come_back_lose_nothing() {
     for client in clients {
         client.await.unwrap();
     }
-    wait::within("the subscribers to be gone", async {
+    wait::within("the subscribers to leave", async {
         while hub.stats().subscribers > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -71,17 +71,17 @@ async fn a_hundred_clients_that_leave_and_come_back_lose_nothing() {
 }
 
 #[tokio::test]
-async fn a_restart_of_the_server_is_one_reset_and_then_what_is_new() {
+async fn a_restart_of_the_server_gives_one_reset_then_new_events() {
     for protocol in BOTH {
         for path in ["/topics/x", "/generated/x", "/both/x/y"] {
             let mut last = String::new();
-            for life in 0..3 {
+            for start in 0..3 {
                 let hub = hub();
                 let server = serve(&hub).await;
                 let topic = hub.topic("x").unwrap();
                 topic.publish("history").await.unwrap();
                 let mut client = Client::connect(protocol, server.address, path, &last).await;
-                if life > 0 {
+                if start > 0 {
                     let event = client.next().await;
                     assert_eq!(event.name, "reset");
                     assert!(event.data.starts_with(r#"{"reason":"epoch""#), "{event:?}");
@@ -89,7 +89,7 @@ async fn a_restart_of_the_server_is_one_reset_and_then_what_is_new() {
                 assert_eq!(
                     client.next().await.data,
                     "history",
-                    "it begins anew, here with that"
+                    "the client starts again with the history, which is one event"
                 );
                 topic.publish("news").await.unwrap();
                 let event = client.next().await;

@@ -1,4 +1,4 @@
-//! Clients that do not read, with real sockets between: what they cost, what they get, what they do to others.
+//! Clients that do not read, over real sockets: their memory, the events that they get, and the delay of other clients.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::support::{Server, wait};
 
 const BOUND: usize = 256 * 1024;
 const SIZE: usize = 4 * 1024;
-/// Together more than the kernel's buffers on both sides take.
+/// All events together are larger than the buffers of the kernel on both sides.
 const EVENTS: usize = 6_000;
 
 fn hub(policy: SlowPolicy) -> Hub {
@@ -29,7 +29,7 @@ fn event(number: usize) -> ServerEvent {
     ServerEvent::new(format!("{number} {}", "x".repeat(SIZE))).with_name(name)
 }
 
-/// A client that has sent its request, and reads nothing.
+/// A client that sends a request and then reads nothing.
 async fn silent_client(address: SocketAddr, hub: &Hub) -> Raw {
     let before = hub.stats().subscribers;
     let mut raw = Raw::connect(address).await;
@@ -43,7 +43,7 @@ async fn silent_client(address: SocketAddr, hub: &Hub) -> Raw {
     raw
 }
 
-/// Reads up to `mark`, which only the end of what has come so far is searched for: there are many megabytes of it.
+/// Reads up to `mark`. It searches only the end of the received bytes, because they are many megabytes.
 async fn read_until(client: &mut Raw, mark: &str) -> String {
     let mut bytes = Vec::new();
     let mut searched = 0;
@@ -61,7 +61,7 @@ async fn read_until(client: &mut Raw, mark: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Publishes all, and returns the most bytes that the hub has held after any of them.
+/// Publishes all events. Returns the maximum number of bytes that the hub held after an event.
 async fn publish_all(topic: &Topic, hub: &Hub) -> usize {
     let mut most = 0;
     for number in 0..EVENTS {
@@ -74,8 +74,8 @@ async fn publish_all(topic: &Topic, hub: &Hub) -> usize {
     most
 }
 
-/// The numbers of the events in a body, and for each gap how many were dropped. The sizes of its chunks are lines
-/// between events.
+/// The numbers of the events in a body, and the number of dropped events of each gap. The sizes of chunks are lines between
+/// the events.
 fn numbers(body: &str) -> Vec<Result<usize, usize>> {
     let mut numbers = Vec::new();
     let mut name = "";
@@ -116,21 +116,21 @@ async fn disconnect_holds_its_bound_and_ends_the_stream() {
     assert_eq!(
         hub.stats().bytes,
         0,
-        "nothing is held for a client that is to go"
+        "the hub holds nothing for a client that it disconnects"
     );
 
-    // It was cut, because it has not read the end.
+    // The connection was cut, because the client has not read the end of the stream.
     let mut body = Vec::new();
     let reading = async { while matches!(client.connection.read_buf(&mut body).await, Ok(1..)) {} };
-    wait::within("the cut", reading).await;
+    wait::within("the end of the connection", reading).await;
     let whole = body.windows(2).rposition(|end| end == b"\n\n");
-    body.truncate(whole.expect("some have come") + 2);
+    body.truncate(whole.expect("the client received events") + 2);
     let body = String::from_utf8(body).expect("events are text");
     let got = numbers(&body);
     assert!((1..EVENTS).contains(&got.len()), "{} events", got.len());
     assert!(
         got.iter().enumerate().all(|(at, number)| *number == Ok(at)),
-        "whole up to its end"
+        "no event is missing before the end"
     );
     let last = body
         .lines()
@@ -143,7 +143,7 @@ async fn disconnect_holds_its_bound_and_ends_the_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn drop_oldest_holds_its_bound_and_the_gaps_say_exactly_what_is_missing() {
+async fn drop_oldest_holds_its_bound_and_its_gaps_count_the_missing_events() {
     let hub = hub(SlowPolicy::drop_oldest());
     let server = serve(&hub).await;
     let mut client = silent_client(server.address, &hub).await;
@@ -206,7 +206,7 @@ async fn block_holds_its_bound_and_loses_nothing() {
         async move { publish_all(&hub.topic("x").unwrap(), &hub).await }
     });
     wait::within("the publisher to wait", async {
-        // Until it stands still, near the bound.
+        // Until the publisher waits, near the bound.
         let mut before = 0;
         loop {
             let bytes = hub.stats().bytes;
@@ -225,10 +225,10 @@ async fn block_holds_its_bound_and_loses_nothing() {
     server.stop().await;
 }
 
-/// A topic with fast clients, beside so many that read nothing.
+/// A topic with fast clients, and with a number of clients that read nothing.
 struct Room {
     topic: Topic,
-    /// The last line of a round, as each fast client has read it.
+    /// The last line of a round that each fast client has read.
     rounds: mpsc::UnboundedReceiver<()>,
     silent: Vec<Raw>,
     server: Server,
@@ -246,7 +246,7 @@ impl Room {
             others.push(silent_client(server.address, &hub).await);
         }
         if silent > 0 {
-            // Until the kernel takes no more for them.
+            // Until the buffers of the kernel are full.
             publish_all(&topic, &hub).await;
         }
         let (done, rounds) = mpsc::unbounded_channel();
@@ -277,7 +277,7 @@ impl Room {
         }
     }
 
-    /// How long it takes until all fast clients have got nine hundred events, which are within the bound.
+    /// The time until all fast clients have received 900 events, which are within the bound.
     async fn time(&mut self) -> Duration {
         let start = Instant::now();
         for number in 0..900 {
@@ -301,10 +301,10 @@ impl Room {
     }
 }
 
-/// A ratio within one run, of the best rounds with and without such clients, in turn; the rest is for other work on the
-/// machine. A publisher that waited for them would take for ever.
+/// Compares the best rounds with and without such clients in the same run. The tolerance is for other work on the machine. If
+/// the publisher waited for these clients, the test would not end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_that_do_not_read_slow_nobody_down() {
+async fn clients_that_do_not_read_do_not_delay_other_clients() {
     for policy in [
         SlowPolicy::disconnect(),
         SlowPolicy::drop_oldest(),

@@ -1,4 +1,4 @@
-//! `publish_all` over a broker: what is published together stands together, whoever else publishes meanwhile.
+//! `publish_all` over a broker: no other event comes between the events of one call.
 
 use bocadillo::topic::{Cursor, Hub};
 use futures_util::StreamExt;
@@ -13,24 +13,24 @@ const PARTS: usize = 4;
 async fn together(broker: impl Broker) {
     let nodes = [(); NODES].map(|()| broker.hub(Hub::builder()));
     let publishers = nodes.iter().enumerate().map(|(node, hub)| {
-        let topic = hub.topic("game").expect("the name is one");
+        let topic = hub.topic("game").expect("a valid name");
         async move {
             for round in 0..ROUNDS {
                 let moves = (0..PARTS).map(|part| format!("{node} {round} {part}"));
-                let ids = topic.publish_all(moves).await.expect("the broker is there");
+                let ids = topic.publish_all(moves).await.expect("the broker is up");
                 assert_eq!(ids.len(), PARTS);
             }
         }
     });
     let publishing = futures_util::future::join_all(publishers);
     let reading = async {
-        let topic = nodes[0].topic("game").expect("the name is one");
+        let topic = nodes[0].topic("game").expect("a valid name");
         let mut events = topic.subscribe_from(Cursor::start());
         for _ in 0..NODES * ROUNDS {
             let mut moves = Vec::new();
             for _ in 0..PARTS {
-                let event = events.next().await.expect("the stream goes on");
-                moves.push(event.data().expect("it has data").to_owned());
+                let event = events.next().await.expect("the stream continues");
+                moves.push(event.data().expect("events of topics have data").to_owned());
             }
             let (first, _) = moves[0].rsplit_once(' ').expect("three numbers");
             let whole: Vec<_> = (0..PARTS).map(|part| format!("{first} {part}")).collect();
@@ -41,11 +41,11 @@ async fn together(broker: impl Broker) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_published_together_stands_together_on_redis() {
+async fn events_that_are_published_together_stay_together_on_redis() {
     together(Redis::start()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_published_together_stands_together_on_nats() {
+async fn events_that_are_published_together_stay_together_on_nats() {
     together(Nats::start()).await;
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use super::super::channel::{Channel, State};
 use super::super::position::Position;
-use super::super::waiting::Wakes;
+use super::super::waker_list::TakenWakers;
 
 /// Fills the ring of a topic, from its first subscriber on this node to its last.
 #[derive(Clone, Debug)]
@@ -35,11 +35,11 @@ impl TopicFeed {
     }
 
     /// Wakes subscribers, and publishers that wait for the feed.
-    fn wake(&self, wakes: Option<Wakes>) -> bool {
-        let Some(wakes) = wakes else {
+    fn wake(&self, wakers: Option<TakenWakers>) -> bool {
+        let Some(wakers) = wakers else {
             return false;
         };
-        wakes.wake();
+        wakers.wake();
         if let Some(channel) = self.channel.upgrade() {
             channel.publishers.notify_waiters();
         }
@@ -57,8 +57,8 @@ impl TopicFeed {
 /// For brokers that keep the history themselves.
 #[cfg(any(test, feature = "nats", feature = "redis"))]
 mod remote {
-    use super::{Arc, Position, TopicFeed, Wakes};
-    use crate::topic::encoded::{Draft, Encoded};
+    use super::{Arc, Position, TakenWakers, TopicFeed};
+    use crate::topic::encoded::{Encoded, EventWithoutId};
     use crate::topic::history::History;
     use crate::topic::notice::Reason;
 
@@ -85,7 +85,7 @@ mod remote {
         pub(crate) fn interrupt(&self) -> bool {
             let interrupted = self.with(|_, state| {
                 state.interrupted |= state.tag.is_none();
-                Wakes::default()
+                TakenWakers::default()
             });
             self.wake(interrupted)
         }
@@ -97,21 +97,24 @@ mod remote {
         }
 
         /// Appends events, oldest first. Events that were appended before are skipped. `false` when the feed has ended.
-        pub(crate) fn append(&self, events: impl IntoIterator<Item = (Position, Draft)>) -> bool {
+        pub(crate) fn append(
+            &self,
+            events: impl IntoIterator<Item = (Position, EventWithoutId)>,
+        ) -> bool {
             let Some(Some((tag, mut last))) =
                 self.with(|_, state| Some((state.tag?, state.ring.last())))
             else {
                 return false;
             };
-            let mut sealed: Vec<Encoded> = Vec::new();
-            for (position, draft) in events {
+            let mut with_ids: Vec<Encoded> = Vec::new();
+            for (position, encoded) in events {
                 if position > last {
                     last = position;
-                    sealed.push(draft.seal(tag, position));
+                    with_ids.push(encoded.with_id(tag, position));
                 }
             }
-            let appended = self.with(|channel, state| channel.append_to(state, sealed));
-            appended.map(Wakes::wake).is_some()
+            let appended = self.with(|channel, state| channel.append_to(state, with_ids));
+            appended.map(TakenWakers::wake).is_some()
         }
 
         /// The broker has lost its events (a new epoch), or events that were never appended (`Reason::Evicted`). Each

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::super::channel::Channel;
-use super::super::encoded::Draft;
+use super::super::encoded::EventWithoutId;
 use super::super::position::{Tag, one_id};
 use super::super::registry::TopicRef;
 use super::Broker;
@@ -19,14 +19,14 @@ pub(in super::super) const FOLLOW_TIMEOUT: Duration = Duration::from_secs(2);
 /// Publishes events: all or none. Returns their ids.
 pub(in super::super) async fn publish(
     topic: &TopicRef,
-    drafts: Vec<Draft>,
+    events: Vec<EventWithoutId>,
 ) -> Result<Vec<EventId>> {
     // A loop that only publishes must let subscribers on its thread run.
     tokio::task::coop::consume_budget().await;
     let broker = topic.broker();
     wait_for_follow(topic.channel(), &**broker).await;
-    wait_for_room(topic.channel(), &drafts).await;
-    let published = broker.publish(topic.channel(), drafts).await?;
+    wait_for_room(topic.channel(), &events).await;
+    let published = broker.publish(topic.channel(), events).await?;
     topic.hub().keep_swept();
     let tag = Tag::new(published.epoch, topic.name());
     let positions = published.positions.into_iter();
@@ -61,16 +61,16 @@ async fn wait_for_follow(channel: &Channel, broker: &dyn Broker) {
 
 /// Waits for slow subscribers if the topic's policy says so. Several publishers that wait may continue at once, so a
 /// subscriber may be disconnected a little earlier than with one publisher.
-async fn wait_for_room(channel: &Channel, drafts: &[Draft]) {
+async fn wait_for_room(channel: &Channel, events: &[EventWithoutId]) {
     let Some(up_to) = channel.options().slow.blocks() else {
         return;
     };
-    let bytes = drafts.iter().map(Draft::size).sum();
+    let bytes = events.iter().map(EventWithoutId::size).sum();
     let deadline = Instant::now() + up_to;
     loop {
         let mut room = pin!(channel.publishers.notified());
         room.as_mut().enable();
-        if channel.has_room(drafts.len(), bytes) || timeout_at(deadline, room).await.is_err() {
+        if channel.has_room(events.len(), bytes) || timeout_at(deadline, room).await.is_err() {
             return;
         }
     }

@@ -15,7 +15,7 @@ use async_nats::jetstream::stream::Stream;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
-use super::pace::{ANSWER, Pace};
+use super::read_limiter::{ANSWER, ReadLimiter};
 use super::refusals::Refusals;
 use super::settings::{Credentials, Settings};
 use crate::error::{Error, chain};
@@ -54,7 +54,7 @@ pub(super) struct Connection {
     doubt: Notify,
     /// The number of lost connections.
     losses: AtomicU64,
-    pub(super) pace: Pace,
+    pub(super) read_limiter: ReadLimiter,
     pub(super) publishing: Semaphore,
     pub(super) subscribing: Semaphore,
     pub(super) refusals: Refusals,
@@ -65,7 +65,7 @@ pub(super) struct Connection {
     delivered: Mutex<(u64, u64)>,
     tails: Mutex<Tails>,
     /// The number of requests for the last sequence of the stream, and the last answer.
-    asked: AtomicU64,
+    last_sequence_requests: AtomicU64,
     last_sequence: tokio::sync::Mutex<LastSequence>,
     /// The session, and the position of the stream's newest message in it.
     newest_message: tokio::sync::Mutex<(u64, Position)>,
@@ -77,8 +77,8 @@ pub(super) type State = ConnectionState<Arc<Session>>;
 
 #[derive(Clone, Debug)]
 pub(super) struct Contexts {
-    /// For requests. [`Pace::answer`] has their time-outs.
-    pub(super) asking: Context,
+    /// For requests. [`ReadLimiter::answer`] has their time-outs.
+    pub(super) requests: Context,
     pub(super) publishing: Context,
 }
 
@@ -106,14 +106,14 @@ impl Connection {
             state: watch::Sender::new(State::Connecting),
             doubt: Notify::new(),
             losses: AtomicU64::new(0),
-            pace: Pace::new(),
+            read_limiter: ReadLimiter::new(),
             publishing: Semaphore::new(PUBLISHING),
             subscribing: Semaphore::new(SUBSCRIBING),
             refusals: Refusals::default(),
             newest: Mutex::default(),
             delivered: Mutex::default(),
             tails: Mutex::default(),
-            asked: AtomicU64::new(0),
+            last_sequence_requests: AtomicU64::new(0),
             last_sequence: tokio::sync::Mutex::default(),
             newest_message: tokio::sync::Mutex::default(),
             trimming: Mutex::default(),
@@ -202,9 +202,9 @@ impl Connection {
         self.state.send_replace(State::Connecting);
         let (sender, mut events) = mpsc::unbounded_channel();
         let client = self.connect(sender).await;
-        self.pace.count(client.statistics());
+        self.read_limiter.count(client.statistics());
         let contexts = Contexts {
-            asking: ContextBuilder::new().build(client.clone()),
+            requests: ContextBuilder::new().build(client.clone()),
             publishing: ContextBuilder::new().timeout(ANSWER).build(client.clone()),
         };
         let mut last: Option<Arc<Session>> = None;

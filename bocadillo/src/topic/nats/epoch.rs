@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_life_reads_back() {
+    fn an_epoch_reads_back() {
         let epoch = StreamEpoch::default();
         assert_eq!(StreamEpoch::read(Some(&epoch.write())), epoch);
         let next = epoch.next(41);

@@ -12,20 +12,20 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 
 use super::connection::{AGAIN, CAPACITY, Connection, Session, State};
-use super::read::{self, Wanted, last_position, read};
+use super::read::{self, ReadRequest, last_position, read};
 use super::record;
-use super::refusals::Asking;
+use super::refusals::OpenRequest;
 use super::settings::messages;
 use super::subjects::Subjects;
 use crate::topic::broker::{Replay, TopicFeed};
-use crate::topic::encoded::Draft;
+use crate::topic::encoded::EventWithoutId;
 use crate::topic::notice::Reason;
 use crate::topic::position::Position;
 use crate::topic::remote;
 
-mod waiting;
+mod message_buffer;
 
-use waiting::{Join, Waiting};
+use message_buffer::{Buffered, MessageBuffer};
 
 /// About how many bytes of missing messages are read at once, and how many bytes of new messages are kept meanwhile.
 const PIECE: usize = 512 * 1024;
@@ -73,7 +73,7 @@ pub(super) async fn follow(
     // Held until the server has answered the next request. A refusal comes before that answer.
     let mut permit = connection.subscribing.acquire().await.ok();
     // Before the subscription, because a refusal may come at once.
-    let mut asking = connection.refusals.watch(&subjects.live);
+    let mut subscription = connection.refusals.watch(&subjects.live);
     let live = match session.client.subscribe(subjects.live.clone()).await {
         Ok(live) => live,
         Err(error) => {
@@ -112,7 +112,7 @@ pub(super) async fn follow(
             is_up: true,
             is_flooded: false,
         };
-        let Done = follower.run(states, live, &mut asking).await;
+        let Done = follower.run(states, live, &mut subscription).await;
     }
 }
 
@@ -136,13 +136,13 @@ impl Follower<'_> {
         mut self,
         mut states: watch::Receiver<State>,
         mut live: Subscriber,
-        asking: &mut Asking<'_>,
+        subscription: &mut OpenRequest<'_>,
     ) -> Done {
         // The session may have ended already.
         states.mark_changed();
         let mut is_refused = false;
         let mut lost = self.connection.refusals.lost();
-        asking.settle();
+        subscription.set_allowed();
         loop {
             let done = tokio::select! {
                 biased;
@@ -153,7 +153,7 @@ impl Follower<'_> {
                     let state = states.borrow_and_update().clone();
                     self.turn(state, &mut live).await
                 }
-                () = asking.any_refused(), if !is_refused => {
+                () = subscription.any_refused(), if !is_refused => {
                     is_refused = true;
                     Ok(())
                 }
@@ -168,7 +168,7 @@ impl Follower<'_> {
                 }
                 () = tokio::time::sleep(REFUSED), if is_refused && self.is_up => {
                     is_refused = false;
-                    match self.subscribe_again(asking).await {
+                    match self.subscribe_again(subscription).await {
                         Ok(again) => live = again,
                         Err(error) => {
                             tracing::error!(topic = &**self.feed.topic(), %error, "a topic cannot be followed");
@@ -180,7 +180,7 @@ impl Follower<'_> {
                 }
                 () = tokio::time::sleep(AGAIN), if !self.is_whole && self.is_up && !is_refused => {
                     self.connection.refusals.allowed(&self.subjects.live);
-                    asking.settle();
+                    subscription.set_allowed();
                     let state = states.borrow_and_update().clone();
                     self.turn(state, &mut live).await
                 }
@@ -193,10 +193,10 @@ impl Follower<'_> {
 
     async fn subscribe_again(
         &self,
-        asking: &mut Asking<'_>,
+        subscription: &mut OpenRequest<'_>,
     ) -> Result<Subscriber, async_nats::SubscribeError> {
         let _permit = self.connection.subscribing.acquire().await;
-        asking.forget();
+        subscription.ask_again();
         let live = self
             .session
             .client
@@ -263,12 +263,12 @@ impl Follower<'_> {
     /// Reads the missing messages. If that fails, it is tried again.
     async fn catch_up(&mut self, live: &mut Subscriber) -> Result<(), Done> {
         let mut events = 0;
-        let mut waiting = Waiting::default();
+        let mut buffer = MessageBuffer::default();
         loop {
             let Some(history) = self.feed.history() else {
                 return Err(Done);
             };
-            let wanted = Wanted {
+            let request = ReadRequest {
                 after: (!self.is_fresh).then_some(self.at),
                 limit: PIECE,
                 kept: messages(history.max_events),
@@ -276,11 +276,11 @@ impl Follower<'_> {
             };
             let replay = {
                 let mut read =
-                    std::pin::pin!(read(self.connection, &self.session, self.subjects, wanted));
+                    std::pin::pin!(read(self.connection, &self.session, self.subjects, request));
                 loop {
                     tokio::select! {
                         replay = &mut read => break replay,
-                        Some(messages) = ready(live) => waiting.add(messages),
+                        Some(messages) = ready(live) => buffer.add(messages),
                     }
                 }
             };
@@ -292,10 +292,10 @@ impl Follower<'_> {
                         self.reach(*last);
                         self.append(read)?;
                     }
-                    let is_over = match waiting.after(self.at.major) {
-                        Join::Nothing => is_all,
-                        Join::Next(messages) => self.take(messages)?,
-                        Join::Later => false,
+                    let is_over = match buffer.after(self.at.major) {
+                        Buffered::Nothing => is_all,
+                        Buffered::Next(messages) => self.take(messages)?,
+                        Buffered::Gap => false,
                     };
                     if is_over {
                         break;
@@ -336,7 +336,7 @@ impl Follower<'_> {
             .deliver(&self.session, &self.subjects.events, position.major, check);
     }
 
-    fn append(&self, events: Vec<(Position, Draft)>) -> Result<(), Done> {
+    fn append(&self, events: Vec<(Position, EventWithoutId)>) -> Result<(), Done> {
         let is_heard = events.is_empty() || self.feed.append(events);
         if is_heard { Ok(()) } else { Err(Done) }
     }

@@ -16,7 +16,7 @@ use super::record;
 use super::subjects::Subjects;
 use crate::error::{Error, Kind, Result, chain};
 use crate::topic::broker::Published;
-use crate::topic::encoded::Draft;
+use crate::topic::encoded::EventWithoutId;
 use crate::topic::remote;
 
 /// The time after a publish at which the surplus of a topic is removed.
@@ -29,14 +29,14 @@ const TRIM_AFTER: Duration = Duration::from_millis(500);
 pub(super) async fn publish(
     connection: Arc<Connection>,
     subjects: Subjects,
-    drafts: Vec<Draft>,
+    events: Vec<EventWithoutId>,
     id: Option<String>,
     nonce: u64,
     kept: u64,
 ) -> Result<Published> {
-    let events = drafts.len();
-    let (mut headers, payload) = record::write(&drafts);
-    drop(drafts);
+    let count = events.len();
+    let (mut headers, payload) = record::write(&events);
+    drop(events);
     record::write_nonce(&mut headers, nonce);
     let check = record::check(Some(&headers), &payload);
     if let Some(id) = id {
@@ -72,7 +72,7 @@ pub(super) async fn publish(
                 }
                 return Ok(Published {
                     epoch: session.epoch,
-                    positions: record::positions(sequence, check, events).collect(),
+                    positions: record::positions(sequence, check, count).collect(),
                 });
             }
             Err(error) => error,
@@ -128,18 +128,18 @@ async fn attempt(
             return Err(Error::new(Kind::Unavailable, "the connection to NATS was lost before the event was sent"));
         }
     };
-    let mut asking = connection.refusals.watch(&subjects.events);
+    let mut request = connection.refusals.watch(&subjects.events);
     let error = tokio::select! {
         biased;
         published = published => match published {
             Ok(confirmation) => {
-                asking.answered();
+                request.answered();
                 connection.refusals.allowed(&subjects.events);
                 return Ok(confirmation.sequence);
             }
             Err(error) => error,
         },
-        () = asking.refused() => {
+        () = request.refused() => {
             let subject = &subjects.events;
             return Err(Error::new(Kind::Refused, format!("NATS does not allow this user to publish to `{subject}`")));
         }
@@ -148,7 +148,7 @@ async fn attempt(
         }
     };
     if !matches!(error.kind(), PublishErrorKind::TimedOut) {
-        asking.answered();
+        request.answered();
     }
     let kind = match error.kind() {
         PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => Kind::Unconfirmed,

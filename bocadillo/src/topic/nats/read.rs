@@ -19,7 +19,7 @@ use super::record;
 use super::subjects::Subjects;
 use crate::error::BoxError;
 use crate::topic::broker::Replay;
-use crate::topic::encoded::Draft;
+use crate::topic::encoded::EventWithoutId;
 use crate::topic::notice::Reason;
 use crate::topic::position::Position;
 
@@ -49,7 +49,7 @@ impl Stored {
         record::check(Some(&self.headers), &self.payload)
     }
 
-    fn events(&self) -> crate::Result<Vec<(Position, Draft)>> {
+    fn events(&self) -> crate::Result<Vec<(Position, EventWithoutId)>> {
         record::read(self.sequence, Some(&self.headers), &self.payload)
     }
 
@@ -64,7 +64,7 @@ impl Stored {
 
 /// A request for events.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
+pub(super) struct ReadRequest {
     pub(super) after: Option<Position>,
     /// About how many bytes.
     pub(super) limit: usize,
@@ -83,29 +83,29 @@ pub(super) async fn read(
     connection: &Connection,
     session: &Session,
     subjects: &Subjects,
-    wanted: Wanted,
+    request: ReadRequest,
 ) -> Result<Replay, BoxError> {
     let mut states = connection.states();
     let whole = async {
-        let turn = connection.pace.turn(wanted.limit).await?;
-        let wanted = Wanted {
-            limit: turn.limit,
-            ..wanted
+        let permit = connection.read_limiter.acquire(request.limit).await?;
+        let request = ReadRequest {
+            limit: permit.limit,
+            ..request
         };
         let reading = Reading {
             connection,
             session,
             subjects,
-            wanted,
+            request,
             events: Vec::new(),
             bytes: 0,
             is_doubtful: false,
         };
-        let replay = match wanted.after {
+        let replay = match request.after {
             None => reading.whole_history().await,
             Some(after) => reading.after(after).await,
         };
-        turn.end(replay.is_ok());
+        permit.end(replay.is_ok());
         replay
     };
     tokio::select! {
@@ -126,7 +126,7 @@ pub(super) async fn last_position(
 ) -> Result<(Position, bool), BoxError> {
     // Taken before the request. A message that comes in between has a higher sequence, and the subscription brings it.
     let newest = connection.newest_message(session).await?;
-    let _turn = connection.pace.turn(1).await?;
+    let _permit = connection.read_limiter.acquire(1).await?;
     let request = session
         .stream
         .raw_message_builder()
@@ -175,8 +175,8 @@ struct Reading<'a> {
     connection: &'a Connection,
     session: &'a Session,
     subjects: &'a Subjects,
-    wanted: Wanted,
-    events: Vec<(Position, Draft)>,
+    request: ReadRequest,
+    events: Vec<(Position, EventWithoutId)>,
     bytes: usize,
     /// Whether a message was meant for another epoch.
     is_doubtful: bool,
@@ -246,7 +246,7 @@ impl Reading<'_> {
             .await?;
         let messages = info.state.subjects.get(&self.subjects.events);
         let messages = messages.copied().unwrap_or(0);
-        let skipped = messages.saturating_sub(self.wanted.kept.saturating_sub(1));
+        let skipped = messages.saturating_sub(self.request.kept.saturating_sub(1));
         let mut from = 1;
         for _ in 0..skipped {
             match self.next(from).await? {

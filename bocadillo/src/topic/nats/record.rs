@@ -8,7 +8,7 @@ use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::error::{Error, Kind, Result};
-use crate::topic::encoded::Draft;
+use crate::topic::encoded::EventWithoutId;
 use crate::topic::hash::fnv;
 use crate::topic::position::Position;
 
@@ -40,15 +40,15 @@ pub(super) fn token(topic: &str) -> String {
 }
 
 /// Writes all events into one message, so that JetStream stores all or none.
-pub(super) fn write(drafts: &[Draft]) -> (HeaderMap, Bytes) {
-    let payload: Vec<u8> = drafts
+pub(super) fn write(events: &[EventWithoutId]) -> (HeaderMap, Bytes) {
+    let payload: Vec<u8> = events
         .iter()
-        .flat_map(|draft| draft.payload())
+        .flat_map(|encoded| encoded.payload())
         .copied()
         .collect();
     let mut headers = HeaderMap::new();
-    if drafts.iter().any(|draft| draft.key.is_some()) {
-        let keys = drafts.iter().map(|draft| match &draft.key {
+    if events.iter().any(|encoded| encoded.key.is_some()) {
+        let keys = events.iter().map(|encoded| match &encoded.key {
             None => String::new(),
             Some(key) => format!("={}", utf8_percent_encode(key, ESCAPED)),
         });
@@ -138,7 +138,7 @@ pub(super) fn read(
     sequence: u64,
     headers: Option<&HeaderMap>,
     payload: &[u8],
-) -> Result<Vec<(Position, Draft)>> {
+) -> Result<Vec<(Position, EventWithoutId)>> {
     let foreign = || Error::new(Kind::Event, "the message is not a series of encoded events");
     let text = std::str::from_utf8(payload).map_err(|_| foreign())?;
     let keys = headers
@@ -146,7 +146,7 @@ pub(super) fn read(
         .map(|keys| keys.as_str());
     let mut keys = keys.into_iter().flat_map(|keys| keys.split(','));
     // An event has no blank line inside.
-    let drafts = text.split_inclusive("\n\n").map(|event| {
+    let events = text.split_inclusive("\n\n").map(|event| {
         let key = match keys.next().and_then(|key| key.strip_prefix('=')) {
             None => None,
             Some(key) => Some(Arc::from(
@@ -155,15 +155,15 @@ pub(super) fn read(
                     .map_err(|_| foreign())?,
             )),
         };
-        Draft::from_payload(event.as_bytes(), key)
+        EventWithoutId::from_payload(event.as_bytes(), key)
     });
-    let drafts: Vec<_> = drafts.collect::<Result<_>>()?;
-    if drafts.is_empty() {
+    let events: Vec<_> = events.collect::<Result<_>>()?;
+    if events.is_empty() {
         return Err(foreign());
     }
     let check = check(headers, payload);
-    Ok(positions(sequence, check, drafts.len())
-        .zip(drafts)
+    Ok(positions(sequence, check, events.len())
+        .zip(events)
         .collect())
 }
 
@@ -177,21 +177,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_stored_reads_back(events in prop::collection::vec((any::<String>(), prop::option::of(any::<String>())), 1..5), at in 1..u64::MAX) {
-            let drafts: Vec<_> = events
+        fn stored_events_read_back(events in prop::collection::vec((any::<String>(), prop::option::of(any::<String>())), 1..5), at in 1..u64::MAX) {
+            let events: Vec<_> = events
                 .iter()
                 .map(|(data, key)| {
-                    let mut draft = Draft::new(&ServerEvent::new(data.clone()), &SlowPolicy::disconnect()).unwrap();
-                    draft.key = key.as_deref().map(Arc::from);
-                    draft
+                    let mut encoded = EventWithoutId::new(&ServerEvent::new(data.clone()), &SlowPolicy::disconnect()).unwrap();
+                    encoded.key = key.as_deref().map(Arc::from);
+                    encoded
                 })
                 .collect();
-            let (headers, payload) = write(&drafts);
+            let (headers, payload) = write(&events);
             let back = read(at, Some(&headers), &payload).unwrap();
-            prop_assert_eq!(back.len(), drafts.len());
-            for ((position, back), draft) in back.iter().zip(&drafts) {
-                prop_assert_eq!(back.payload(), draft.payload());
-                prop_assert_eq!(&back.key, &draft.key);
+            prop_assert_eq!(back.len(), events.len());
+            for ((position, back), encoded) in back.iter().zip(&events) {
+                prop_assert_eq!(back.payload(), encoded.payload());
+                prop_assert_eq!(&back.key, &encoded.key);
                 prop_assert_eq!((position.major, check_of(*position)), (at, check(Some(&headers), &payload)));
             }
             prop_assert!(back.is_sorted_by(|(a, _), (b, _)| a < b));
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn another_programs_message_is_refused() {
+    fn a_message_of_another_program_is_refused() {
         for payload in [
             "",
             "hello",

@@ -21,7 +21,7 @@ const BURST_TIME: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    asked: Mutex<HashMap<String, Asked>>,
+    open: Mutex<HashMap<String, SubjectRequests>>,
     logged: Mutex<HashMap<String, Instant>>,
     burst: Mutex<Option<(Instant, usize)>>,
     lost: watch::Sender<()>,
@@ -29,19 +29,19 @@ pub(super) struct Refusals {
 
 /// The open requests on one subject.
 #[derive(Debug, Default)]
-struct Asked {
+struct SubjectRequests {
     waiting: usize,
     /// Requests that were given up while others were open. A refusal may belong to one of them.
     abandoned: usize,
     refused: usize,
     /// Whether this is a subscription that the server has allowed.
-    is_settled: bool,
+    is_allowed: bool,
     changed: Arc<Notify>,
 }
 
 /// One open request.
 #[derive(Debug)]
-pub(super) struct Asking<'a> {
+pub(super) struct OpenRequest<'a> {
     refusals: &'a Refusals,
     subject: &'a str,
     changed: Arc<Notify>,
@@ -56,17 +56,17 @@ enum Outcome {
 }
 
 impl Refusals {
-    fn asked(&self) -> MutexGuard<'_, HashMap<String, Asked>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn open(&self) -> MutexGuard<'_, HashMap<String, SubjectRequests>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Call it before the request is sent. `subject` is the request's subject, or the first tokens of it.
-    pub(super) fn watch<'a>(&'a self, subject: &'a str) -> Asking<'a> {
-        let mut all = self.asked();
-        let asked = all.entry(subject.to_owned()).or_default();
-        asked.waiting += 1;
-        let changed = Arc::clone(&asked.changed);
-        Asking {
+    pub(super) fn watch<'a>(&'a self, subject: &'a str) -> OpenRequest<'a> {
+        let mut all = self.open();
+        let requests = all.entry(subject.to_owned()).or_default();
+        requests.waiting += 1;
+        let changed = Arc::clone(&requests.changed);
+        OpenRequest {
             refusals: self,
             subject,
             changed,
@@ -80,14 +80,14 @@ impl Refusals {
             return false;
         };
         let mut is_loss = false;
-        for (key, asked) in self.asked().iter_mut() {
+        for (key, requests) in self.open().iter_mut() {
             let is_meant = subject
                 .strip_prefix(&**key)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
             if is_meant {
-                asked.refused += 1;
-                is_loss |= std::mem::take(&mut asked.is_settled);
-                asked.changed.notify_waiters();
+                requests.refused += 1;
+                is_loss |= std::mem::take(&mut requests.is_allowed);
+                requests.changed.notify_waiters();
             }
         }
         if is_loss {
@@ -155,25 +155,25 @@ impl Refusals {
     }
 }
 
-impl Asking<'_> {
+impl OpenRequest<'_> {
     /// Waits until this request is certainly refused: there are as many refusals as open requests.
     pub(super) async fn refused(&mut self) {
-        self.until(|asked| asked.refused >= asked.waiting + asked.abandoned)
+        self.until(|requests| requests.refused >= requests.waiting + requests.abandoned)
             .await;
         self.outcome = Outcome::Refused;
     }
 
     /// Waits until a request on the subject is refused, this one or another.
     pub(super) async fn any_refused(&mut self) {
-        self.until(|asked| asked.refused > 0).await;
+        self.until(|requests| requests.refused > 0).await;
         self.outcome = Outcome::Refused;
     }
 
-    async fn until(&self, is_so: impl Fn(&Asked) -> bool) {
+    async fn until(&self, is_so: impl Fn(&SubjectRequests) -> bool) {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            if self.refusals.asked().get(self.subject).is_some_and(&is_so) {
+            if self.refusals.open().get(self.subject).is_some_and(&is_so) {
                 return;
             }
             changed.await;
@@ -181,18 +181,18 @@ impl Asking<'_> {
     }
 
     /// The request is made again. Earlier refusals no longer count.
-    pub(super) fn forget(&mut self) {
-        if let Some(asked) = self.refusals.asked().get_mut(self.subject) {
-            asked.refused = 0;
-            asked.is_settled = false;
+    pub(super) fn ask_again(&mut self) {
+        if let Some(requests) = self.refusals.open().get_mut(self.subject) {
+            requests.refused = 0;
+            requests.is_allowed = false;
         }
         self.outcome = Outcome::Open;
     }
 
     /// The server has allowed the subscription, unless it was refused meanwhile.
-    pub(super) fn settle(&mut self) {
-        if let Some(asked) = self.refusals.asked().get_mut(self.subject) {
-            asked.is_settled = asked.refused == 0;
+    pub(super) fn set_allowed(&mut self) {
+        if let Some(requests) = self.refusals.open().get_mut(self.subject) {
+            requests.is_allowed = requests.refused == 0;
         }
     }
 
@@ -201,22 +201,22 @@ impl Asking<'_> {
     }
 }
 
-impl Drop for Asking<'_> {
+impl Drop for OpenRequest<'_> {
     fn drop(&mut self) {
-        let mut all = self.refusals.asked();
-        let Some(asked) = all.get_mut(self.subject) else {
+        let mut all = self.refusals.open();
+        let Some(requests) = all.get_mut(self.subject) else {
             return;
         };
-        asked.waiting -= 1;
+        requests.waiting -= 1;
         match self.outcome {
-            Outcome::Open => asked.abandoned += 1,
+            Outcome::Open => requests.abandoned += 1,
             Outcome::Answered => {}
-            Outcome::Refused => asked.refused = asked.refused.saturating_sub(1),
+            Outcome::Refused => requests.refused = requests.refused.saturating_sub(1),
         }
-        if asked.waiting == 0 {
+        if requests.waiting == 0 {
             all.remove(self.subject);
         } else {
-            asked.changed.notify_waiters();
+            requests.changed.notify_waiters();
         }
     }
 }
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_refused_only_when_no_other_can_be_meant() {
+    fn a_request_is_refused_only_if_no_other_request_can_be_the_refused_one() {
         let refusals = Refusals::default();
         let mut first = refusals.watch("a.events.x");
         let mut second = refusals.watch("a.events.x");
@@ -271,26 +271,26 @@ mod tests {
         assert!(refusals.note(PUBLISH));
         assert!(
             third.refused().now_or_never().is_none(),
-            "the fourth may be meant"
+            "the refusal may be of the fourth request"
         );
         drop(third);
-        assert!(!refusals.asked().contains_key("a.events.x"));
+        assert!(!refusals.open().contains_key("a.events.x"));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_burst_of_refused_subscriptions_tells_that_some_may_be_lost() {
+    async fn a_burst_of_refused_subscriptions_reports_that_errors_may_be_lost() {
         let subjects: Vec<_> = (0..BURST)
             .map(|number| format!("a.live.{number}"))
             .collect();
         let refusals = Refusals::default();
         let mut lost = refusals.lost();
-        let refuse = |settled: bool, pause: Duration| {
+        let refuse = |is_allowed: bool, pause: Duration| {
             let (subjects, refusals) = (&subjects, &refusals);
             async move {
                 for subject in subjects {
-                    let mut asking = refusals.watch(subject);
-                    if settled {
-                        asking.settle();
+                    let mut request = refusals.watch(subject);
+                    if is_allowed {
+                        request.set_allowed();
                     }
                     let error = format!("Permissions Violation for Subscription to \"{subject}\"");
                     assert!(refusals.note(&error) && refusals.note(&error));
@@ -299,12 +299,9 @@ mod tests {
             }
         };
         refuse(false, Duration::ZERO).await;
-        assert!(!lost.has_changed().unwrap(), "each knows of its refusal");
+        assert!(!lost.has_changed().unwrap(), "no refusal is lost");
         refuse(true, Duration::from_millis(20)).await;
-        assert!(
-            !lost.has_changed().unwrap(),
-            "they were not refused at once"
-        );
+        assert!(!lost.has_changed().unwrap(), "the refusals came slowly");
         tokio::time::advance(Duration::from_secs(1)).await;
         refuse(true, Duration::from_millis(9)).await;
         assert!(lost.has_changed().unwrap());

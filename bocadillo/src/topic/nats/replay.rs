@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::connection::{self, AGAIN, Connection, State};
-use super::read::{Wanted, read};
+use super::read::{ReadRequest, read};
 use super::subjects::Subjects;
 use crate::topic::broker::Replay;
 use crate::topic::position::Position;
@@ -20,7 +20,7 @@ pub(super) async fn replay(
     after: Option<Position>,
     limit: usize,
 ) -> Option<Replay> {
-    let wanted = Wanted {
+    let request = ReadRequest {
         after,
         limit,
         kept,
@@ -37,7 +37,7 @@ pub(super) async fn replay(
             }
             continue;
         }
-        match read(&connection, &session, &subjects, wanted).await {
+        match read(&connection, &session, &subjects, request).await {
             Ok(replay) if matches!(&*states.borrow(), State::Up(now) if now.epoch == session.epoch) =>
             {
                 return Some(replay);

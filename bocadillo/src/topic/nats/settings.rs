@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_without_a_password() {
+    fn an_error_of_the_settings_does_not_show_the_password() {
         for (servers, prefix, text) in [
             (
                 "nats://user:secret@[::bad",

@@ -15,7 +15,7 @@ use super::super::position::Position;
 use super::super::registry::TopicRef;
 use super::super::ring::{Lookup, Read};
 use super::super::shape::Shape;
-use super::super::waiting::Ticket;
+use super::super::waker_list::Ticket;
 use super::Next;
 
 /// How far a reader has come. Separate from the reader's topic, so that the topic can be locked while this changes.

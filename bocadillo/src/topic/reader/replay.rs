@@ -79,7 +79,7 @@ impl Progress {
                     };
                     replaying.queue = events
                         .into_iter()
-                        .map(|(position, draft)| draft.seal(tag, position))
+                        .map(|(position, encoded)| encoded.with_id(tag, position))
                         .collect();
                 }
                 Err(reason) => {

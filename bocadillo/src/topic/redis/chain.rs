@@ -1,6 +1,6 @@
 //! Each event names the event before it. So a reader notices whether events are missing.
 
-use super::super::encoded::Draft;
+use super::super::encoded::EventWithoutId;
 use super::super::position::Position;
 use super::reply::Entry;
 
@@ -29,21 +29,22 @@ pub(super) fn judge(reader_at: Position, previous: Position) -> Verdict {
 #[derive(Debug)]
 pub(super) struct Walk {
     /// The events before the first missing one.
-    pub(super) events: Vec<(Position, Draft)>,
+    pub(super) events: Vec<(Position, EventWithoutId)>,
     /// What is missing, the position before the next event, and the entries from there on.
     pub(super) hole: Option<(Verdict, Position, Vec<Entry>)>,
 }
 
-/// Checks that each entry follows the one before it, beginning after `link`. With `None` it begins with any entry. Entries of other
+/// Checks that each entry follows the one before it, beginning after `last_event`. With `None` it begins with any entry. Entries of other
 /// programs are skipped.
-pub(super) fn walk(mut link: Option<Position>, entries: Vec<Entry>) -> Walk {
+pub(super) fn walk(mut last_event: Option<Position>, entries: Vec<Entry>) -> Walk {
     let mut events = Vec::new();
     let mut rest = entries.into_iter();
     while let Some(entry) = rest.next() {
         let Some(event) = entry.event else {
             continue;
         };
-        let verdict = link.map_or(Verdict::Whole, |link| judge(link, event.before));
+        let verdict =
+            last_event.map_or(Verdict::Whole, |last_event| judge(last_event, event.before));
         if verdict != Verdict::Whole {
             let before = event.before;
             let first = Entry {
@@ -56,8 +57,8 @@ pub(super) fn walk(mut link: Option<Position>, entries: Vec<Entry>) -> Walk {
                 hole: Some((verdict, before, left)),
             };
         }
-        link = Some(entry.position);
-        events.push((entry.position, event.draft));
+        last_event = Some(entry.position);
+        events.push((entry.position, event.encoded));
     }
     Walk { events, hole: None }
 }
@@ -74,7 +75,7 @@ mod tests {
     fn entry(position: u64, before: Option<u64>) -> Entry {
         let event = before.map(|before| Event {
             before: at(before),
-            draft: Draft::from_payload(b"data: x\n\n", None).unwrap(),
+            encoded: EventWithoutId::from_payload(b"data: x\n\n", None).unwrap(),
         });
         Entry {
             position: at(position),
@@ -83,8 +84,13 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(link: Option<u64>, entries: Vec<Entry>, events: &[u64], hole: Option<(Verdict, u64)>) {
-        let walked = walk(link.map(at), entries);
+    fn check(
+        last_event: Option<u64>,
+        entries: Vec<Entry>,
+        events: &[u64],
+        hole: Option<(Verdict, u64)>,
+    ) {
+        let walked = walk(last_event.map(at), entries);
         let got: Vec<_> = walked
             .events
             .iter()
@@ -98,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn only_events_without_a_missing_one_are_whole() {
+    fn walk_stops_at_a_missing_event() {
         let ours = || vec![entry(2, Some(1)), entry(3, None), entry(4, Some(2))];
         check(Some(1), ours(), &[2, 4], None);
         check(None, ours(), &[2, 4], None);

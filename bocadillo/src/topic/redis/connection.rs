@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_was_idle_is_pinged_and_a_closed_one_is_seen() {
+    async fn an_idle_connection_is_pinged_and_a_closed_one_is_noticed() {
         let (connection, mut theirs) = connected().await;
         tokio::time::pause();
         connection.meter.mark();
@@ -353,7 +353,7 @@ mod tests {
 
     #[tokio::test]
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    async fn the_kernel_takes_little_that_it_cannot_send() {
+    async fn the_send_buffer_of_the_kernel_is_small() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = server(&format!("redis://{}/", listener.local_addr().unwrap()));
         let (connection, theirs) = tokio::join!(Connection::connect(&server), async {

@@ -24,8 +24,8 @@ const RETRIES: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Followed {
     topics: HashMap<Arc<str>, Topic>,
-    /// The topics whose status has to be asked for. Some may no longer be followed.
-    unsettled: HashSet<Arc<str>>,
+    /// The topics whose status has to be requested. Some may no longer be followed.
+    status_requests: HashSet<Arc<str>>,
     /// The topics that have to be read page by page, in turns. Some may no longer be followed.
     behind: VecDeque<Arc<str>>,
     /// The refused topics and the time of their next try, the earliest first. Some may no longer be followed.
@@ -38,9 +38,9 @@ struct Topic {
     /// The epoch of the feed. `None` before the feed has begun.
     epoch: Option<u64>,
     /// The last entry that was read, also of other programs.
-    at: Position,
+    last_entry: Position,
     /// The last event that was read. The next event has to name it.
-    link: Position,
+    last_event: Position,
     stage: Stage,
     /// The last reason for a refusal, so that each reason is logged once.
     refusal: Option<String>,
@@ -48,7 +48,7 @@ struct Topic {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    Unsettled,
+    NeedsStatus,
     /// Earlier entries are read page by page.
     Behind,
     /// The task waits for new entries.
@@ -57,14 +57,14 @@ enum Stage {
 }
 
 /// A topic in a request for the status: its name, and the last event and the last entry that were read.
-pub(super) type Question = (Arc<str>, Option<(Position, Position)>);
+pub(super) type StatusRequest = (Arc<str>, Option<(Position, Position)>);
 
 /// The result of an update of a topic.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Settled {
+pub(super) enum Updated {
     Done,
     /// Redis has lost events that it had confirmed, so a new epoch has to begin.
-    Lost,
+    EventsLost,
 }
 
 impl Followed {
@@ -78,13 +78,13 @@ impl Followed {
                     let topic = Topic {
                         feed,
                         epoch: None,
-                        at: Position::default(),
-                        link: Position::default(),
-                        stage: Stage::Unsettled,
+                        last_entry: Position::default(),
+                        last_event: Position::default(),
+                        stage: Stage::NeedsStatus,
                         refusal: None,
                     };
                     self.topics.insert(Arc::clone(&name), topic);
-                    self.unsettled.insert(name);
+                    self.status_requests.insert(name);
                 }
                 Change::Unfollow(name, following) => {
                     if self
@@ -99,27 +99,27 @@ impl Followed {
         }
     }
 
-    /// The status of all topics has to be asked for again.
-    pub(super) fn unsettle(&mut self) {
+    /// The status of all topics has to be requested again.
+    pub(super) fn request_all_statuses(&mut self) {
         for topic in self.topics.values_mut() {
-            topic.stage = Stage::Unsettled;
+            topic.stage = Stage::NeedsStatus;
         }
         self.behind.clear();
         self.refused.clear();
-        self.unsettled.extend(self.topics.keys().cloned());
+        self.status_requests.extend(self.topics.keys().cloned());
     }
 
-    /// The status of live topics has to be asked for again, because events may have been lost.
+    /// The status of live topics has to be requested again, because events may have been lost.
     pub(super) fn verify(&mut self) {
         for (name, topic) in &mut self.topics {
             if topic.stage == Stage::Live {
-                topic.stage = Stage::Unsettled;
-                self.unsettled.insert(Arc::clone(name));
+                topic.stage = Stage::NeedsStatus;
+                self.status_requests.insert(Arc::clone(name));
             }
         }
     }
 
-    /// The status of refused topics whose pause is over has to be asked for again, a few at a time.
+    /// The status of refused topics whose pause is over has to be requested again, a few at a time.
     pub(super) fn retry(&mut self) {
         let now = Instant::now();
         for _ in 0..RETRIES {
@@ -132,8 +132,8 @@ impl Followed {
             if let Some(topic) = self.topics.get_mut(&name)
                 && topic.stage == Stage::Refused
             {
-                topic.stage = Stage::Unsettled;
-                self.unsettled.insert(name);
+                topic.stage = Stage::NeedsStatus;
+                self.status_requests.insert(name);
             }
         }
     }
@@ -145,26 +145,31 @@ impl Followed {
         }
     }
 
-    /// Some topics whose status has to be asked for, each once.
-    pub(super) fn take_unsettled(&mut self, limit: usize) -> Vec<Question> {
-        let names: Vec<_> = self.unsettled.iter().take(limit).cloned().collect();
+    /// Some topics whose status has to be requested, each once.
+    pub(super) fn take_status_requests(&mut self, limit: usize) -> Vec<StatusRequest> {
+        let names: Vec<_> = self.status_requests.iter().take(limit).cloned().collect();
         let topics = names.into_iter().filter_map(|name| {
-            self.unsettled.remove(&name);
+            self.status_requests.remove(&name);
             let topic = self.topics.get(&name)?;
-            let at = topic.epoch.map(|_| (topic.link, topic.at));
-            (topic.stage == Stage::Unsettled).then_some((name, at))
+            let at = topic.epoch.map(|_| (topic.last_event, topic.last_entry));
+            (topic.stage == Stage::NeedsStatus).then_some((name, at))
         });
         topics.collect()
     }
 
-    pub(super) fn has_unsettled(&self) -> bool {
-        !self.unsettled.is_empty()
+    pub(super) fn has_status_requests(&self) -> bool {
+        !self.status_requests.is_empty()
     }
 
     /// Updates a topic by its status.
-    pub(super) fn settle(&mut self, name: &Arc<str>, status: &TopicStatus, epoch: u64) -> Settled {
+    pub(super) fn apply_status(
+        &mut self,
+        name: &Arc<str>,
+        status: &TopicStatus,
+        epoch: u64,
+    ) -> Updated {
         let Some(topic) = self.topics.get_mut(name) else {
-            return Settled::Done;
+            return Updated::Done;
         };
         if topic.refusal.take().is_some() {
             tracing::info!(topic = &**name, "Redis no longer refuses the topic");
@@ -179,17 +184,17 @@ impl Followed {
             Some(before) if before != epoch => {
                 let last = match status.before_later {
                     Some(before) => before,
-                    None if is_behind => topic.link.min(status.last),
+                    None if is_behind => topic.last_event.min(status.last),
                     None => status.last,
                 };
                 topic.set_last(last);
                 topic.feed.restart(epoch, last, Reason::Epoch)
             }
-            Some(_) => match judge(topic.link, status.last) {
+            Some(_) => match judge(topic.last_event, status.last) {
                 Verdict::Whole => true,
                 Verdict::Lost => {
-                    self.unsettled.insert(Arc::clone(name));
-                    return Settled::Lost;
+                    self.status_requests.insert(Arc::clone(name));
+                    return Updated::EventsLost;
                 }
                 // The entries may still be complete. Reading them will show it.
                 Verdict::Evicted if is_behind => true,
@@ -211,7 +216,7 @@ impl Followed {
         if !listens {
             self.topics.remove(name);
         }
-        Settled::Done
+        Updated::Done
     }
 
     /// Redis refuses a topic. It is tried again later.
@@ -236,7 +241,7 @@ impl Followed {
     pub(super) fn live(&self) -> impl Iterator<Item = (&Arc<str>, Position)> {
         let live = self.topics.iter();
         live.filter(|(_, topic)| topic.stage == Stage::Live)
-            .map(|(name, topic)| (name, topic.at))
+            .map(|(name, topic)| (name, topic.last_entry))
     }
 
     /// The next topic to read a page of, its last entry, and its history.
@@ -246,7 +251,7 @@ impl Followed {
                 && topic.stage == Stage::Behind
                 && let Some(history) = topic.feed.history()
             {
-                return Some((name, topic.at, history));
+                return Some((name, topic.last_entry, history));
             }
         }
         None
@@ -257,27 +262,27 @@ impl Followed {
     }
 
     /// A page of a topic was read.
-    pub(super) fn feed_page(&mut self, name: &Arc<str>, page: reply::Page) -> Settled {
+    pub(super) fn feed_page(&mut self, name: &Arc<str>, page: reply::Page) -> Updated {
         let is_end = page.is_end;
-        if self.feed_entries(name, page.entries, Some(page.last)) == Settled::Lost {
-            return Settled::Lost;
+        if self.feed_entries(name, page.entries, Some(page.last)) == Updated::EventsLost {
+            return Updated::EventsLost;
         }
         let Some(topic) = self.topics.get_mut(name) else {
-            return Settled::Done;
+            return Updated::Done;
         };
-        if !is_end && topic.link != page.last {
+        if !is_end && topic.last_event != page.last {
             self.behind.push_back(Arc::clone(name));
-        } else if judge(topic.link, page.last) == Verdict::Whole {
+        } else if judge(topic.last_event, page.last) == Verdict::Whole {
             topic.stage = Stage::Live;
         } else {
-            topic.stage = Stage::Unsettled;
-            self.unsettled.insert(Arc::clone(name));
+            topic.stage = Stage::NeedsStatus;
+            self.status_requests.insert(Arc::clone(name));
         }
-        Settled::Done
+        Updated::Done
     }
 
     /// New entries of a topic. `None` if they have an unexpected form.
-    pub(super) fn feed(&mut self, name: &str, entries: Value) -> Option<Settled> {
+    pub(super) fn feed(&mut self, name: &str, entries: Value) -> Option<Updated> {
         let entries = reply::entries(name, entries)?;
         Some(self.feed_entries(name, entries, None))
     }
@@ -289,39 +294,39 @@ impl Followed {
         name: &str,
         mut entries: Vec<Entry>,
         backlog_end: Option<Position>,
-    ) -> Settled {
+    ) -> Updated {
         // The topic may no longer be followed.
         let Some((name, topic)) = self.topics.get_key_value(name) else {
-            return Settled::Done;
+            return Updated::Done;
         };
         let (name, Some(epoch)) = (Arc::clone(name), topic.epoch) else {
-            return Settled::Done;
+            return Updated::Done;
         };
         let Some(topic) = self.topics.get_mut(&name) else {
-            return Settled::Done;
+            return Updated::Done;
         };
         // The request may be older than the last update of the topic.
-        entries.retain(|entry| entry.position > topic.at);
+        entries.retain(|entry| entry.position > topic.last_entry);
         let Some(mut at) = entries.last().map(|entry| entry.position) else {
-            return Settled::Done;
+            return Updated::Done;
         };
         let mut listens = true;
         while !entries.is_empty() {
-            let walk = walk(Some(topic.link), std::mem::take(&mut entries));
+            let walk = walk(Some(topic.last_event), std::mem::take(&mut entries));
             if let Some((last, _)) = walk.events.last() {
-                topic.link = *last;
-                topic.at = *last;
+                topic.last_event = *last;
+                topic.last_entry = *last;
             }
             listens = topic.feed.append(walk.events);
             match walk.hole {
                 Some((Verdict::Lost, ..)) => {
-                    topic.stage = Stage::Unsettled;
-                    self.unsettled.insert(name);
-                    return Settled::Lost;
+                    topic.stage = Stage::NeedsStatus;
+                    self.status_requests.insert(name);
+                    return Updated::EventsLost;
                 }
                 Some((_, before, rest)) if listens => {
-                    topic.link = backlog_end.unwrap_or(before);
-                    listens = topic.feed.restart(epoch, topic.link, Reason::Evicted);
+                    topic.last_event = backlog_end.unwrap_or(before);
+                    listens = topic.feed.restart(epoch, topic.last_event, Reason::Evicted);
                     match backlog_end {
                         Some(end) => at = at.max(end),
                         None => entries = rest,
@@ -330,17 +335,17 @@ impl Followed {
                 _ => {}
             }
         }
-        topic.at = at;
+        topic.last_entry = at;
         if !listens {
             self.topics.remove(&name);
         }
-        Settled::Done
+        Updated::Done
     }
 }
 
 impl Topic {
     fn set_last(&mut self, last: Position) {
-        self.at = last;
-        self.link = last;
+        self.last_entry = last;
+        self.last_event = last;
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::super::broker::Published;
-use super::super::encoded::Draft;
+use super::super::encoded::EventWithoutId;
 use super::super::history::History;
 use super::super::remote;
 use super::connection::Connection;
@@ -29,11 +29,11 @@ impl Shared {
         self: &Arc<Self>,
         topic: &str,
         history: &History,
-        drafts: &[Draft],
+        events: &[EventWithoutId],
     ) -> Result<Published> {
         self.start();
         let deadline = Instant::now() + self.patience;
-        let session = self.checked_link(deadline).await?;
+        let session = self.checked_session(deadline).await?;
         let mut call = script::PUBLISH.prepare_invoke();
         call.key(&self.keys.epoch)
             .key(&self.keys.positions)
@@ -42,12 +42,12 @@ impl Shared {
             .arg(topic);
         keys::limits(history, &mut call);
         keys::retention(history, &mut call);
-        for draft in drafts {
-            let key = draft
+        for encoded in events {
+            let key = encoded
                 .key
                 .as_ref()
                 .map_or_else(String::new, |key| format!("={key}"));
-            call.arg(draft.payload()).arg(key);
+            call.arg(encoded.payload()).arg(key);
         }
         let mut connection = session.commands.multiplexed.clone();
         let answer = session
@@ -61,7 +61,7 @@ impl Shared {
                 .iter()
                 .map(reply::position)
                 .collect::<Option<_>>()?;
-            let is_whole = positions.len() == drafts.len();
+            let is_whole = positions.len() == events.len();
             is_whole.then_some(Published {
                 epoch: reply::number(&epoch)?,
                 positions,
@@ -76,7 +76,7 @@ impl Shared {
     }
 
     /// A connection for commands that was checked just now.
-    async fn checked_link(&self, deadline: Instant) -> Result<Session> {
+    async fn checked_session(&self, deadline: Instant) -> Result<Session> {
         let mut states = self.state.subscribe();
         loop {
             let session = remote::up_before(&mut states, deadline).await?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use redis::Value;
 
-use super::super::encoded::Draft;
+use super::super::encoded::EventWithoutId;
 use super::super::position::Position;
 use super::keys;
 
@@ -20,7 +20,7 @@ pub(super) struct Entry {
 pub(super) struct Event {
     /// The position of the event before it.
     pub(super) before: Position,
-    pub(super) draft: Draft,
+    pub(super) encoded: EventWithoutId,
 }
 
 pub(super) fn items(value: Value) -> Option<Vec<Value>> {
@@ -138,10 +138,10 @@ fn event(fields: Vec<Value>) -> Result<Event, &'static str> {
     let Some(Value::BulkString(payload)) = event else {
         return Err("it has no field `event`");
     };
-    let draft = Draft::from_payload(payload, key)
+    let encoded = EventWithoutId::from_payload(payload, key)
         .map_err(|_| "its field `event` is not one event as this program writes it")?;
     let before = before.ok_or("its field `prev` is not a position")?;
-    Ok(Event { before, draft })
+    Ok(Event { before, encoded })
 }
 
 /// The number of entries, and about how many bytes they have.
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_of_others_have_no_event() {
+    fn entries_of_other_programs_have_no_event() {
         let ours = array([
             bulk("7-1"),
             array([
@@ -234,7 +234,7 @@ mod tests {
             ]
         );
         let ours = entries[0].event.as_ref().unwrap();
-        assert_eq!(ours.draft.key.as_deref(), Some("k"));
+        assert_eq!(ours.encoded.key.as_deref(), Some("k"));
         assert_eq!(ours.before, Position::new(6, 1));
     }
 

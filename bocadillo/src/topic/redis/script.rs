@@ -152,13 +152,13 @@ local statuses = {}
 local floor = place(KEYS[2], '', ARGV[1])
 for i = 3, #KEYS do
   local key, at = KEYS[i], 3 * (i - 3) + 2
-  local name, link, from = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local name, last_event, from = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local kind = redis.call('TYPE', key).ok
   if kind ~= 'stream' and kind ~= 'none' then
     statuses[#statuses + 1] = {'the key holds a ' .. kind .. ', not a stream'}
   else
     local last = redis.call('HGET', KEYS[2], name) or floor
-    if link == '' or link == last then
+    if last_event == '' or last_event == last then
       statuses[#statuses + 1] = {last, 0, ''}
     else
       local later = redis.call('XRANGE', key, '(' .. from, '+', 'COUNT', 1)[1]

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::super::position::Position;
 use super::super::remote::{Outage, pause};
 use super::connection::Connection;
-use super::follow::{Followed, Question, Settled};
+use super::follow::{Followed, StatusRequest, Updated};
 use super::publish::Session;
 use super::refusals::{is_refusal, is_refused, unexpected};
 use super::{Shared, State, candidate, keys, reply, script};
@@ -109,7 +109,7 @@ async fn pause_after_read(started: Instant, topics: u32) {
 
 fn lost(shared: &Shared, followed: &mut Followed) {
     followed.update(shared);
-    followed.unsettle();
+    followed.request_all_statuses();
     followed.interrupt();
 }
 
@@ -156,11 +156,11 @@ impl Task {
     }
 
     async fn run(&mut self, shared: &Shared, followed: &mut Followed) -> Result<Never> {
-        self.ask(shared, followed, Vec::new()).await?;
+        self.request_status(shared, followed, Vec::new()).await?;
         loop {
             followed.update(shared);
             followed.retry();
-            self.settle(shared, followed).await?;
+            self.request_statuses(shared, followed).await?;
             self.announce(shared);
             let started = Instant::now();
             self.read_page(shared, followed).await?;
@@ -178,24 +178,24 @@ impl Task {
     }
 
     /// Asks for the status of all topics that need it.
-    async fn settle(&mut self, shared: &Shared, followed: &mut Followed) -> Result<()> {
-        while followed.has_unsettled() {
-            let mut questions = vec![followed.take_unsettled(AT_ONCE)];
-            while let Some(mut topics) = questions.pop() {
+    async fn request_statuses(&mut self, shared: &Shared, followed: &mut Followed) -> Result<()> {
+        while followed.has_status_requests() {
+            let mut requests = vec![followed.take_status_requests(AT_ONCE)];
+            while let Some(mut topics) = requests.pop() {
                 if topics.is_empty() {
                     continue;
                 }
-                match self.ask(shared, followed, topics.clone()).await {
+                match self.request_status(shared, followed, topics.clone()).await {
                     Ok(()) => {}
                     // Perhaps one topic is the reason. Asking for each half finds it.
                     Err(error) if is_refusal(&error) && topics.len() > 1 => {
-                        questions.push(topics.split_off(topics.len() / 2));
-                        questions.push(topics);
+                        requests.push(topics.split_off(topics.len() / 2));
+                        requests.push(topics);
                     }
                     Err(error) if is_refusal(&error) => {
                         followed.set_aside(&topics[0].0, &error.to_string());
                         // If Redis refuses everything, this ends the task.
-                        self.ask(shared, followed, Vec::new()).await?;
+                        self.request_status(shared, followed, Vec::new()).await?;
                     }
                     Err(error) => return Err(error),
                 }
@@ -225,11 +225,11 @@ impl Task {
     }
 
     /// Asks for the status of topics, and updates their feeds.
-    async fn ask(
+    async fn request_status(
         &mut self,
         shared: &Shared,
         followed: &mut Followed,
-        topics: Vec<Question>,
+        topics: Vec<StatusRequest>,
     ) -> Result<()> {
         let mut call = script::STATUS.prepare_invoke();
         call.key(&shared.keys.epoch)
@@ -237,7 +237,7 @@ impl Task {
             .arg(candidate());
         for (name, at) in &topics {
             call.key(shared.keys.topic(name)).arg(&**name);
-            let texts = at.map(|(link, at)| [keys::text(link), keys::text(at)]);
+            let texts = at.map(|(event, entry)| [keys::text(event), keys::text(entry)]);
             call.arg(&texts.unwrap_or_default());
         }
         let mut commands = self.commands.multiplexed.clone();
@@ -255,13 +255,13 @@ impl Task {
         if epoch != self.epoch {
             self.epoch = epoch;
             // Also the topics of this request, which are no longer in the list.
-            followed.unsettle();
+            followed.request_all_statuses();
         }
         for ((name, _), status) in topics.iter().zip(statuses) {
             match reply::status(status).ok_or_else(unexpected)? {
                 Err(problem) => followed.set_aside(name, &problem),
                 Ok(status) => {
-                    if followed.settle(name, &status, epoch) == Settled::Lost {
+                    if followed.apply_status(name, &status, epoch) == Updated::EventsLost {
                         return self.begin_new_epoch(shared, name).await;
                     }
                 }
@@ -286,7 +286,7 @@ impl Task {
 
     async fn lost(&mut self, shared: &Shared, followed: &mut Followed, name: &str) -> Result<()> {
         self.begin_new_epoch(shared, name).await?;
-        self.ask(shared, followed, Vec::new()).await
+        self.request_status(shared, followed, Vec::new()).await
     }
 }
 

@@ -18,7 +18,7 @@ async fn the_pause_between_attempts_to_connect_doubles_up_to_half_a_second() {
     let _events = hub.topic("x").unwrap().subscribe();
     let mut attempts = Vec::new();
     for _ in 0..9 {
-        // It is closed at once.
+        // The server closes the connection at once.
         let _ = listener.accept().await.unwrap();
         attempts.push(Instant::now());
     }

@@ -1,19 +1,19 @@
-//! What the ring gives back, and when.
+//! The memory and the cache of the ring.
 
 use std::time::Duration;
 
-use super::super::encoded::Draft;
+use super::super::encoded::EventWithoutId;
 use super::super::position::Tag;
 use super::*;
 
 fn event(sequence: u64, key: Option<&str>) -> Encoded {
     let payload = format!("data: {}\n\n", "x".repeat(100));
-    Draft::from_payload(payload.as_bytes(), key.map(Arc::from))
+    EventWithoutId::from_payload(payload.as_bytes(), key.map(Arc::from))
         .unwrap()
-        .seal(Tag::new(1, "x"), Position::new(sequence, 0))
+        .with_id(Tag::new(1, "x"), Position::new(sequence, 0))
 }
 
-/// A ring with this many events, which are all kept.
+/// A ring that keeps this number of events.
 fn filled(policy: &SlowPolicy, events: u64) -> Ring {
     let mut ring = Ring::new(Position::default(), policy);
     for sequence in 1..=events {
@@ -29,13 +29,17 @@ fn keep(ring: &mut Ring, events: usize) {
 }
 
 #[test]
-fn the_memory_of_a_burst_is_freed() {
+fn a_ring_frees_its_memory_after_a_burst() {
     for policy in [SlowPolicy::disconnect(), SlowPolicy::conflate_by_name()] {
         let mut ring = filled(&policy, 1_024);
         let capacity = ring.entries.capacity();
         let keys = ring.newest.as_ref().map(HashMap::capacity);
         keep(&mut ring, capacity / 8);
-        assert_eq!(ring.entries.capacity(), capacity, "it is well used");
+        assert_eq!(
+            ring.entries.capacity(),
+            capacity,
+            "most of the capacity is used"
+        );
         keep(&mut ring, capacity / 8 - 1);
         let kept = capacity / 8 - 1;
         assert!((2 * kept..3 * kept).contains(&ring.entries.capacity()));
@@ -47,7 +51,7 @@ fn the_memory_of_a_burst_is_freed() {
     }
 }
 
-/// A topic that has a few events now and then must not ask for memory each time.
+/// A topic with few events must not allocate memory for each event.
 #[test]
 fn a_small_ring_keeps_its_memory() {
     let mut ring = filled(&SlowPolicy::disconnect(), 50);
@@ -77,7 +81,7 @@ fn replaced_events_take_little_memory() {
         most = most.max(ring.entries.len());
     }
     assert_eq!(ring.live, 4);
-    // Taking them out costs a look at each, so it is not done for each.
+    // Removing them visits each entry, so the ring does not do it for each event.
     assert_eq!(most, 2 * 4 + 16);
     let mut replaced = event(1, Some("a"));
     replaced.supersede();
@@ -92,7 +96,7 @@ fn has_cache(ring: &mut Ring) -> bool {
 #[test]
 fn the_cache_is_kept_only_while_a_reader_may_need_it() {
     let forever = History::new().max_events(1_000).unlimited_age();
-    // An event of it is dropped.
+    // An event of the cache is dropped.
     let mut ring = filled(&SlowPolicy::disconnect(), 10);
     ring.enter(0);
     assert!(has_cache(&mut ring));
@@ -101,30 +105,30 @@ fn the_cache_is_kept_only_while_a_reader_may_need_it() {
     ring.trim(&forever.max_events(8), 0, Instant::now());
     assert!(ring.cache.is_none());
 
-    // All readers have all there is.
+    // All readers have all events.
     let mut ring = filled(&SlowPolicy::disconnect(), 10);
     ring.enter(0);
     ring.enter(0);
     ring.enter(10);
     assert!(has_cache(&mut ring));
     ring.leave(0);
-    assert!(ring.cache.is_some(), "one has not got it yet");
+    assert!(ring.cache.is_some(), "one reader has not read it yet");
     ring.leave(0);
     assert!(ring.cache.is_none());
 
-    // One of its events is replaced.
+    // An event of the cache is replaced.
     let mut ring = filled(&SlowPolicy::conflate_by_name(), 10);
     ring.enter(0);
     assert!(has_cache(&mut ring));
     ring.push(event(11, Some("5")), Instant::now());
     assert!(ring.cache.is_none());
 
-    // One event alone is no copy.
+    // A single event is not copied.
     let mut ring = filled(&SlowPolicy::disconnect(), 1);
     assert!(!has_cache(&mut ring));
 }
 
-/// Who stands in the middle of a cache takes the rest of it if that is at least half of what it could get.
+/// A reader in the middle of a cache uses the rest of it if that is at least half of what the reader could get.
 #[test]
 fn a_short_rest_of_the_cache_is_not_used() {
     let mut ring = filled(&SlowPolicy::disconnect(), 40);
@@ -135,16 +139,16 @@ fn a_short_rest_of_the_cache_is_not_used() {
         _ => panic!("there is more"),
     };
     assert_eq!(read(0), 10);
-    assert_eq!(read(4), 10, "six of ten");
-    assert_eq!(read(6), 16, "not four, but a cache of its own");
+    assert_eq!(read(4), 10, "six of ten events");
+    assert_eq!(read(6), 16, "a new cache instead of four events");
     assert_eq!(read(35), 40);
-    assert_eq!(read(39), 40, "all there is");
+    assert_eq!(read(39), 40, "all events");
     let all = ring.read(0, 40 * size);
     assert!(matches!(all, Read::Ready { next: 40, .. }));
     let less = ring.read(0, limit);
     assert!(
         matches!(less, Read::Ready { next: 10, .. }),
-        "its own limit"
+        "the limit of the reader"
     );
 }
 
@@ -162,7 +166,7 @@ fn each_event_leaves_the_history_once() {
         ring.trim(&history, 1 << 20, now);
     }
     assert_eq!((ring.start, ring.held), (20, 20));
-    // Replaced events make room in the history, but nothing comes back into it.
+    // Replaced events free space in the history, but no event comes back into it.
     for sequence in 31..=35 {
         ring.push(event(sequence, Some("30")), now);
         ring.trim(&history, 1 << 20, now);

@@ -1,4 +1,4 @@
-//! The time between a subscription and the broker's answer to it: who waits, who is told, what flows meanwhile.
+//! The time between a subscription and the broker's answer: publishers that wait, resets, and events that come meanwhile.
 
 mod random;
 mod several;
@@ -13,14 +13,14 @@ use tokio::time::Instant;
 
 use super::super::broker::{BoxFuture, Broker, Published, Replay, TopicFeed};
 use super::super::channel::Channel;
-use super::super::encoded::{Draft, read};
+use super::super::encoded::{EventWithoutId, read};
 use super::super::notice::Reason;
 use super::super::position::Position;
 use super::super::{Cursor, Hub, HubBuilder, Subscription};
 use crate::error::Result;
 use crate::event::EventId;
 
-/// A broker that answers a follow when the test says so. All else it does at once.
+/// A broker that answers a follow when the test calls `begin`. It answers other calls at once.
 #[derive(Debug, Default)]
 pub(super) struct Script(Mutex<State>);
 
@@ -28,11 +28,11 @@ pub(super) struct Script(Mutex<State>);
 struct State {
     epoch: u64,
     topics: HashMap<Arc<str>, Topic>,
-    /// Whether it interrupts each follow at once.
+    /// Whether the broker interrupts each follow at once.
     is_away: bool,
     starts: usize,
-    /// How many bytes were asked for in each replay.
-    asked: Vec<usize>,
+    /// The requested number of bytes of each replay.
+    replay_limits: Vec<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ struct Topic {
     events: Vec<Vec<u8>>,
     evicted: usize,
     feed: Option<TopicFeed>,
-    /// In which the feed has begun, or was restarted.
+    /// The epoch in which the feed has begun or was restarted.
     fed_epoch: Option<u64>,
 }
 
@@ -69,7 +69,7 @@ impl Script {
         self.state().topics[topic].feed.clone().unwrap()
     }
 
-    /// Answers a follow, or says that there is a new epoch.
+    /// Answers a follow, or starts a new epoch.
     pub(super) fn begin(&self, topic: &str) {
         let feed = self.feed(topic);
         let (epoch, last, fed) = {
@@ -95,15 +95,15 @@ impl Script {
             .for_each(|topic| topic.events.clear());
     }
 
-    pub(super) fn asked(&self) -> Vec<usize> {
-        self.state().asked.clone()
+    pub(super) fn replay_limits(&self) -> Vec<usize> {
+        self.state().replay_limits.clone()
     }
 
     fn interrupt(&self, topic: &str) {
         assert!(self.feed(topic).interrupt());
     }
 
-    /// Some node publishes. The feed gets it, if it has begun.
+    /// Stores an event. The feed gets the event if it has begun.
     fn store(&self, topic: &str, payload: &[u8]) -> Position {
         let (position, feed) = {
             let mut state = self.state();
@@ -114,7 +114,10 @@ impl Script {
             (topic.last(), topic.feed.clone().filter(|_| is_fed))
         };
         if let Some(feed) = feed {
-            feed.append([(position, Draft::from_payload(payload, None).unwrap())]);
+            feed.append([(
+                position,
+                EventWithoutId::from_payload(payload, None).unwrap(),
+            )]);
         }
         position
     }
@@ -152,9 +155,13 @@ impl Broker for Script {
         }
     }
 
-    fn publish(&self, topic: &Arc<Channel>, drafts: Vec<Draft>) -> BoxFuture<Result<Published>> {
-        let store = |draft: Draft| self.store(topic.name(), draft.payload());
-        let positions = drafts.into_iter().map(store).collect();
+    fn publish(
+        &self,
+        topic: &Arc<Channel>,
+        events: Vec<EventWithoutId>,
+    ) -> BoxFuture<Result<Published>> {
+        let store = |encoded: EventWithoutId| self.store(topic.name(), encoded.payload());
+        let positions = events.into_iter().map(store).collect();
         let epoch = self.state().epoch;
         Box::pin(async move { Ok(Published { epoch, positions }) })
     }
@@ -166,7 +173,7 @@ impl Broker for Script {
         limit: usize,
     ) -> BoxFuture<Replay> {
         let mut state = self.state();
-        state.asked.push(limit);
+        state.replay_limits.push(limit);
         let topic = &state.topics[topic.name()];
         let from = after.map_or(topic.evicted, |after| after.major as usize);
         let replay = if from < topic.evicted {
@@ -175,8 +182,8 @@ impl Broker for Script {
             Err(Reason::Epoch)
         } else {
             let record = |at: usize| {
-                let draft = Draft::from_payload(&topic.events[at], None).unwrap();
-                (Position::new(at as u64 + 1, 0), draft)
+                let encoded = EventWithoutId::from_payload(&topic.events[at], None).unwrap();
+                (Position::new(at as u64 + 1, 0), encoded)
             };
             Ok((from..topic.events.len()).map(record).collect())
         };
@@ -184,7 +191,7 @@ impl Broker for Script {
     }
 }
 
-/// The data of all events that are there.
+/// The data of all available events.
 fn drain(subscription: &mut Subscription) -> Vec<String> {
     let mut all = Vec::new();
     while let Poll::Ready(Some(wire)) =
@@ -215,21 +222,30 @@ async fn a_publish_waits_for_an_earlier_follow_of_its_topic() {
     script.begin("x");
     one.await.unwrap();
     all.await.unwrap();
-    assert_eq!(drain(&mut first), ["1", "2", "3"], "and no reset");
+    assert_eq!(
+        drain(&mut first),
+        ["1", "2", "3"],
+        "the client gets no reset"
+    );
     assert_eq!(drain(&mut second), ["1", "2", "3"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_publish_waits_for_nothing_else() {
+async fn publishing_does_not_wait_without_an_open_follow() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
     let _other = hub.topic("y").unwrap().subscribe();
-    let publish = || topic.publish("1").now_or_never().expect("it does not wait");
+    let publish = || {
+        topic
+            .publish("1")
+            .now_or_never()
+            .expect("the publish does not wait")
+    };
     publish().unwrap();
     let subscription = topic.subscribe();
     let mut waiting = std::pin::pin!(topic.publish("2"));
     assert!(waiting.as_mut().now_or_never().is_none());
-    // The next subscription is a later one.
+    // The next subscription comes after the publish.
     drop(subscription);
     let _later = topic.subscribe();
     assert!(waiting.as_mut().now_or_never().is_some());
@@ -239,7 +255,7 @@ async fn a_publish_waits_for_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interrupted_follow_holds_no_publish_and_is_one_reset_when_it_begins() {
+async fn an_interrupted_follow_does_not_delay_publishing_and_causes_one_reset() {
     for at_once in [false, true] {
         let (script, hub) = Script::new();
         script.state().is_away = at_once;
@@ -249,7 +265,10 @@ async fn an_interrupted_follow_holds_no_publish_and_is_one_reset_when_it_begins(
             let mut waiting = std::pin::pin!(topic.publish("1"));
             assert!(waiting.as_mut().now_or_never().is_none());
             script.interrupt("x");
-            waiting.now_or_never().expect("it goes on").unwrap();
+            waiting
+                .now_or_never()
+                .expect("the publish continues")
+                .unwrap();
         }
         let publish = |text| topic.publish(text).now_or_never().unwrap().unwrap();
         publish("2");
@@ -261,15 +280,22 @@ async fn an_interrupted_follow_holds_no_publish_and_is_one_reset_when_it_begins(
         publish("4");
         assert_eq!(drain(&mut before), [MISSED, "4"]);
         assert_eq!(drain(&mut after), [MISSED, "4"]);
-        assert_eq!(drain(&mut late), ["4"], "it came when the feed had begun");
+        assert_eq!(
+            drain(&mut late),
+            ["4"],
+            "the client came after the feed had begun"
+        );
         let all: Vec<_> = (if at_once { 2..5 } else { 1..5 })
             .map(|number| number.to_string())
             .collect();
-        assert_eq!(drain(&mut from_start), all, "the history has them");
-        assert!(script.feed("x").interrupt(), "too late to have an effect");
+        assert_eq!(drain(&mut from_start), all, "the history has all events");
+        assert!(
+            script.feed("x").interrupt(),
+            "the feed has not ended, and the interrupt has no effect"
+        );
         drop((before, after, late, from_start));
 
-        // The next life of the topic on this node has nothing to do with it.
+        // The next follow of the topic on this node starts without the interruption.
         script.state().is_away = false;
         let mut again = topic.subscribe();
         assert!(topic.publish("5").now_or_never().is_none());
@@ -280,7 +306,7 @@ async fn an_interrupted_follow_holds_no_publish_and_is_one_reset_when_it_begins(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_is_given_once_and_its_id_can_be_gone_on_from() {
+async fn a_client_resumes_after_the_id_of_a_reset() {
     let (script, hub) = Script::new();
     script.state().is_away = true;
     let topic = hub.topic("x").unwrap();
@@ -295,7 +321,7 @@ async fn a_reset_is_given_once_and_its_id_can_be_gone_on_from() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cursor_is_judged_by_what_it_says_however_late_the_broker_answers() {
+async fn a_cursor_works_the_same_if_the_broker_answers_late() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
     let ids = topic.publish_all(["1", "2", "3"]).await.unwrap();
@@ -314,7 +340,7 @@ async fn a_cursor_is_judged_by_what_it_says_however_late_the_broker_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_follow_without_an_answer_holds_a_publish_for_two_seconds_once() {
+async fn a_follow_without_an_answer_delays_publishing_once_for_two_seconds() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
     let mut subscription = topic.subscribe();
@@ -327,7 +353,11 @@ async fn a_follow_without_an_answer_holds_a_publish_for_two_seconds_once() {
         (bound..bound + Duration::from_millis(2)).contains(&waited),
         "{waited:?}"
     );
-    topic.publish("2").now_or_never().expect("once").unwrap();
+    topic
+        .publish("2")
+        .now_or_never()
+        .expect("only the first publish waits")
+        .unwrap();
     script.begin("x");
     topic.publish("3").await.unwrap();
     assert_eq!(drain(&mut subscription), [MISSED, "3"]);
@@ -339,7 +369,7 @@ async fn ready_waits_for_the_broker_and_can_be_called_again() {
     let mut both = hub.subscribe(["a", "b"]).unwrap();
     assert!(both.ready().now_or_never().is_none());
     script.begin("a");
-    assert!(both.ready().now_or_never().is_none(), "`b` is missing");
+    assert!(both.ready().now_or_never().is_none(), "`b` has not begun");
     script.interrupt("b");
     assert!(
         both.ready().now_or_never().is_none(),
@@ -350,12 +380,14 @@ async fn ready_waits_for_the_broker_and_can_be_called_again() {
         script.begin("b");
     };
     tokio::join!(both.ready(), begin);
-    both.ready().now_or_never().expect("it stays ready");
+    both.ready()
+        .now_or_never()
+        .expect("the subscription stays ready");
     script.elsewhere("b", "1");
     assert_eq!(
         drain(&mut both),
         [B_MISSED, "1"],
-        "nothing was taken from it"
+        "`ready` has taken no event"
     );
 
     let (script, hub) = Script::new();
@@ -365,32 +397,35 @@ async fn ready_waits_for_the_broker_and_can_be_called_again() {
     one.ready().now_or_never().unwrap();
 
     let mut memory = Hub::memory().topic("x").unwrap().subscribe_from("nonsense");
-    memory.ready().now_or_never().expect("at once in memory");
+    memory
+        .ready()
+        .now_or_never()
+        .expect("a memory hub is ready at once");
     let reset = memory.next().await.unwrap();
     assert_eq!(reset.data(), Some(r#"{"reason":"unreadable"}"#));
 }
 
 /// `follow` may have been called outside of the runtime.
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_a_feed_starts_the_broker() {
+async fn waiting_for_a_feed_starts_the_broker() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
     let mut subscription = topic.subscribe();
     let starts = || std::mem::take(&mut script.state().starts);
     starts();
     assert!(subscription.next().now_or_never().is_none());
-    assert_eq!(starts(), 1, "a stream that is polled");
+    assert_eq!(starts(), 1, "polling a stream starts the broker");
     assert!(topic.publish("1").now_or_never().is_none());
-    assert_eq!(starts(), 1, "a publish");
+    assert_eq!(starts(), 1, "a publish starts the broker");
     script.begin("x");
     assert!(subscription.next().now_or_never().is_none());
     topic.publish("2").await.unwrap();
-    assert_eq!(starts(), 0, "nobody waits any more");
+    assert_eq!(starts(), 0, "nothing waits for the feed");
 }
 
-/// An application may send it in an event of its own.
+/// An application may send the last id in one of its own events.
 #[tokio::test(start_paused = true)]
-async fn the_last_id_never_passes_a_reset_that_was_not_sent() {
+async fn the_last_id_does_not_skip_a_reset() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
     let mut subscription = topic.subscribe();

@@ -1,4 +1,4 @@
-//! What counts against the bound of a slow client: what is held for it beyond the history, and nothing else.
+//! The bound of a slow client counts only the events that are held for it beyond the history.
 
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use super::super::encoded::Draft;
+use super::super::encoded::EventWithoutId;
 use super::super::position::{Position, Tag};
 use super::super::ring::Ring;
 use super::super::{Cursor, History, Hub, SlowPolicy, Subscription, Topic};
@@ -23,7 +23,7 @@ fn policies() -> [SlowPolicy; 4] {
     ]
 }
 
-/// Nobody has to be waited for.
+/// Publishes events. Fails if the publisher has to wait.
 async fn publish(topic: &Topic, numbers: std::ops::Range<usize>) {
     let started = Instant::now();
     for number in numbers {
@@ -33,7 +33,7 @@ async fn publish(topic: &Topic, numbers: std::ops::Range<usize>) {
     assert_eq!(started, Instant::now(), "a publisher has waited");
 }
 
-/// What an event takes, as it goes over the wire.
+/// The size of an event on the wire.
 async fn size_of_one() -> usize {
     let hub = Hub::memory();
     publish(&hub.topic("x").unwrap(), 0..1).await;
@@ -41,7 +41,7 @@ async fn size_of_one() -> usize {
     hub.stats().bytes + 2
 }
 
-/// The numbers of all events that are there; `None` for a notice, and for the end.
+/// The numbers of all available events. `None` is a notice or the end.
 fn drain(subscription: &mut Subscription) -> Vec<Option<usize>> {
     let mut all = Vec::new();
     loop {
@@ -61,7 +61,7 @@ fn all(numbers: std::ops::Range<usize>) -> Vec<Option<usize>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_begins_in_a_full_history_gets_all_of_it_and_what_comes() {
+async fn a_subscriber_that_starts_in_a_full_history_gets_the_history_and_new_events() {
     for policy in policies() {
         let hub = Hub::builder().slow_clients(policy.clone()).memory();
         let topic = hub.topic("x").unwrap();
@@ -72,7 +72,7 @@ async fn who_begins_in_a_full_history_gets_all_of_it_and_what_comes() {
         let mut from_start = topic.subscribe_from(Cursor::start());
         let mut resuming = topic.subscribe_from(deep[1].as_str());
         let mut several = hub.subscribe_from(["x", "y"], Cursor::start()).unwrap();
-        // Each is read only now: half of the bound has passed meanwhile.
+        // The subscriptions are read only now, when half of the bound is used.
         publish(&topic, 200..264).await;
         assert_eq!(drain(&mut from_start), all(first..264), "{policy:?}");
         assert_eq!(drain(&mut resuming), all(first + 2..264), "{policy:?}");
@@ -90,7 +90,7 @@ fn drain_ids(subscription: &mut Subscription) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_history_larger_than_the_bound_is_read_whole() {
+async fn a_subscriber_reads_a_whole_history_that_is_larger_than_the_bound() {
     for policy in policies() {
         let hub = Hub::builder()
             .history(History::new().max_bytes(8 << 20))
@@ -104,7 +104,7 @@ async fn a_history_larger_than_the_bound_is_read_whole() {
     }
 }
 
-/// Wherever it begins, and whichever limit the history has: an event more than the bound is too much, one less is not.
+/// For each start of a client and each limit of the history: the bound is exceeded by one event more, and not by one less.
 #[tokio::test(start_paused = true)]
 async fn the_bound_is_exact() {
     let size = size_of_one().await;
@@ -113,7 +113,7 @@ async fn the_bound_is_exact() {
         for history in [
             History::none(),
             History::new().max_events(20),
-            // Room for the longest id, which a publisher that waits reckons with.
+            // A publisher that waits counts the size of the longest id.
             History::new().max_bytes(20 * size + 64).max_events(10_000),
         ] {
             for extra in [0, 1] {
@@ -127,12 +127,12 @@ async fn the_bound_is_exact() {
                 publish(&topic, 100..200).await;
                 let kept = hub.stats().events;
                 let mut subscription = topic.subscribe_from(Cursor::start());
-                // The event that it gets next does not count.
+                // The next event of the client does not count.
                 publish(&topic, 200..200 + 51).await;
                 if extra == 1 && block {
                     tokio::task::yield_now().await;
                     let waits = topic.publish("too much").now_or_never();
-                    assert!(waits.is_none(), "the publisher waits for it");
+                    assert!(waits.is_none(), "the publisher must wait");
                     continue;
                 }
                 publish(&topic, 251..251 + extra).await;
@@ -154,9 +154,9 @@ async fn the_bound_is_exact() {
     }
 }
 
-/// What is too old is history no longer, and is held for the client alone.
+/// An event that is too old is no longer in the history. It is held only for the client.
 #[tokio::test(start_paused = true)]
-async fn what_gets_too_old_counts_from_then_on() {
+async fn an_event_counts_against_the_bound_when_it_leaves_the_history() {
     let size = size_of_one().await;
     for (bound, is_lost) in [(99 * size, false), (98 * size, true)] {
         let hub = Hub::builder()
@@ -169,14 +169,14 @@ async fn what_gets_too_old_counts_from_then_on() {
         tokio::time::sleep(Duration::from_secs(70)).await;
         let expected = if is_lost { vec![None] } else { all(100..200) };
         assert_eq!(drain(&mut subscription), expected);
-        // Its memory goes when nobody wants it any more.
+        // Its memory is freed when no client needs it.
         assert_eq!(hub.stats().events, 0);
     }
 }
 
 /// A client that is slower than its topic, but not too far behind.
 #[tokio::test(start_paused = true)]
-async fn a_client_that_falls_behind_is_cut_when_the_bound_is_reached() {
+async fn a_slow_client_is_disconnected_when_it_reaches_the_bound() {
     let size = size_of_one().await;
     let history = 30;
     let hub = Hub::builder()
@@ -193,10 +193,10 @@ async fn a_client_that_falls_behind_is_cut_when_the_bound_is_reached() {
         assert!(held <= 21, "{held}");
         let Poll::Ready(event) = subscription.poll_event(&mut Context::from_waker(Waker::noop()))
         else {
-            panic!("it is behind")
+            panic!("an event must be available")
         };
         if event.is_none() {
-            assert_eq!(round, 20, "it has lost an event in each round");
+            assert_eq!(round, 20, "the client falls one event behind in each round");
             break;
         }
         assert_eq!(
@@ -209,11 +209,11 @@ async fn a_client_that_falls_behind_is_cut_when_the_bound_is_reached() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_may_take_its_time_between_subscribing_and_answering() {
+async fn a_handler_may_answer_long_after_it_has_subscribed() {
     for policy in policies() {
         let hub = Hub::builder().slow_clients(policy).memory();
         let mut subscription = hub.topic("x").unwrap().subscribe();
-        // The history, and as much again.
+        // The history, and the same number of events again.
         publish(&hub.topic("x").unwrap(), 0..250).await;
         assert_eq!(drain(&mut subscription), all(0..250));
     }
@@ -228,7 +228,7 @@ async fn the_bound_is_the_same_over_a_broker() {
     script.begin("x");
     publish(&topic, 0..250).await;
     assert_eq!(drain(&mut live), all(0..250));
-    // Its replay begins before what the ring has.
+    // Its replay starts before the first event of the ring.
     let mut from_start = topic.subscribe_from(Cursor::start());
     publish(&topic, 250..260).await;
     assert_eq!(drain(&mut from_start), all(0..260));
@@ -237,9 +237,9 @@ async fn the_bound_is_the_same_over_a_broker() {
     assert_eq!(drain(&mut lost), [None], "more than the bound");
 }
 
-/// What a publisher is told before it adds an event is what happens when it adds it.
+/// The prediction before an event is added is what happens when the event is added.
 #[test]
-fn a_publisher_knows_whether_its_event_would_be_one_too_many() {
+fn would_lose_predicts_what_the_ring_drops() {
     let mut random = 0_u64;
     let mut below = |limit: u64| {
         random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
@@ -256,16 +256,16 @@ fn a_publisher_knows_whether_its_event_would_be_one_too_many() {
         let mut now = Instant::now();
         let mut readers: Vec<u64> = Vec::new();
         for sequence in 1..40 {
-            let draft = format!("data: {}\n\n", "x".repeat(below(80) as usize));
-            let event = Draft::from_payload(draft.as_bytes(), None)
+            let encoded = format!("data: {}\n\n", "x".repeat(below(80) as usize));
+            let event = EventWithoutId::from_payload(encoded.as_bytes(), None)
                 .unwrap()
-                .seal(Tag::new(1, "x"), Position::new(sequence, 0));
+                .with_id(Tag::new(1, "x"), Position::new(sequence, 0));
             if below(3) == 0 {
                 readers.push(ring.head());
                 ring.enter(ring.head());
             }
             if !readers.is_empty() && below(3) == 0 {
-                // One goes on to the next event.
+                // One reader continues with the next event.
                 let at = below(readers.len() as u64) as usize;
                 if readers[at] < ring.head() {
                     ring.leave(readers[at]);

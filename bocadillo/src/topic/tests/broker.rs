@@ -1,4 +1,4 @@
-//! The seam under a broker that does what the test says, when it says so: replay joined to live in each interleaving.
+//! Topics over a broker that the test controls: a replay continues with new events in every order of steps.
 
 mod joins;
 
@@ -12,22 +12,22 @@ use tokio::sync::oneshot;
 
 use super::super::broker::{BoxFuture, Broker, Published, Replay, TopicFeed};
 use super::super::channel::Channel;
-use super::super::encoded::{Draft, read};
+use super::super::encoded::{EventWithoutId, read};
 use super::super::notice::Reason;
 use super::super::position::{Position, Tag, write_one};
 use super::super::{Cursor, History, Hub, SlowPolicy, Subscription};
 use crate::error::Result;
 
-/// One topic of a broker, and one node's connection to it.
+/// One topic of a broker, and the connection of one node.
 #[derive(Debug, Default)]
 struct FakeBroker(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     epoch: u64,
-    /// All events that ever were, of the epoch.
+    /// All events of the epoch, also those that are no longer kept.
     events: Vec<Vec<u8>>,
-    /// How many of them are not kept any more.
+    /// The number of events that are no longer kept.
     evicted: usize,
     feed: Option<TopicFeed>,
     asked: Vec<(Option<Position>, oneshot::Sender<Replay>)>,
@@ -39,10 +39,10 @@ impl State {
         Position::new(self.events.len() as u64, 0)
     }
 
-    fn record(&self, at: usize) -> (Position, Draft) {
+    fn record(&self, at: usize) -> (Position, EventWithoutId) {
         (
             Position::new(at as u64 + 1, 0),
-            Draft::from_payload(&self.events[at], None).unwrap(),
+            EventWithoutId::from_payload(&self.events[at], None).unwrap(),
         )
     }
 
@@ -54,7 +54,7 @@ impl State {
         if from > self.events.len() {
             return Err(Reason::Epoch);
         }
-        // Two at most, so that it takes several.
+        // At most two events, so that a replay needs several requests.
         Ok((from..self.events.len())
             .take(2)
             .map(|at| self.record(at))
@@ -80,11 +80,15 @@ impl Broker for FakeBroker {
         state.unfollowed += 1;
     }
 
-    fn publish(&self, _: &Arc<Channel>, drafts: Vec<Draft>) -> BoxFuture<Result<Published>> {
+    fn publish(
+        &self,
+        _: &Arc<Channel>,
+        events: Vec<EventWithoutId>,
+    ) -> BoxFuture<Result<Published>> {
         let mut state = self.0.lock().unwrap();
         let mut positions = Vec::new();
-        for draft in drafts {
-            state.events.push(draft.payload().to_vec());
+        for encoded in events {
+            state.events.push(encoded.payload().to_vec());
             positions.push(state.last());
         }
         let epoch = state.epoch;
@@ -130,7 +134,7 @@ impl World {
         self.state().feed.clone()
     }
 
-    /// From this node or another: the broker has it, no node has yet.
+    /// Publishes from this node or another one. The broker has the event, and no node has it yet.
     fn publish(&mut self) {
         self.published += 1;
         let payload = format!("data: {}\n\n", self.published).into_bytes();
@@ -143,7 +147,7 @@ impl World {
         assert!(self.feed().unwrap().begin(epoch, last));
     }
 
-    /// Feeds the next event, if there is one.
+    /// Appends the next event to the feed, if there is one.
     fn feed_one(&self) {
         let feed = self.feed().unwrap();
         let last = feed.last().unwrap().major as usize;
@@ -171,7 +175,7 @@ impl World {
         String::from_utf8(id).unwrap()
     }
 
-    /// Everything that is there: data, and the names of the others.
+    /// The data of all available events. An event without data has its name.
     fn read(subscription: &mut Subscription) -> Vec<String> {
         let mut all = Vec::new();
         let mut context = Context::from_waker(Waker::noop());
@@ -184,7 +188,7 @@ impl World {
         all
     }
 
-    /// Lets everything come to rest.
+    /// Runs until there are no more events.
     fn settle(&self, subscription: &mut Subscription) -> Vec<String> {
         let mut all = Vec::new();
         let rounds = self.state().events.len() + 4;
@@ -203,7 +207,7 @@ fn numbers(range: std::ops::RangeInclusive<u64>) -> Vec<String> {
 }
 
 #[test]
-fn live_begins_where_the_node_began_to_listen() {
+fn new_events_start_where_the_node_began_to_follow() {
     let mut world = World::new(1_000, 1 << 20);
     world.publish();
     let mut subscription = world.hub.topic("x").unwrap().subscribe();
@@ -216,7 +220,7 @@ fn live_begins_where_the_node_began_to_listen() {
 }
 
 #[test]
-fn what_the_broker_has_evicted_is_a_reset_and_then_what_is_left() {
+fn evicted_events_cause_a_reset_before_the_remaining_events() {
     for (from_start, then) in [(false, numbers(6..=6)), (true, numbers(4..=6))] {
         let mut world = World::new(1_000, 1 << 20);
         (0..5).for_each(|_| world.publish());
@@ -238,7 +242,7 @@ fn what_the_broker_has_evicted_is_a_reset_and_then_what_is_left() {
 }
 
 #[test]
-fn an_id_that_the_broker_never_gave_is_a_reset() {
+fn an_unknown_id_causes_a_reset() {
     let mut world = World::new(1_000, 1 << 20);
     world.publish();
     let mut subscription = world
@@ -253,10 +257,9 @@ fn an_id_that_the_broker_never_gave_is_a_reset() {
     assert_eq!(got, [r#"{"reason":"epoch"}"#, "2"]);
 }
 
-/// The broker comes back empty at each point of a replay and of live delivery: one reset for each client, then the
-/// new events.
+/// The broker comes back empty at each point of a replay and of new events. Each client gets one reset, then the new events.
 #[test]
-fn a_new_epoch_is_one_reset_at_each_point() {
+fn a_new_epoch_causes_one_reset_at_each_point_of_a_replay() {
     for cursor in [Cursor::live(), Cursor::start(), Cursor::after("id")] {
         for schedule in schedules(4) {
             let mut world = World::new(1_000, 1 << 20);
@@ -280,7 +283,7 @@ fn a_new_epoch_is_one_reset_at_each_point() {
                 let mut state = world.state();
                 state.epoch += 1;
                 state.events.clear();
-                // What was asked of the old one is answered by the new one.
+                // The new epoch answers a request of the old one.
             }
             let (feed, epoch) = (world.feed().unwrap(), world.epoch());
             assert!(feed.restart(epoch, Position::default(), Reason::Epoch));
@@ -315,7 +318,7 @@ fn a_topic_is_followed_while_it_has_subscribers() {
     drop(second);
     assert!(world.feed().is_none());
     let record = || world.state().record(0);
-    assert!(!old.append([record()]), "nobody listens any more");
+    assert!(!old.append([record()]), "the feed has ended");
     assert!(
         !old.begin(0, Position::default())
             && old.last().is_none()
@@ -324,7 +327,10 @@ fn a_topic_is_followed_while_it_has_subscribers() {
     assert_eq!(world.state().unfollowed, 1);
 
     let mut third = topic.subscribe_from(Cursor::start());
-    assert!(!old.append([record()]), "this is not its life any more");
+    assert!(
+        !old.append([record()]),
+        "the feed belongs to an earlier follow"
+    );
     world.begin();
     assert_eq!(world.settle(&mut third), ["1"]);
     drop((third, topic));
@@ -332,7 +338,7 @@ fn a_topic_is_followed_while_it_has_subscribers() {
 }
 
 #[tokio::test]
-async fn an_id_from_publishing_is_the_one_that_subscribers_see() {
+async fn publishing_returns_the_ids_that_subscribers_get() {
     let world = World::new(1_000, 1 << 20);
     let topic = world.hub.topic("x").unwrap();
     let mut subscription = topic.subscribe();
@@ -343,7 +349,7 @@ async fn an_id_from_publishing_is_the_one_that_subscribers_see() {
     let mut context = Context::from_waker(Waker::noop());
     for id in ids {
         let Poll::Ready(Some(event)) = subscription.poll_event(&mut context) else {
-            panic!("it is there")
+            panic!("the event is available")
         };
         assert_eq!(event.id(), Some(&id));
     }
@@ -352,7 +358,7 @@ async fn an_id_from_publishing_is_the_one_that_subscribers_see() {
 }
 
 #[test]
-fn several_topics_in_one_new_epoch_are_one_reset() {
+fn a_new_epoch_of_several_topics_causes_one_reset() {
     #[derive(Debug, Default)]
     struct Feeds(Mutex<HashMap<Arc<str>, TopicFeed>>);
 
@@ -366,7 +372,11 @@ fn several_topics_in_one_new_epoch_are_one_reset() {
 
         fn unfollow(&self, _: &Arc<str>, _: u64) {}
 
-        fn publish(&self, _: &Arc<Channel>, _: Vec<Draft>) -> BoxFuture<Result<Published>> {
+        fn publish(
+            &self,
+            _: &Arc<Channel>,
+            _: Vec<EventWithoutId>,
+        ) -> BoxFuture<Result<Published>> {
             unreachable!()
         }
 
@@ -382,7 +392,7 @@ fn several_topics_in_one_new_epoch_are_one_reset() {
     let record = |at: u64, text: &str| {
         (
             Position::new(at, 0),
-            Draft::from_payload(format!("data: {text}\n\n").as_bytes(), None).unwrap(),
+            EventWithoutId::from_payload(format!("data: {text}\n\n").as_bytes(), None).unwrap(),
         )
     };
     assert!(feed("a").begin(1, Position::new(5, 0)));

@@ -1,4 +1,4 @@
-//! What clients may send as their last id, and applications as the names of topics.
+//! Hostile last ids of clients, and invalid names of topics.
 
 use std::task::{Context, Poll, Waker};
 
@@ -13,7 +13,7 @@ fn first(mut subscription: Subscription) -> Option<ServerEvent> {
 }
 
 #[tokio::test]
-async fn a_hostile_cursor_is_one_reset_and_nothing_of_the_past() {
+async fn a_hostile_cursor_gives_one_reset_and_no_past_events() {
     let hub = Hub::memory();
     let (topic, other) = (hub.topic("mine").unwrap(), hub.topic("other").unwrap());
     for text in ["one", "two", "three"] {
@@ -23,7 +23,7 @@ async fn a_hostile_cursor_is_one_reset_and_nothing_of_the_past() {
     let last = topic.publish("secret").await.unwrap();
     let tag = &last.as_str()[..8];
     let several = hub.subscribe(["mine", "other"]).unwrap().last_id().unwrap();
-    let another_life = Hub::memory()
+    let another_hub = Hub::memory()
         .topic("mine")
         .unwrap()
         .publish("x")
@@ -44,7 +44,7 @@ async fn a_hostile_cursor_is_one_reset_and_nothing_of_the_past() {
         (format!("{tag}-2"), "epoch"),
         (format!("{tag}-1-1"), "epoch"),
         (of_other.to_string(), "epoch"),
-        (another_life.to_string(), "epoch"),
+        (another_hub.to_string(), "epoch"),
     ] {
         let mut subscription = topic.subscribe_from(cursor.as_str());
         let mut context = Context::from_waker(Waker::noop());
@@ -60,19 +60,23 @@ async fn a_hostile_cursor_is_one_reset_and_nothing_of_the_past() {
         assert_eq!(event.id(), Some(&last), "the new position");
         assert!(
             subscription.poll_event(&mut context).is_pending(),
-            "live from here"
+            "the client gets new events from here"
         );
     }
-    assert_eq!(first(topic.subscribe_from("")), None, "empty text is no id");
+    assert_eq!(
+        first(topic.subscribe_from("")),
+        None,
+        "an empty text is not an id"
+    );
     assert_eq!(
         first(topic.subscribe_from(last)),
         None,
-        "nothing was missed"
+        "no event was missed"
     );
 }
 
 #[tokio::test]
-async fn a_hostile_cursor_for_several_topics_is_one_reset() {
+async fn a_hostile_cursor_for_several_topics_gives_one_reset() {
     let hub = Hub::memory();
     hub.topic("a").unwrap().publish("secret").await.unwrap();
     let good = hub.subscribe(["a", "b"]).unwrap().last_id().unwrap();
@@ -137,5 +141,5 @@ fn a_bad_name_is_an_error() {
         hub.subscribe((0..8).map(|number| number.to_string()))
             .is_ok()
     );
-    assert_eq!(hub.stats().topics, 0, "what failed leaves nothing");
+    assert_eq!(hub.stats().topics, 0, "failed calls leave no topic");
 }

@@ -1,4 +1,4 @@
-//! Topics that come and go, presence, age.
+//! Removal of topics, presence, and the maximum age.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::super::hub::Stats;
 use super::super::{Cursor, History, Hub};
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_topics_come_and_go() {
+async fn topics_that_are_no_longer_used_are_removed() {
     let hub = Hub::builder()
         .history(History::new().max_age(Duration::from_secs(60)))
         .memory();
@@ -33,17 +33,17 @@ async fn ten_thousand_topics_come_and_go() {
         assert_eq!(
             hub.stats(),
             Stats::default(),
-            "the history was too old, and nobody listened"
+            "topics without subscribers and history are removed"
         );
         assert!(
             hub.inner.channels.read().unwrap().capacity() < 100,
-            "the list has shrunk too"
+            "the list has shrunk"
         );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_topic_stays_for_its_handle_its_subscriber_and_its_history() {
+async fn a_topic_stays_while_it_has_a_handle_a_subscriber_or_a_history() {
     let hub = Hub::builder()
         .history(History::none())
         .topics("kept", |topic| {
@@ -68,9 +68,9 @@ async fn a_topic_stays_for_its_handle_its_subscriber_and_its_history() {
     assert_eq!(hub.stats().topics, 0);
 }
 
-/// A topic that was gone knows what is missing, and whom nothing is missing.
+/// A topic that was removed and used again resets only the clients that missed events.
 #[tokio::test(start_paused = true)]
-async fn ids_of_a_topic_that_was_gone_are_understood() {
+async fn ids_of_a_removed_topic_still_work() {
     let hub = Hub::builder()
         .history(History::new().max_age(Duration::from_secs(10)))
         .memory();
@@ -91,7 +91,7 @@ async fn ids_of_a_topic_that_was_gone_are_understood() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_too_old_is_not_replayed_however_seldom_it_is_swept() {
+async fn old_events_are_not_replayed_before_the_next_sweep() {
     let hub = Hub::builder()
         .history(History::new().max_age(Duration::from_secs(60)))
         .memory();
@@ -105,7 +105,7 @@ async fn what_is_too_old_is_not_replayed_however_seldom_it_is_swept() {
 }
 
 #[tokio::test]
-async fn presence_sees_the_first_and_the_last() {
+async fn presence_reports_the_first_and_the_last_subscriber() {
     let hub = Hub::memory();
     let topic = hub.topic("x").unwrap();
     let mut presence = topic.presence();
@@ -127,7 +127,7 @@ async fn presence_sees_the_first_and_the_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_runs_while_somebody_listens() {
+async fn a_source_runs_while_there_is_a_subscriber() {
     let hub = Hub::memory();
     let topic = hub.topic("x").unwrap();
     let source = topic.clone();
@@ -144,7 +144,7 @@ async fn a_source_runs_while_somebody_listens() {
             tokio::time::sleep(Duration::from_secs(10)).await;
             let before = hub.stats().events;
             tokio::time::sleep(Duration::from_secs(10)).await;
-            assert_eq!(hub.stats().events, before, "nobody listens");
+            assert_eq!(hub.stats().events, before, "there is no subscriber");
             let mut subscription = topic.subscribe();
             for _ in 0..5 {
                 assert_eq!(subscription.next().await.unwrap().data(), Some("tick"));

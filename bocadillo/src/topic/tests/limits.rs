@@ -1,4 +1,4 @@
-//! The numbers that the documentation states, each with what tells it from the next one.
+//! The numbers that the documentation states. Each test fails for the next higher or lower number.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn the_history_is_a_thousand_events_a_mebibyte_and_five_minutes() {
     hub.inner.sweep();
     assert_eq!(hub.stats().events, 0);
 
-    // In pieces that say to the byte where the limit is.
+    // The sizes of the events reach the limit to the byte.
     publish(&topic, 1, 1_000_000 - 24).await;
     let rest = (1 << 20) - hub.stats().bytes;
     publish(&topic, 1, rest - 30).await;
@@ -34,7 +34,7 @@ async fn the_history_is_a_thousand_events_a_mebibyte_and_five_minutes() {
     let last = hub.topic("y").unwrap();
     publish(&last, 1, 1).await;
     publish(&topic, 1, 1).await;
-    assert_eq!(hub.stats().events, 1 + 2, "the first one has to go");
+    assert_eq!(hub.stats().events, 1 + 2, "the first event is removed");
 
     assert_eq!(History::none().max_events, 0);
 }
@@ -44,7 +44,7 @@ async fn a_slow_client_may_be_a_mebibyte_behind_the_history() {
     let hub = Hub::builder().history(History::none()).memory();
     let topic = hub.topic("x").unwrap();
     let _slow = topic.subscribe();
-    // What it gets next does not count.
+    // The next event of the client does not count.
     publish(&topic, 1, 1).await;
     let first = hub.stats().bytes;
     publish(&topic, 1, (1 << 20) - 64).await;
@@ -52,7 +52,7 @@ async fn a_slow_client_may_be_a_mebibyte_behind_the_history() {
     assert!((1..64).contains(&rest));
     assert_eq!(hub.stats().events, 2);
     publish(&topic, 1, rest).await;
-    assert_eq!(hub.stats().events, 0, "more than that");
+    assert_eq!(hub.stats().events, 0, "one event more exceeds the bound");
 
     for policy in [
         SlowPolicy::disconnect(),
@@ -65,16 +65,16 @@ async fn a_slow_client_may_be_a_mebibyte_behind_the_history() {
     }
 }
 
-/// What is too old goes a quarter of its age later at most, and no later than 5 seconds; and is not looked for more often
-/// than every 20 milliseconds.
+/// An event that is too old is removed after a quarter of the maximum age, and after 5 seconds at the latest. The hub sweeps at most
+/// every 20 milliseconds.
 #[tokio::test(start_paused = true)]
-async fn what_is_too_old_is_looked_for_often_enough() {
+async fn old_events_are_swept_often_enough() {
     for (age, published_at, kept_at, gone_at) in [
-        // Each quarter of the age.
+        // Every quarter of the age.
         (4_000, 500, 4_900, 5_001),
-        // Each 5 seconds, not each 75.
+        // Every 5 seconds, not every 75 seconds.
         (301_000, 3_000, 304_900, 305_001),
-        // Each 20 milliseconds, not each 11.
+        // Every 20 milliseconds, not every 11 milliseconds.
         (45, 0, 59, 61),
     ] {
         let history = History::new().max_age(Duration::from_millis(age));
@@ -82,7 +82,7 @@ async fn what_is_too_old_is_looked_for_often_enough() {
         let topic = hub.topic("x").unwrap();
         let started = tokio::time::Instant::now();
         let at = |time| tokio::time::sleep_until(started + Duration::from_millis(time));
-        // It begins with the first use.
+        // The sweeps start with the first use.
         drop(topic.subscribe());
         at(published_at).await;
         publish(&topic, 1, 1).await;
@@ -93,9 +93,9 @@ async fn what_is_too_old_is_looked_for_often_enough() {
     }
 }
 
-/// One task looks, however many use the hub, and another one does when its runtime has ended.
+/// One task sweeps for all users of the hub. When its runtime has ended, another task does.
 #[test]
-fn one_task_looks_for_what_is_too_old() {
+fn one_task_sweeps_old_events() {
     let hub = Hub::builder()
         .history(History::new().max_age(Duration::from_secs(1)))
         .memory();
@@ -126,14 +126,14 @@ fn one_task_looks_for_what_is_too_old() {
         assert_eq!(
             runtime.metrics().num_alive_tasks(),
             0,
-            "it ends with the hub"
+            "the task ends with the hub"
         );
     });
 }
 
-/// A client that replays holds one answer of the broker at most.
+/// A client that replays holds at most one answer of the broker.
 #[tokio::test(start_paused = true)]
-async fn a_replay_asks_for_64_kib_and_for_more_when_those_are_read() {
+async fn a_replay_requests_64_kib_at_a_time() {
     let (script, hub) = Script::new();
     let topic = hub.topic("x").unwrap();
     publish(&topic, 10, 1_000).await;
@@ -142,14 +142,14 @@ async fn a_replay_asks_for_64_kib_and_for_more_when_those_are_read() {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     for _ in 0..10 {
         assert!(subscription.poll_wire(&mut context, 1_000).is_ready());
-        assert_eq!(script.asked(), [64 * 1024]);
+        assert_eq!(script.replay_limits(), [64 * 1024]);
     }
     assert!(subscription.poll_wire(&mut context, 1_000).is_pending());
 }
 
-/// Where a publisher and a subscriber share a thread, a loop of either lets the other run.
+/// If a publisher and a subscriber share a thread, each lets the other run.
 #[tokio::test]
-async fn a_loop_that_only_publishes_or_only_reads_gives_way() {
+async fn a_loop_that_only_publishes_or_reads_lets_other_tasks_run() {
     for all_at_once in [false, true] {
         let topic = Hub::memory().topic("x").unwrap();
         let publisher = topic.clone();

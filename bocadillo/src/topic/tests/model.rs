@@ -1,7 +1,7 @@
 //! Compares the hub with a simple model, in ten thousand random schedules.
 //!
-//! The model keeps plain lists, searches them from the front, and follows the documented rules: what the history is, what is kept for
-//! slow subscribers, where a cursor begins, and what a policy does.
+//! The model keeps plain lists, and searches them from the start. It follows the documented rules for the history, the events of slow
+//! subscribers, the start of a cursor, and the policies.
 //!
 //! The file is long because the model and the schedule that runs beside it are one state machine.
 
@@ -18,7 +18,7 @@ use crate::event::ServerEvent;
 
 const TOPICS: [&str; 2] = ["a", "b"];
 
-/// Splitmix64: a failure says its seed, and the seed gives the same schedule again.
+/// Splitmix64. A failure shows the seed. The same seed gives the same schedule.
 struct Random(u64);
 
 impl Random {
@@ -62,11 +62,11 @@ struct Event {
     at: Instant,
     key: Option<String>,
     data: String,
-    /// What has left the history does not come back, whatever is replaced later.
+    /// An event that has left the history does not come back when later events are replaced.
     is_history: bool,
 }
 
-/// What a client is sent.
+/// An event or a notice that a client gets.
 #[derive(Clone, Debug, PartialEq)]
 enum Sent {
     Event {
@@ -110,7 +110,7 @@ impl ModelTopic {
             .unwrap_or(self.kept.len())
     }
 
-    /// What is kept for one reader alone: what it has yet to be sent that is no history, without the event that it gets next.
+    /// The size of the events that are kept only for one reader: the unread events outside of the history, without its next event.
     fn debt(&self, next: u64) -> usize {
         let wanted = self.kept.iter().filter(|event| event.sequence >= next);
         let rest = wanted.skip(1).filter(|event| !event.is_history);
@@ -126,7 +126,7 @@ impl ModelTopic {
 
     fn trim(&mut self, rules: &Rules, now: Instant) {
         self.mark(rules, now);
-        // One event after the other is lost to those that are owed too much.
+        // Readers that are too far behind lose one event after the other.
         while let Some(front) = self.kept.first().filter(|event| !event.is_history) {
             let is_kept_for = |next: u64| {
                 let goes_on = rules.slow != Slow::Disconnect;
@@ -165,7 +165,7 @@ impl ModelTopic {
             .1
     }
 
-    /// Where a reader begins that comes without a cursor: the sequence after which it goes on.
+    /// The start of a reader without a cursor: the sequence before its first event.
     fn fresh(&mut self, rules: &Rules, from_start: bool, now: Instant) -> u64 {
         if !from_start {
             return self.before(self.last + 1);
@@ -178,7 +178,7 @@ impl ModelTopic {
         )
     }
 
-    /// The event in front of a place, or where the last lost one was.
+    /// The sequence of the event before `next`, or of the last lost event.
     fn before(&self, next: u64) -> u64 {
         let earlier = self
             .kept
@@ -195,7 +195,7 @@ enum Taken {
     End,
 }
 
-/// An event, or how many were dropped up to which.
+/// An event, or the number of dropped events and the last of them.
 type Item = Result<Event, (u64, u64)>;
 
 struct Client {
@@ -217,7 +217,7 @@ struct World {
     topics: [ModelTopic; 2],
     clients: Vec<Client>,
     clients_ever: usize,
-    /// Ids that clients had when they left.
+    /// The last ids of clients that left.
     left: Vec<(Vec<usize>, String)>,
     published: usize,
     log: Vec<String>,
@@ -249,13 +249,13 @@ impl World {
             .history(history)
             .slow_clients(slow.max_buffered_bytes(rules.bound))
             .memory();
-        // Sweeps are steps of the schedule here.
+        // In this test, sweeps are steps of the schedule.
         hub.inner.stop_sweeper();
         let handles: Vec<_> = TOPICS
             .iter()
             .map(|topic| hub.topic(topic).unwrap())
             .collect();
-        // Before anything else: a subscription that comes and goes has effects.
+        // This is first, because a subscription that ends at once has effects.
         let tag = |topic: &Topic| {
             let id = topic.subscribe().last_id().unwrap();
             read_one(id.as_str()).unwrap().0
@@ -427,7 +427,7 @@ impl World {
         let (id, now) = (self.clients_ever, Instant::now());
         self.clients_ever += 1;
         let (mut sent, mut reset) = (Vec::new(), None::<(&'static str, Vec<&'static str>)>);
-        // The real one stands at the newest event before it looks at its cursor.
+        // The real reader starts at the newest event before it uses its cursor.
         for at in &topics {
             let next = self.topics[*at].last + 1;
             self.topics[*at].readers.push((id, next));
@@ -550,8 +550,8 @@ impl World {
         Some(Taken::Events(taken))
     }
 
-    /// What the client is sent next, by the model: `None` is nothing yet, `Some(empty)` is the end. A batch that
-    /// others have got may be shorter than it could be: `most` says how many events it had.
+    /// The next events of the client in the model. `None` is nothing yet, and `Some(empty)` is the end. A batch that is shared with
+    /// other readers may be shorter than the limit, so `most` is the number of events that the client received.
     fn expected(&mut self, client: usize, limit: usize, most: usize) -> Option<Vec<Sent>> {
         let client = &mut self.clients[client];
         if let Some(opening) = client.opening.take() {
@@ -624,7 +624,7 @@ impl World {
             match item {
                 Ok(event) => {
                     client.sent[nth] = event.sequence;
-                    // An id of two topics has the tag, and for each a dot and one digit, or two.
+                    // An id of two topics has the tag, and for each topic a dot and one or two digits.
                     let digits: usize = client
                         .sent
                         .iter()
@@ -782,10 +782,10 @@ fn parse(event: ServerEvent) -> Sent {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_random_schedules_are_exactly_the_models() {
+async fn ten_thousand_random_schedules_give_what_the_model_gives() {
     for seed in 0..10_000 {
         let mut world = World::new(seed);
-        // Shown when an assertion fails, and only then.
+        // Printed only when an assertion fails.
         struct Story<'a>(u64, &'a mut World);
         impl Drop for Story<'_> {
             fn drop(&mut self) {

@@ -1,4 +1,4 @@
-//! Slow clients: what each policy does, and that its bound holds, in bytes.
+//! Each policy for slow clients, and its bound in bytes.
 
 use std::collections::HashMap;
 use std::task::{Context, Poll, Waker};
@@ -27,7 +27,7 @@ fn policies() -> [SlowPolicy; 4] {
     ]
 }
 
-/// The next event, if there is one; `Some(None)` at the end.
+/// The next event, if there is one. `Some(None)` is the end.
 fn poll(subscription: &mut Subscription) -> Option<Option<ServerEvent>> {
     match subscription.poll_event(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(event) => Some(event),
@@ -52,7 +52,7 @@ fn number(data: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_client_that_never_reads_costs_its_bound_and_a_hundred_cost_no_more() {
+async fn a_hundred_clients_that_never_read_cost_one_bound_together() {
     for policy in policies() {
         for clients in [1, 100] {
             for (history, kept) in [
@@ -88,7 +88,7 @@ async fn a_client_that_never_reads_costs_its_bound_and_a_hundred_cost_no_more() 
 }
 
 #[tokio::test]
-async fn who_is_within_the_bound_loses_nothing_though_there_is_no_history() {
+async fn a_client_within_the_bound_loses_nothing_without_a_history() {
     for policy in policies() {
         let topic = hub(History::none(), policy).topic("x").unwrap();
         let mut subscription = topic.subscribe();
@@ -104,7 +104,7 @@ async fn who_is_within_the_bound_loses_nothing_though_there_is_no_history() {
 }
 
 #[tokio::test]
-async fn an_event_larger_than_the_bound_reaches_who_keeps_up() {
+async fn an_event_larger_than_the_bound_reaches_a_client_that_keeps_up() {
     for policy in policies() {
         let topic = hub(History::none(), policy).topic("x").unwrap();
         let mut subscription = topic.subscribe();
@@ -123,13 +123,17 @@ async fn disconnect_ends_the_stream_and_the_client_resumes() {
     let mut slow = topic.subscribe();
     publish(&topic, 0..10, 10).await;
     let last = poll(&mut slow).flatten().unwrap().id().cloned();
-    // Of 1,490 events the history has 1,000, and those before are more than the bound.
+    // The history has 1,000 of 1,490 events. The events before it exceed the bound.
     publish(&topic, 10..1_500, 10).await;
     assert_eq!(poll(&mut slow), Some(None), "the stream ends");
-    assert_eq!(poll(&mut slow), Some(None), "and has ended");
+    assert_eq!(poll(&mut slow), Some(None), "the stream stays ended");
     let mut again = topic.subscribe_from(last.clone());
     let got = drain(&mut again);
-    assert_eq!(got, [r#"{"reason":"evicted"}"#], "too late for that");
+    assert_eq!(
+        got,
+        [r#"{"reason":"evicted"}"#],
+        "the client came back too late"
+    );
 
     let mut slow = topic.subscribe();
     publish(&topic, 1_500..1_501, 10).await;
@@ -140,11 +144,15 @@ async fn disconnect_ends_the_stream_and_the_client_resumes() {
         .iter()
         .map(|data| number(data))
         .collect();
-    assert_eq!(got, (1_501..2_000).collect::<Vec<_>>(), "in time");
+    assert_eq!(
+        got,
+        (1_501..2_000).collect::<Vec<_>>(),
+        "the client came back in time"
+    );
 }
 
 #[tokio::test]
-async fn drop_oldest_says_exactly_how_many() {
+async fn drop_oldest_counts_the_dropped_events_exactly() {
     let topic = hub(History::none(), SlowPolicy::drop_oldest())
         .topic("x")
         .unwrap();
@@ -170,12 +178,12 @@ async fn drop_oldest_says_exactly_how_many() {
                 let json: serde_json::Value = serde_json::from_str(data).unwrap();
                 let gap = json["dropped"].as_u64().unwrap() as usize;
                 dropped += gap;
-                // What comes next is what comes next after so many.
+                // The next event is the one after the dropped events.
                 let resumed = topic.subscribe_from(event.id());
                 assert_eq!(
                     resumed.last_id().as_ref(),
                     event.id(),
-                    "the id of a gap can be gone on from"
+                    "a client resumes after the id of a gap"
                 );
                 got.extend(std::iter::repeat_n(None, gap));
             } else {
@@ -213,7 +221,7 @@ async fn conflate_keeps_the_newest_of_each_key() {
         assert_eq!(
             drain(&mut fast),
             [number.to_string()],
-            "who keeps up gets each"
+            "a client that keeps up gets each event"
         );
     }
     topic.publish("without a key").await.unwrap();
@@ -222,17 +230,17 @@ async fn conflate_keeps_the_newest_of_each_key() {
     expected.sort_unstable();
     let mut expected: Vec<_> = expected.iter().map(usize::to_string).collect();
     expected.extend(["without a key".to_owned(), "without a key".to_owned()]);
-    assert_eq!(
-        drain(&mut slow),
-        expected,
-        "in the order in which they came"
-    );
+    assert_eq!(drain(&mut slow), expected, "in the order of publishing");
     let mut late = topic.subscribe_from(Cursor::start());
-    assert_eq!(drain(&mut late), expected, "the history is what is left");
+    assert_eq!(
+        drain(&mut late),
+        expected,
+        "the history has the remaining events"
+    );
 }
 
 #[tokio::test]
-async fn more_keys_than_fit_are_a_gap() {
+async fn more_keys_than_the_bound_allows_cause_a_gap() {
     let topic = hub(History::none(), SlowPolicy::conflate_by_name())
         .topic("x")
         .unwrap();
@@ -254,7 +262,7 @@ async fn more_keys_than_fit_are_a_gap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn block_makes_the_publisher_wait_and_nobody_else() {
+async fn block_delays_the_publisher_and_no_other_subscriber() {
     let topic = hub(History::none(), SlowPolicy::block(Duration::from_secs(2)))
         .topic("x")
         .unwrap();
@@ -268,12 +276,12 @@ async fn block_makes_the_publisher_wait_and_nobody_else() {
     });
     assert!(
         publishing.as_mut().now_or_never().is_none(),
-        "it waits for the slow one"
+        "the publisher waits for the slow client"
     );
     let first = drain(&mut fast).len();
     assert!(
         (70..90).contains(&first),
-        "{first}: as many as fit, and the one that the slow one stands at"
+        "{first}: the events that fit, and the next event of the slow client"
     );
     assert!(publishing.as_mut().now_or_never().is_none());
     assert_eq!(drain(&mut fast).len(), 0);
@@ -284,15 +292,19 @@ async fn block_makes_the_publisher_wait_and_nobody_else() {
     assert_eq!(
         drain(&mut fast).len(),
         5,
-        "as many as the slow one has read"
+        "as many events as the slow client has read"
     );
 
     let started = tokio::time::Instant::now();
     tokio::select! {
-        _ = publishing.as_mut() => unreachable!("it goes on for ever"),
+        _ = publishing.as_mut() => unreachable!("the publisher never ends"),
         () = tokio::time::sleep(Duration::from_millis(2_100)) => {}
     }
     assert!(started.elapsed() >= Duration::from_secs(2));
-    assert_eq!(poll(&mut slow), Some(None), "its time is over");
-    assert!(!drain(&mut fast).is_empty(), "the publisher goes on");
+    assert_eq!(
+        poll(&mut slow),
+        Some(None),
+        "the slow client is disconnected after the time-out"
+    );
+    assert!(!drain(&mut fast).is_empty(), "the publisher continues");
 }

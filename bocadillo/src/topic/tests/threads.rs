@@ -1,4 +1,4 @@
-//! Everything at once, on threads.
+//! Concurrent use on several threads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,8 +11,7 @@ use super::super::{Cursor, History, Hub};
 const PUBLISHERS: u64 = 4;
 const EVENTS: u64 = 3_000;
 
-/// Publishers at the same time, clients that leave and come back at the same time: each client gets each event once, in
-/// order.
+/// Publishers run at the same time as clients that leave and come back. Each client gets each event once, in order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn clients_that_leave_and_come_back_get_each_event_once_in_order() {
     let hub = Hub::builder()
@@ -53,7 +52,7 @@ async fn clients_that_leave_and_come_back_get_each_event_once_in_order() {
                     let mut subscription = if client % 2 == 0 {
                         hub.topic("x").unwrap().subscribe_from(cursor)
                     } else {
-                        // The way with a vector id, though the second topic is silent.
+                        // A subscription of two topics, whose ids have two positions. The second topic has no events.
                         hub.subscribe_from(["x", "silent"], cursor).unwrap()
                     };
                     stay = stay * 31 % 997 + 1;
@@ -94,9 +93,9 @@ async fn clients_that_leave_and_come_back_get_each_event_once_in_order() {
     }
 }
 
-/// Nobody sees a part of what was published together.
+/// No subscriber gets only a part of the events that are published together.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_published_together_arrives_together() {
+async fn events_that_are_published_together_arrive_together() {
     let hub = Hub::memory();
     let topic = hub.topic("x").unwrap();
     let done = Arc::new(AtomicBool::new(false));
@@ -116,10 +115,9 @@ async fn what_is_published_together_arrives_together() {
     reader.await.unwrap();
 }
 
-/// Topics that appear and go at the same time on all threads: none is there twice, no event goes into one that nobody
-/// hears.
+/// Topics are opened and removed on all threads at the same time. A topic exists once, and its subscribers get each event.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn topics_that_come_and_go_at_once_are_never_split() {
+async fn a_topic_that_is_removed_and_opened_at_once_exists_once() {
     let hub = Hub::builder().history(History::none()).memory();
     let heard = Arc::new(AtomicUsize::new(0));
     let tasks: Vec<_> = (0..8)

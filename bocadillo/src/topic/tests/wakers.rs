@@ -1,4 +1,4 @@
-//! Wakers are other people's code: they run, and are dropped, with no lock held.
+//! Wakers run user code, so they are woken and dropped with no lock held.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 
 use super::super::{Hub, Subscription, Topic};
 
-/// Uses the topic when it is woken, and when it is dropped.
+/// A waker that uses the topic when it is woken and when it is dropped.
 struct Busy {
     topic: Topic,
     own: Mutex<Option<Subscription>>,
@@ -62,7 +62,11 @@ fn a_waker_may_use_the_topic_when_it_is_woken_replaced_or_dropped() {
         );
     }
     topic.publish("x").now_or_never().unwrap().unwrap();
-    assert_eq!(woken.load(Ordering::Relaxed), 1, "the last one alone");
+    assert_eq!(
+        woken.load(Ordering::Relaxed),
+        1,
+        "only the last waker is woken"
+    );
     let waker = Busy::waker(&topic, &woken);
     while subscription
         .poll_event(&mut Context::from_waker(&waker))
@@ -88,7 +92,7 @@ fn every_waiting_subscriber_is_woken_once_for_each_event() {
     let mut subscriptions: Vec<_> = (0..1_000).map(|_| topic.subscribe()).collect();
     for round in 1..=10 {
         for subscription in &mut subscriptions {
-            // Twice, as a timer of the same task would.
+            // Polls twice, like a timer of the same task.
             while subscription.poll_event(&mut context).is_ready() {}
             assert!(subscription.poll_event(&mut context).is_pending());
         }
@@ -97,13 +101,13 @@ fn every_waiting_subscriber_is_woken_once_for_each_event() {
         assert_eq!(
             count.0.load(Ordering::Relaxed),
             1_000 * round,
-            "who has been woken need not be woken again"
+            "a reader that was woken is not woken again"
         );
     }
 }
 
 #[test]
-fn a_batch_is_put_together_once_for_all_who_stand_at_the_same_place() {
+fn readers_at_the_same_position_share_one_batch() {
     let topic = Hub::memory().topic("x").unwrap();
     let mut subscriptions: Vec<_> = (0..100).map(|_| topic.subscribe()).collect();
     for number in 0..50 {
@@ -125,6 +129,6 @@ fn a_batch_is_put_together_once_for_all_who_stand_at_the_same_place() {
     assert_eq!(first.iter().filter(|byte| **byte == b'\n').count(), 150);
     assert!(
         batches.all(|batch| batch.as_ptr() == first.as_ptr()),
-        "the same bytes, not equal ones"
+        "the readers share the bytes"
     );
 }

@@ -15,15 +15,18 @@ async fn nats_that_comes_back_empty_gives_each_client_one_reset() {
     topic(&nodes[0])
         .publish_all(numbers(0..20))
         .await
-        .expect("it is there");
+        .expect("NATS is up");
     let mut old = String::new();
     for events in &mut clients {
         assert_eq!(several(events, 20).await, numbers(0..20));
-        old = events.last_id().expect("it has begun").to_string();
+        old = events
+            .last_id()
+            .expect("the subscription has begun")
+            .to_string();
     }
 
     nats.restart_empty();
-    // On each node: whichever comes back first makes the stream.
+    // On each node, because the node that comes back first creates the stream.
     let mut published = Vec::new();
     for (number, node) in nodes.iter().enumerate() {
         let data = format!("new {number}");
@@ -34,7 +37,7 @@ async fn nats_that_comes_back_empty_gives_each_client_one_reset() {
     for events in &mut clients {
         assert_eq!(next(events).await, r#"reset {"reason":"epoch"}"#);
         let mut all = up_to_marker(events).await;
-        // What was not confirmed was published again.
+        // An unconfirmed event was published again.
         all.dedup();
         assert_eq!(all, published);
     }
@@ -66,7 +69,7 @@ async fn a_stream_that_is_deleted_under_the_nodes_gives_each_client_one_reset_on
     for events in &mut clients {
         assert_eq!(next(events).await, "0");
     }
-    // The second word is where the answer would go.
+    // The second word is the subject for the answer.
     nats.publish("$JS.API.STREAM.DELETE.bocadillo answer", "", "");
     for data in ["1", "2", "3", "marker"] {
         publish(&topic(&nodes[0]), data).await;
@@ -84,7 +87,7 @@ async fn nats_that_has_lost_its_last_events_gives_each_client_one_reset() {
     publish(&topic(&nodes[0]), "kept").await;
     let backup = nats.backup();
     for node in &nodes {
-        let other = node.topic("another").expect("the name is one");
+        let other = node.topic("another").expect("a valid name");
         publish(&other, "to be connected again").await;
     }
     let mut clients = nodes.each_ref().map(|node| topic(node).subscribe());
@@ -112,16 +115,16 @@ async fn nats_that_has_lost_its_last_events_gives_each_client_one_reset() {
 async fn hostile_cursors_give_a_reset_on_nats() {
     let nats = Nats::start();
     let hub = hub(&nats);
-    let secret = hub.topic("secret").expect("the name is one");
+    let secret = hub.topic("secret").expect("a valid name");
     let others = secret
         .publish("not for you")
         .await
-        .expect("it is there")
+        .expect("NATS is up")
         .to_string();
     let own = topic(&hub)
         .publish("0")
         .await
-        .expect("it is there")
+        .expect("NATS is up")
         .to_string();
     let parts: Vec<&str> = own.split('-').collect();
     let [tag, sequence, check] = parts[..] else {
@@ -155,7 +158,7 @@ async fn hostile_cursors_give_a_reset_on_nats() {
             "{cursor}"
         );
     }
-    // Before the first message of a stream that is whole.
+    // A position before the first message of a complete stream.
     let mut events = topic(&hub).subscribe_from(Cursor::after(format!("{tag}-0")));
     assert_eq!(next(&mut events).await, "0");
 }

@@ -16,25 +16,20 @@ async fn a_topic_may_have_less_history_than_others_on_nats() {
     let hub = built(&nats, options());
     let names = [("long", 10), ("short/7", 3), ("none/7", 0)];
     for (name, _) in names {
-        let topic = hub.topic(name).expect("the name is one");
+        let topic = hub.topic(name).expect("a valid name");
         for number in 0..10 {
-            topic
-                .publish(number.to_string())
-                .await
-                .expect("it is there");
+            topic.publish(number.to_string()).await.expect("NATS is up");
         }
     }
-    // One more of each is kept, if there is one.
-    wait::within("what is beyond the histories to go", async {
+    // The stream keeps one more message of each topic.
+    wait::within("the events beyond the history to be removed", async {
         while nats.messages() != 10 + 4 + 1 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })
     .await;
     for (name, kept) in names {
-        let later = built(&nats, options())
-            .topic(name)
-            .expect("the name is one");
+        let later = built(&nats, options()).topic(name).expect("a valid name");
         let mut events = later.subscribe_from(Cursor::start());
         assert_eq!(
             several(&mut events, kept).await,
@@ -46,12 +41,12 @@ async fn a_topic_may_have_less_history_than_others_on_nats() {
 }
 
 #[tokio::test]
-async fn what_is_too_old_goes_on_nats() {
+async fn old_events_are_removed_on_nats() {
     let nats = Nats::start();
     let options = || Hub::builder().history(History::new().max_age(Duration::from_millis(500)));
     let hub = built(&nats, options());
-    let first = topic(&hub).publish("0").await.expect("it is there");
-    wait::within("the event to go", async {
+    let first = topic(&hub).publish("0").await.expect("NATS is up");
+    wait::within("the event to be removed", async {
         loop {
             publish(&topic(&hub), "again").await;
             let later = built(&nats, options());
@@ -68,7 +63,7 @@ async fn what_is_too_old_goes_on_nats() {
 }
 
 #[tokio::test]
-async fn a_short_history_takes_no_event_from_those_who_listen_on_nats() {
+async fn subscribers_get_every_event_with_a_short_history_on_nats() {
     let nats = Nats::start();
     let options = || {
         Hub::builder()
@@ -80,12 +75,7 @@ async fn a_short_history_takes_no_event_from_those_who_listen_on_nats() {
     is_known(&mut events).await;
     let publishers = (0..500).map(|number| {
         let topic = topic(&one);
-        async move {
-            topic
-                .publish(number.to_string())
-                .await
-                .expect("it is there")
-        }
+        async move { topic.publish(number.to_string()).await.expect("NATS is up") }
     });
     futures_util::future::join_all(publishers).await;
     let mut got = several(&mut events, 500).await;
@@ -94,7 +84,7 @@ async fn a_short_history_takes_no_event_from_those_who_listen_on_nats() {
 }
 
 #[tokio::test]
-async fn conflation_goes_by_the_publishers_keys_on_nats() {
+async fn conflation_uses_the_keys_of_the_publisher_on_nats() {
     let nats = Nats::start();
     let options = || Hub::builder().slow_clients(SlowPolicy::conflate_by_name());
     let (one, two) = (built(&nats, options()), built(&nats, options()));
@@ -112,8 +102,8 @@ async fn conflation_goes_by_the_publishers_keys_on_nats() {
             price("EUR USD, €", 3),
         ])
         .await
-        .expect("it is there");
-    // Once the last has come the others have: they are one message.
+        .expect("NATS is up");
+    // All events are in one message. When the last event has come, the others have come too.
     while next(&mut fast).await != "EUR USD, € 3" {}
     assert_eq!(several(&mut slow, 2).await, ["GBP 2", "EUR USD, € 3"]);
 }

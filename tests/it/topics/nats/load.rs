@@ -1,4 +1,4 @@
-//! Slow links, and more than a node can take.
+//! Slow connections, and more messages than a node can read.
 
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -6,11 +6,11 @@ use super::tap::Tap;
 use super::*;
 use crate::support::is_soak;
 
-/// How long all replays may take together: less than the history's age.
+/// The time-out for all replays together. It is shorter than the maximum age of the history.
 const LIMIT: Duration = Duration::from_secs(240);
 
 #[tokio::test]
-async fn a_long_replay_over_a_slow_link_goes_on_on_nats() {
+async fn a_long_replay_over_a_slow_connection_completes_on_nats() {
     let nats = Nats::start();
     let tap = Tap::to(nats.address(), Some(2_000_000)).await;
     let near = hub(&nats);
@@ -36,9 +36,9 @@ async fn a_long_replay_over_a_slow_link_goes_on_on_nats() {
     assert_eq!(tap.connections(), 1);
 }
 
-/// The reader is told once that it has missed something, and goes on.
+/// The reader gets one `reset`, because it has missed events, and continues.
 #[tokio::test]
-async fn a_replay_that_is_slower_than_the_history_ages_ends_on_nats() {
+async fn a_replay_slower_than_the_history_expires_ends_on_nats() {
     const EVENTS: usize = 60;
     for is_start in [false, true] {
         let nats = Nats::start();
@@ -46,7 +46,7 @@ async fn a_replay_that_is_slower_than_the_history_ages_ends_on_nats() {
         let age = History::new().max_age(Duration::from_secs(3));
         let near = topic(&built(&nats, Hub::builder().history(age)));
         let far = Hub::builder().history(age);
-        let far = topic(&far.nats(tap.url()).expect("the URL is one"));
+        let far = topic(&far.nats(tap.url()).expect("a valid URL"));
         let text = "x".repeat(16 * 1024);
         let first = publish(&near, "first").await;
         for number in 0..EVENTS {
@@ -72,7 +72,7 @@ async fn a_replay_that_is_slower_than_the_history_ages_ends_on_nats() {
                 assert!(last < Some(number), "{number} after {last:?}");
                 (last, received) = (Some(number), received + 1);
             }
-            // The history is over for those who begin at its start, whether or not they were told.
+            // After the `reset`, the test publishes the last event.
             if !has_published && resets > 0 {
                 publish(&near, "end").await;
                 has_published = true;
@@ -81,15 +81,15 @@ async fn a_replay_that_is_slower_than_the_history_ages_ends_on_nats() {
         println!("{received} events, {resets} resets");
         assert!(
             received < EVENTS,
-            "the link is slower than the history ages"
+            "events expire before the slow connection has sent them"
         );
         assert_eq!(resets, 1);
     }
 }
 
-/// A message that takes longer than the server has for an answer: it is waited for while it comes, and asked for once.
+/// A message that takes longer than the time-out for an answer. The node waits while it receives bytes, and requests the message once.
 #[tokio::test]
-async fn a_message_that_takes_long_is_waited_for_on_nats() {
+async fn a_slow_message_is_received_whole_on_nats() {
     let nats = Nats::start();
     let tap = Tap::to(nats.address(), None).await;
     let near = hub(&nats);
@@ -109,7 +109,7 @@ async fn a_message_that_takes_long_is_waited_for_on_nats() {
 }
 
 #[tokio::test]
-async fn publishing_goes_on_while_many_replay_over_a_slow_link_on_nats() {
+async fn publishing_works_while_many_clients_replay_over_a_slow_connection_on_nats() {
     if is_soak() {
         replay_together(400, 1_000).await;
     } else {
@@ -117,7 +117,7 @@ async fn publishing_goes_on_while_many_replay_over_a_slow_link_on_nats() {
     }
 }
 
-/// So many clients come back at once, each of which has missed so many events of a KiB.
+/// `clients` clients come back at once. Each has missed `missed` events of 1 KiB.
 async fn replay_together(clients: usize, missed: usize) {
     let nats = Nats::start();
     let tap = Tap::to(nats.address(), Some(5_000_000)).await;
@@ -128,7 +128,7 @@ async fn replay_together(clients: usize, missed: usize) {
         publish(&topic(&near), &format!("{number} {text}")).await;
     }
     let far = tap.hub();
-    let other = far.topic("other").expect("a name");
+    let other = far.topic("other").expect("a valid name");
     publish(&other, "warm").await;
     let began = Instant::now();
     let mut readers = JoinSet::new();
@@ -145,14 +145,11 @@ async fn replay_together(clients: usize, missed: usize) {
     let mut longest = Duration::ZERO;
     while !readers.is_empty() {
         let start = Instant::now();
-        other
-            .publish("x")
-            .await
-            .expect("the link is busy, not broken");
+        other.publish("x").await.expect("the slow connection works");
         longest = longest.max(start.elapsed());
         assert!(began.elapsed() < LIMIT, "the replays do not end");
         while let Some(reader) = readers.try_join_next() {
-            reader.expect("it gets all");
+            reader.expect("the reader gets all events");
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -163,10 +160,10 @@ async fn replay_together(clients: usize, missed: usize) {
         tap.brought()
     );
     assert!(tap.brought() < 2 * needed, "{} for {needed}", tap.brought());
-    assert_eq!(tap.connections(), 1, "nobody is cut for load");
+    assert_eq!(tap.connections(), 1, "the load breaks no connection");
 }
 
-/// Keeps the lines of a log, and holds up whoever logs that a message is skipped until it is opened.
+/// Keeps the lines of a log. A thread that logs a skipped message waits until the gate is opened.
 #[derive(Clone, Default)]
 struct Gate(Arc<(Mutex<Gated>, Condvar)>);
 
@@ -178,13 +175,13 @@ struct Gated {
 
 impl Gate {
     fn lines(&self, part: &str) -> Vec<String> {
-        let gated = self.0.0.lock().expect("nobody panics");
+        let gated = self.0.0.lock().expect("the lock is not poisoned");
         let lines = gated.lines.iter().filter(|line| line.contains(part));
         lines.cloned().collect()
     }
 
     fn open(&self) {
-        self.0.0.lock().expect("nobody panics").is_open = true;
+        self.0.0.lock().expect("the lock is not poisoned").is_open = true;
         self.0.1.notify_all();
     }
 }
@@ -193,10 +190,10 @@ impl std::io::Write for Gate {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(line).into_owned();
         let is_held = text.contains("is skipped");
-        let mut gated = self.0.0.lock().expect("nobody panics");
+        let mut gated = self.0.0.lock().expect("the lock is not poisoned");
         gated.lines.push(text);
         while is_held && !gated.is_open {
-            gated = self.0.1.wait(gated).expect("nobody panics");
+            gated = self.0.1.wait(gated).expect("the lock is not poisoned");
         }
         Ok(line.len())
     }
@@ -206,9 +203,10 @@ impl std::io::Write for Gate {
     }
 }
 
-/// More than fits comes while the node is busy: one line tells it, and what was dropped is read from the stream once.
+/// More messages than fit arrive while the node is busy. The log has one line about it. The node reads the dropped messages once from
+/// the stream.
 #[test]
-fn a_flood_past_a_busy_node_is_one_catch_up_on_nats() {
+fn a_busy_node_reads_dropped_messages_once_from_the_stream_on_nats() {
     const FLOOD: usize = 100_000;
     let gate = Gate::default();
     let writer = gate.clone();
@@ -222,29 +220,29 @@ fn a_flood_past_a_busy_node_is_one_catch_up_on_nats() {
                 .with_ansi(false)
                 .with_writer(move || writer.clone())
                 .finish();
-            // For as long as the thread is there.
+            // Until the thread ends.
             std::mem::forget(tracing::subscriber::set_default(log));
         })
         .build()
         .expect("a runtime");
-    // However busy the machine is, the server does not cut off the node.
+    // The server must not disconnect the node on a busy machine.
     let nats = Nats::configured("write_deadline: \"120s\"\nmax_pending: 536870912\n");
     let options = Hub::builder()
         .history(History::new().max_events(200_000).max_bytes(1 << 30))
         .slow_clients(SlowPolicy::disconnect().max_buffered_bytes(1 << 30));
-    let a = built(&nats, options).topic("a").expect("a name");
+    let a = built(&nats, options).topic("a").expect("a valid name");
     let mut events = runtime.block_on(async { a.subscribe() });
     runtime.block_on(is_known(&mut events));
-    // The one who follows the topic is held up where it logs this.
+    // The task that follows the topic waits when it logs this message.
     nats.publish("bocadillo.events.a", "", "not an event");
     wait::until("the node to be busy", || {
         (!gate.lines("is skipped").is_empty()).then_some(())
     });
     let before = nats.requests();
     nats.flood("bocadillo.events.a", FLOOD);
-    // Most has come to the node by then: what the sockets hold is far less.
-    wait::until("the server to have sent all", || {
-        // Wakes a worker of the runtime, which then looks at the sockets in place of the one that is held up.
+    // The node has received most messages by then, because the buffers of the sockets are much smaller.
+    wait::until("the server to send all messages", || {
+        // Wakes a worker of the runtime. It polls the sockets, because the other worker waits.
         runtime.spawn(async {});
         (nats.pending() == 0).then_some(())
     });
@@ -257,7 +255,7 @@ fn a_flood_past_a_busy_node_is_one_catch_up_on_nats() {
         .split_once("events=")
         .and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok())
         .expect("the line has a number");
-    // Some thousands waited for the node.
+    // The node had received some thousands before that.
     assert!((FLOOD * 4 / 5..FLOOD).contains(&read), "{read}");
     let requests = nats.requests() - before;
     println!("{requests} requests for {read} events");

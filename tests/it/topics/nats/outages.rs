@@ -14,10 +14,7 @@ async fn streams_stay_open_while_nats_is_away_and_publishing_fails_at_once() {
     nats.kill();
     let down = Instant::now();
     let error = loop {
-        let error = topic(&hub)
-            .publish("lost")
-            .await
-            .expect_err("nobody is there");
+        let error = topic(&hub).publish("lost").await.expect_err("NATS is away");
         // The first publish may have been under way when the connection broke.
         if !error.is_unconfirmed() {
             assert!(error.is_unavailable(), "{error:?}");
@@ -37,18 +34,18 @@ async fn streams_stay_open_while_nats_is_away_and_publishing_fails_at_once() {
 
     nats.restart();
     publish(&topic(&hub), "marker").await;
-    // What was under way may have come through after all.
+    // An unconfirmed event may have been stored.
     let late = up_to_marker(&mut events).await;
     assert!(late.iter().all(|data| data == "lost"), "{late:?}");
 }
 
 #[tokio::test]
-async fn publishing_waits_for_nats_as_long_as_it_is_told_to() {
+async fn publishing_waits_for_nats_up_to_its_time_out() {
     let mut nats = Nats::start();
     let patient = built(&nats, Hub::builder().wait_for_broker(wait::LONG));
     let mut events = topic(&patient).subscribe();
     is_known(&mut events).await;
-    // Some are under way when it breaks; what is sent again is known for what it is.
+    // Some publishes are under way when the connection breaks. The server recognises an event that is sent again.
     let publisher = tokio::spawn({
         let topic = topic(&patient);
         async move {
@@ -56,7 +53,7 @@ async fn publishing_waits_for_nats_as_long_as_it_is_told_to() {
                 topic
                     .publish(number.to_string())
                     .await
-                    .expect("the broker comes back in time");
+                    .expect("the broker comes back before the time-out");
             }
         }
     });
@@ -69,7 +66,7 @@ async fn publishing_waits_for_nats_as_long_as_it_is_told_to() {
     assert_eq!(several(&mut events, 1_100).await, numbers(900..2_000));
     wait::within("the publisher", publisher)
         .await
-        .expect("it does not panic");
+        .expect("the task does not panic");
 
     nats.kill();
     let short = built(
@@ -77,10 +74,7 @@ async fn publishing_waits_for_nats_as_long_as_it_is_told_to() {
         Hub::builder().wait_for_broker(Duration::from_millis(300)),
     );
     let start = Instant::now();
-    let error = topic(&short)
-        .publish("x")
-        .await
-        .expect_err("nobody is there");
+    let error = topic(&short).publish("x").await.expect_err("NATS is away");
     assert!(
         error.is_unavailable() && start.elapsed() >= Duration::from_millis(250),
         "{:?}",
@@ -98,7 +92,7 @@ async fn a_hub_may_start_before_nats() {
         topic(&hub)
             .publish("lost")
             .await
-            .expect_err("nobody is there")
+            .expect_err("NATS is away")
             .is_unavailable()
     );
     nats.restart();
@@ -108,15 +102,15 @@ async fn a_hub_may_start_before_nats() {
 }
 
 #[tokio::test]
-async fn a_node_that_was_cut_off_from_nats_misses_nothing_or_says_so() {
+async fn a_node_cut_off_from_nats_loses_no_event_without_a_reset() {
     let nats = Nats::start();
     let mut wire = Wire::to(nats.address()).await;
     let options = || Hub::builder().history(History::new().max_events(10));
     let (near, far) = (
         built(&nats, options()),
-        options().nats(wire.url()).expect("the URL is one"),
+        options().nats(wire.url()).expect("a valid URL"),
     );
-    let quiet = |hub: &Hub| hub.topic("quiet").expect("the name is one");
+    let quiet = |hub: &Hub| hub.topic("quiet").expect("a valid name");
     let mut events = topic(&far).subscribe();
     let mut silence = quiet(&far).subscribe();
     is_known(&mut events).await;
@@ -142,7 +136,7 @@ async fn a_node_that_was_cut_off_from_nats_misses_nothing_or_says_so() {
     publish(&topic(&near), "31").await;
     publish(&quiet(&near), "1").await;
     assert_eq!(next(&mut events).await, "31");
-    assert_eq!(next(&mut silence).await, "1", "nothing of it was missed");
+    assert_eq!(next(&mut silence).await, "1", "no event was missed");
 }
 
 /// A connection that the test can cut.
@@ -154,11 +148,9 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) async fn to(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("there is a free port");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let mut wire = Self {
-            listener: listener.local_addr().expect("it is bound"),
+            listener: listener.local_addr().expect("the listener is bound"),
             target,
             task: None,
         };
@@ -194,9 +186,11 @@ impl Wire {
         self.task = Some(tokio::spawn(async move {
             let mut connections = JoinSet::new();
             loop {
-                let (mut near, _) = listener.accept().await.expect("it listens");
+                let (mut near, _) = listener.accept().await.expect("the server listens");
                 connections.spawn(async move {
-                    let mut far = TcpStream::connect(target).await.expect("it listens");
+                    let mut far = TcpStream::connect(target)
+                        .await
+                        .expect("the server listens");
                     let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
                 });
             }

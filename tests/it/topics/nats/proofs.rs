@@ -1,4 +1,4 @@
-//! A client that comes back gets all that it missed, or one `reset`.
+//! A client that comes back gets all events that it missed, or one `reset`.
 
 use super::outages::Wire;
 use super::*;
@@ -10,8 +10,8 @@ fn sequence(id: &str) -> u64 {
     parts[1].parse().expect("a number")
 }
 
-/// A client has event 1 and leaves; 2 and 3 are published; something happens; 4 is published; the client comes back on the same
-/// node and on another one.
+/// A client gets event 1 and leaves. Events 2 and 3 are published. Then `happens` runs, and event 4 is published. The client comes
+/// back on the same node and on another node.
 async fn comes_back_after(happens: impl Fn(&Nats, &[String])) {
     let nats = Nats::start();
     let hubs = [(); 2].map(|()| hub(&nats));
@@ -41,42 +41,42 @@ fn delete(nats: &Nats, id: &str) {
 }
 
 #[tokio::test]
-async fn a_purge_of_the_topic_is_a_reset_on_nats() {
+async fn a_purge_of_the_topic_causes_a_reset_on_nats() {
     comes_back_after(|nats, _| purge(nats, "{\"filter\":\"bocadillo.events.*\"}")).await;
 }
 
 #[tokio::test]
-async fn a_purge_of_the_whole_stream_is_a_reset_on_nats() {
+async fn a_purge_of_the_whole_stream_causes_a_reset_on_nats() {
     comes_back_after(|nats, _| purge(nats, "{}")).await;
 }
 
 #[tokio::test]
-async fn a_purge_that_keeps_some_is_a_reset_on_nats() {
+async fn a_purge_that_keeps_some_messages_causes_a_reset_on_nats() {
     comes_back_after(|nats, _| purge(nats, "{\"keep\":1}")).await;
 }
 
 #[tokio::test]
-async fn a_purge_up_to_a_message_is_a_reset_on_nats() {
+async fn a_purge_up_to_a_message_causes_a_reset_on_nats() {
     comes_back_after(|nats, ids| purge(nats, &format!("{{\"seq\":{}}}", sequence(&ids[3])))).await;
 }
 
 #[tokio::test]
-async fn a_deleted_message_at_the_clients_position_is_a_reset_on_nats() {
+async fn a_deleted_message_at_the_clients_position_causes_a_reset_on_nats() {
     comes_back_after(|nats, ids| delete(nats, &ids[1])).await;
 }
 
 #[tokio::test]
-async fn a_deleted_message_behind_the_clients_position_is_a_reset_on_nats() {
+async fn a_deleted_message_after_the_clients_position_causes_a_reset_on_nats() {
     comes_back_after(|nats, ids| delete(nats, &ids[2])).await;
 }
 
 #[tokio::test]
-async fn a_deleted_newest_message_is_a_reset_on_nats() {
+async fn a_deleted_newest_message_causes_a_reset_on_nats() {
     comes_back_after(|nats, ids| delete(nats, &ids[3])).await;
 }
 
 #[tokio::test]
-async fn a_deleted_message_far_behind_the_clients_position_is_a_reset_on_nats() {
+async fn a_deleted_message_long_after_the_clients_position_causes_a_reset_on_nats() {
     let nats = Nats::start();
     let hub = hub(&nats);
     let mut ids = Vec::new();
@@ -89,11 +89,11 @@ async fn a_deleted_message_far_behind_the_clients_position_is_a_reset_on_nats() 
     assert!(first.starts_with(RESET), "{first}");
 }
 
-/// The stream is restored from an old backup while no node is connected, and others have published since.
+/// The stream is restored from an old backup while no node is connected, and other programs have published since.
 #[tokio::test]
-async fn an_id_of_a_lost_timeline_is_a_reset_on_nats() {
+async fn an_id_from_before_a_restore_causes_a_reset_on_nats() {
     let mut nats = Nats::start();
-    let quiet = |hub: &Hub| hub.topic("quiet").expect("the name is one");
+    let quiet = |hub: &Hub| hub.topic("quiet").expect("a valid name");
     let (lost, hello) = {
         let hub = hub(&nats);
         publish(&topic(&hub), "kept").await;
@@ -104,7 +104,10 @@ async fn an_id_of_a_lost_timeline_is_a_reset_on_nats() {
         let lost = publish(&topic(&hub), "lost 2").await;
         let mut silence = quiet(&hub).subscribe();
         is_known(&mut silence).await;
-        let hello = silence.last_id().expect("it has begun").to_string();
+        let hello = silence
+            .last_id()
+            .expect("the subscription has begun")
+            .to_string();
         drop((silence, hub));
         nats.restart_with(&backup);
         (lost, hello)
@@ -120,15 +123,15 @@ async fn an_id_of_a_lost_timeline_is_a_reset_on_nats() {
     }
 }
 
-/// The stream is restored while the node is cut off, and others publish more than was lost before it is back.
+/// The stream is restored while the node is cut off. Other nodes then publish more events than were lost, before the node reconnects.
 #[tokio::test]
-async fn a_node_that_followed_a_lost_timeline_gives_a_reset_on_nats() {
+async fn a_node_connected_before_a_restore_gives_a_reset_on_nats() {
     let mut nats = Nats::start();
     let other = hub(&nats);
     publish(&topic(&other), "kept").await;
     let backup = nats.backup();
     let mut wire = Wire::to(nats.address()).await;
-    let far = Hub::builder().nats(wire.url()).expect("the URL is one");
+    let far = Hub::builder().nats(wire.url()).expect("a valid URL");
     publish(&topic(&far), "lost").await;
     let mut events = topic(&far).subscribe();
     is_known(&mut events).await;
@@ -151,14 +154,19 @@ async fn clients_that_missed_nothing_get_no_reset_on_nats() {
     let mut nats = Nats::start();
     let names = ["busy", "quiet", "empty"];
     let node = hub(&nats);
-    let handle = |hub: &Hub, name: &str| hub.topic(name).expect("the name is one");
+    let handle = |hub: &Hub, name: &str| hub.topic(name).expect("a valid name");
     publish(&handle(&node, "quiet"), "0").await;
     publish(&handle(&node, "busy"), "0").await;
     let mut ids = Vec::new();
     for name in names {
         let mut events = handle(&node, name).subscribe();
         is_known(&mut events).await;
-        ids.push(events.last_id().expect("it has begun").to_string());
+        ids.push(
+            events
+                .last_id()
+                .expect("the subscription has begun")
+                .to_string(),
+        );
     }
     for number in 1..20 {
         publish(&handle(&node, "busy"), &number.to_string()).await;
@@ -182,17 +190,17 @@ async fn clients_that_missed_nothing_get_no_reset_on_nats() {
 }
 
 #[tokio::test]
-async fn what_a_hub_publishes_after_it_subscribed_comes_on_nats() {
+async fn a_hub_receives_its_own_later_events_on_nats() {
     let nats = Nats::start();
     let hub = hub(&nats);
     for number in 0..50 {
-        let topic = hub.topic(format!("new/{number}")).expect("the name is one");
+        let topic = hub.topic(format!("new/{number}")).expect("a valid name");
         let mut events = topic.subscribe();
         let names = [format!("a/{number}"), format!("b/{number}")];
-        let mut both = hub.subscribe(&names).expect("two names");
-        topic.publish("x").await.expect("it is there");
-        let b = hub.topic(&names[1]).expect("the name is one");
-        b.publish("y").await.expect("it is there");
+        let mut both = hub.subscribe(&names).expect("two valid names");
+        topic.publish("x").await.expect("NATS is up");
+        let b = hub.topic(&names[1]).expect("a valid name");
+        b.publish("y").await.expect("NATS is up");
         assert_eq!(next(&mut events).await, "x");
         assert_eq!(next(&mut both).await, "y");
     }

@@ -1,10 +1,11 @@
-//! What the server does not allow is said at once, with the subject, and works by itself once it is allowed.
+//! Subjects that the server does not allow. The error comes at once and names the subject. The hub tries again until the server
+//! allows the subject.
 
 use super::tap::{Tap, Way};
 use super::*;
 use crate::support::Log;
 
-/// Settings of a server on which `limited` may do all but this. Whoever has no name may do all.
+/// Settings of a server that denies these permissions to the user `limited`. A client without a user name may do everything.
 pub(super) fn settings(denied: &str) -> String {
     format!(
         "no_auth_user: admin\nauthorization {{ users: [ {{ user: admin, password: admin }}, {{ user: limited, password: \"pa:ss,word\", permissions: {{ {denied} }} }} ] }}\n"
@@ -16,7 +17,7 @@ fn limited(nats: &Nats) -> Hub {
 }
 
 pub(super) fn limited_at(address: SocketAddr) -> Hub {
-    Hub::nats(format!("nats://limited:pa%3Ass%2Cword@{address}")).expect("the URL is one")
+    Hub::nats(format!("nats://limited:pa%3Ass%2Cword@{address}")).expect("a valid URL")
 }
 
 async fn warned(log: &Log, part: &str) {
@@ -35,19 +36,19 @@ async fn warned(log: &Log, part: &str) {
 }
 
 #[tokio::test]
-async fn a_refused_publish_fails_at_once_and_is_certain_on_nats() {
+async fn a_refused_publish_fails_at_once_with_a_known_result_on_nats() {
     let log = Log::start();
     let nats = Nats::configured(&settings("publish: { deny: [\"bocadillo.events.a\"] }"));
     let hub = limited(&nats);
     let (a, b) = (
-        hub.topic("a").expect("a name"),
-        hub.topic("b").expect("a name"),
+        hub.topic("a").expect("a valid name"),
+        hub.topic("b").expect("a valid name"),
     );
-    b.publish("warm").await.expect("it is allowed");
+    b.publish("warm").await.expect("the publish is allowed");
     let start = Instant::now();
     let all = futures_util::future::join_all((0..20).map(|_| a.publish("x"))).await;
     for published in all {
-        let error = published.expect_err("it is not allowed");
+        let error = published.expect_err("the server does not allow the publish");
         assert!(error.is_refused(), "{error:?}");
         assert!(
             format!("{error:?}").contains("bocadillo.events.a"),
@@ -60,10 +61,10 @@ async fn a_refused_publish_fails_at_once_and_is_certain_on_nats() {
         start.elapsed()
     );
     assert_eq!(log.lines("bocadillo.events.a").len(), 1);
-    b.publish("x").await.expect("it is allowed");
+    b.publish("x").await.expect("the publish is allowed");
 
     nats.reload(&settings(""));
-    wait::within("the right to work", async {
+    wait::within("the permission to work", async {
         while a.publish("allowed").await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -76,12 +77,12 @@ async fn a_refused_subscription_is_tried_again_on_nats() {
     let log = Log::start();
     let nats = Nats::configured(&settings("subscribe: { deny: [\"bocadillo.live.a\"] }"));
     let (near, far) = (hub(&nats), limited(&nats));
-    let name = |hub: &Hub, name: &str| hub.topic(name).expect("a name");
+    let name = |hub: &Hub, name: &str| hub.topic(name).expect("a valid name");
     publish(&name(&near, "b"), "warm").await;
     publish(&name(&far, "b"), "warm").await;
     let mut a = name(&far, "a").subscribe();
     let mut b = name(&far, "b").subscribe();
-    let mut both = far.subscribe(["a", "b"]).expect("two names");
+    let mut both = far.subscribe(["a", "b"]).expect("two valid names");
     warned(&log, "bocadillo.live.a").await;
     is_known(&mut b).await;
     publish(&name(&near, "b"), "b").await;
@@ -96,7 +97,7 @@ async fn a_refused_subscription_is_tried_again_on_nats() {
 }
 
 #[tokio::test]
-async fn a_right_that_is_taken_away_and_given_back_loses_nothing_on_nats() {
+async fn a_permission_that_is_removed_and_restored_loses_no_event_on_nats() {
     let log = Log::start();
     let nats = Nats::configured(&settings(""));
     let (near, far) = (hub(&nats), limited(&nats));
@@ -112,7 +113,7 @@ async fn a_right_that_is_taken_away_and_given_back_loses_nothing_on_nats() {
 }
 
 #[tokio::test]
-async fn a_refused_request_to_jetstream_is_named_on_nats() {
+async fn a_refused_jetstream_request_names_its_subject_on_nats() {
     for subject in ["STREAM.INFO", "STREAM.MSG.GET", "CONSUMER.CREATE"] {
         let log = Log::start();
         let denied = format!("publish: {{ deny: [\"$JS.API.{subject}.>\"] }}");
@@ -121,7 +122,7 @@ async fn a_refused_request_to_jetstream_is_named_on_nats() {
         topic(&near)
             .publish_all(numbers(0..1))
             .await
-            .expect("it is there");
+            .expect("NATS is up");
         for number in 1..20 {
             publish(&topic(&near), &number.to_string()).await;
         }
@@ -139,29 +140,29 @@ async fn a_refused_request_to_jetstream_is_named_on_nats() {
     }
 }
 
-/// The client library drops news beyond 128 that come together.
+/// The client library drops errors if more than 128 come together.
 #[tokio::test]
-async fn many_publishes_that_are_refused_at_once_are_all_certain_on_nats() {
+async fn many_refused_publishes_have_known_results_on_nats() {
     let nats = Nats::configured(&settings("publish: { deny: [\"bocadillo.events.a\"] }"));
     let hub = limited(&nats);
     let (a, b) = (
-        hub.topic("a").expect("a name"),
-        hub.topic("b").expect("a name"),
+        hub.topic("a").expect("a valid name"),
+        hub.topic("b").expect("a valid name"),
     );
     publish(&b, "warm").await;
     let all = async { futures_util::future::join_all((0..6_000).map(|_| a.publish("x"))).await };
-    // The client library has room for 5,000 publishes, and must not keep the places of those that were refused.
+    // The client library allows 5,000 open publishes. Refused publishes must not count.
     let all = tokio::time::timeout(Duration::from_secs(20), all);
-    for published in all.await.expect("all are answered") {
-        let error = published.expect_err("it is not allowed");
+    for published in all.await.expect("all publishes are answered") {
+        let error = published.expect_err("the server does not allow the publish");
         assert!(error.is_refused(), "{error:?}");
     }
     publish(&b, "x").await;
 }
 
-/// A publish waits while many are under way, so no more than these can be refused at once.
+/// The number of open publishes is limited, so the number of refusals at once is limited too.
 #[tokio::test]
-async fn few_requests_are_under_way_at_once_on_nats() {
+async fn the_number_of_open_requests_is_limited_on_nats() {
     let nats = Nats::start();
     let tap = Tap::to(nats.address(), None).await;
     let hub = tap.hub();
@@ -170,12 +171,12 @@ async fn few_requests_are_under_way_at_once_on_nats() {
     tap.forget();
     tap.set(Way::Held);
     let topics: Vec<_> = (0..300)
-        .map(|number| hub.topic(format!("users/{number}")).expect("a name"))
+        .map(|number| hub.topic(format!("users/{number}")).expect("a valid name"))
         .collect();
     let subscriptions: Vec<_> = topics.iter().map(|topic| topic.subscribe()).collect();
     let publishers: Vec<_> = (0..300)
         .map(|number| {
-            let topic = hub.topic(format!("others/{number}")).expect("a name");
+            let topic = hub.topic(format!("others/{number}")).expect("a valid name");
             tokio::spawn(async move { topic.publish("x").await })
         })
         .collect();
@@ -187,23 +188,23 @@ async fn few_requests_are_under_way_at_once_on_nats() {
     assert_eq!(tap.sent("PUB bocadillo.events."), 64);
     tap.set(Way::Open);
     for publisher in publishers {
-        let published = publisher.await.expect("it does not panic");
-        published.expect("it is there");
+        let published = publisher.await.expect("the task does not panic");
+        published.expect("NATS is up");
     }
     for mut events in subscriptions {
         is_known(&mut events).await;
     }
 }
 
-/// Each topic of a node finds out, whether its subscription is refused when it begins or loses its right later.
+/// Each topic of a node notices the refusal of its subscription, at its start or when the permission is removed later.
 #[tokio::test]
-async fn many_subscriptions_that_are_refused_at_once_all_come_back_on_nats() {
+async fn many_refused_subscriptions_all_recover_on_nats() {
     const TOPICS: usize = 400;
     let denied = "subscribe: { deny: [\"bocadillo.live.>\"] }";
     let nats = Nats::configured(&settings(denied));
     let (near, far) = (hub(&nats), limited(&nats));
     let topics = |hub: &Hub| -> Vec<Topic> {
-        let topic = |number: usize| hub.topic(format!("users/{number}")).expect("a name");
+        let topic = |number: usize| hub.topic(format!("users/{number}")).expect("a valid name");
         (0..TOPICS).map(topic).collect()
     };
     let (near, far) = (topics(&near), topics(&far));
@@ -220,7 +221,7 @@ async fn many_subscriptions_that_are_refused_at_once_all_come_back_on_nats() {
         for events in &mut all {
             assert_eq!(next(events).await, round);
         }
-        // All are allowed now; then all lose their right at once.
+        // All subscriptions are allowed now. Then the permission of all is removed at once.
         let live = format!("{round}, live");
         for topic in &near {
             publish(topic, &live).await;
@@ -232,13 +233,13 @@ async fn many_subscriptions_that_are_refused_at_once_all_come_back_on_nats() {
     }
 }
 
-/// A subscription that is refused is tried again about once a second.
+/// The hub tries a refused subscription again about once a second.
 #[tokio::test]
-async fn a_refused_subscription_is_not_tried_all_the_time_on_nats() {
+async fn a_refused_subscription_is_tried_again_once_a_second_on_nats() {
     let nats = Nats::configured(&settings("subscribe: { deny: [\"bocadillo.live.a\"] }"));
     let tap = Tap::to(nats.address(), None).await;
     let far = limited_at(tap.url()["nats://".len()..].parse().expect("an address"));
-    let mut events = far.topic("a").expect("a name").subscribe();
+    let mut events = far.topic("a").expect("a valid name").subscribe();
     let start = Instant::now();
     let tried = async {
         while tap.sent("SUB bocadillo.live.a") < 2 {
@@ -253,21 +254,21 @@ async fn a_refused_subscription_is_not_tried_all_the_time_on_nats() {
     assert!(start.elapsed() >= Duration::from_millis(900));
 }
 
-/// The client has 5,000 places for publishes. A refused one gives its place back at once.
+/// The client library allows 5,000 open publishes. A refused publish stops counting at once.
 #[tokio::test]
-async fn thousands_of_refused_publishes_hold_nobody_up_on_nats() {
+async fn thousands_of_refused_publishes_delay_no_other_publish_on_nats() {
     let nats = Nats::configured(&settings("publish: { deny: [\"bocadillo.events.a\"] }"));
     let hub = limited(&nats);
-    publish(&hub.topic("b").expect("a name"), "warm").await;
-    let a = hub.topic("a").expect("a name");
+    publish(&hub.topic("b").expect("a valid name"), "warm").await;
+    let a = hub.topic("a").expect("a valid name");
     let start = Instant::now();
     for _ in 0..100 {
         let all = (0..60).map(|_| a.publish("x"));
         for published in futures_util::future::join_all(all).await {
-            published.expect_err("it is not allowed");
+            published.expect_err("the server does not allow the publish");
         }
     }
-    // The client would give a place back after half a minute by itself.
+    // Without that, the library stops counting a publish after 30 seconds.
     let took = start.elapsed();
     assert!(took < Duration::from_secs(25), "{took:?}");
 }

@@ -1,4 +1,4 @@
-//! A link to a server that counts what it carries, and that the test can slow down, hold or refuse.
+//! A proxy to a server. It counts the bytes. The test can slow it down, stop its answers, or let it refuse connections.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use super::*;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     Open,
-    /// Nothing comes from the server.
+    /// The node receives nothing.
     Held,
     /// Connections are closed at once.
     Refused,
@@ -26,31 +26,29 @@ pub(super) struct Tap {
 }
 
 struct Shared {
-    /// All that the node has sent.
+    /// The bytes that the node has sent.
     sent: Mutex<Vec<u8>>,
     /// How many bytes the server has sent.
     brought: AtomicU64,
     connections: AtomicUsize,
-    /// When the link is free again, where its rate is bounded.
+    /// When the next bytes may be sent, if the rate is limited.
     free: tokio::sync::Mutex<Instant>,
-    /// Bytes a second, or zero where there is no bound.
+    /// Bytes per second. Zero is no limit.
     rate: AtomicUsize,
 }
 
 impl Shared {
     fn note(&self, piece: &[u8]) {
-        let mut sent = self.sent.lock().expect("nobody panics");
+        let mut sent = self.sent.lock().expect("the lock is not poisoned");
         sent.extend_from_slice(piece);
     }
 }
 
 impl Tap {
-    /// The server's answers share `rate` bytes a second.
+    /// Limits the answers of the server to `rate` bytes per second.
     pub(super) async fn to(target: SocketAddr, rate: Option<usize>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("there is a free port");
-        let address = listener.local_addr().expect("it is bound");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("the listener is bound");
         let shared = Arc::new(Shared {
             sent: Mutex::default(),
             brought: AtomicU64::new(0),
@@ -63,12 +61,14 @@ impl Tap {
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             loop {
-                let (near, _) = listener.accept().await.expect("it listens");
+                let (near, _) = listener.accept().await.expect("the server listens");
                 carried.connections.fetch_add(1, Ordering::AcqRel);
                 if *open.borrow() == Way::Refused {
                     continue;
                 }
-                let far = TcpStream::connect(target).await.expect("it listens");
+                let far = TcpStream::connect(target)
+                    .await
+                    .expect("the server listens");
                 connections.spawn(carry(near, far, Arc::clone(&carried), open.clone()));
             }
         });
@@ -85,21 +85,21 @@ impl Tap {
     }
 
     pub(super) fn hub(&self) -> Hub {
-        Hub::nats(self.url()).expect("the URL is one")
+        Hub::nats(self.url()).expect("a valid URL")
     }
 
     pub(super) fn set(&self, way: Way) {
         self.way.send_replace(way);
     }
 
-    /// From now on the server's answers share `rate` bytes a second.
+    /// Limits the answers of the server to `rate` bytes per second from now on.
     pub(super) fn slow_down(&self, rate: usize) {
         self.shared.rate.store(rate, Ordering::Release);
     }
 
-    /// How often the node has sent this.
+    /// How often the node has sent this text.
     pub(super) fn sent(&self, what: &str) -> usize {
-        let sent = self.shared.sent.lock().expect("nobody panics");
+        let sent = self.shared.sent.lock().expect("the lock is not poisoned");
         let mut count = 0;
         let mut rest = &sent[..];
         while let Some(at) = rest
@@ -113,7 +113,11 @@ impl Tap {
     }
 
     pub(super) fn forget(&self) {
-        self.shared.sent.lock().expect("nobody panics").clear();
+        self.shared
+            .sent
+            .lock()
+            .expect("the lock is not poisoned")
+            .clear();
         self.shared.brought.store(0, Ordering::Release);
     }
 
@@ -125,7 +129,7 @@ impl Tap {
         self.shared.connections.load(Ordering::Acquire)
     }
 
-    /// Waits until the node has sent this so often.
+    /// Waits until the node has sent this text a number of times.
     pub(super) async fn has_sent(&self, what: &str, count: usize) {
         wait::within(what, async {
             while self.sent(what) < count {
@@ -135,9 +139,15 @@ impl Tap {
         .await;
     }
 
-    /// What the node has sent once it sends nothing more for a while.
+    /// Waits until the node sends nothing for a while. Returns what it has sent.
     pub(super) async fn settled(&self) {
-        let length = || self.shared.sent.lock().expect("nobody panics").len();
+        let length = || {
+            self.shared
+                .sent
+                .lock()
+                .expect("the lock is not poisoned")
+                .len()
+        };
         let mut before = usize::MAX;
         while before != length() {
             before = length();
@@ -179,7 +189,7 @@ async fn carry(
             let rate = shared.rate.load(Ordering::Acquire);
             if rate > 0 {
                 let mut free = shared.free.lock().await;
-                // A timer that is late does not make the link slower.
+                // A late timer must not make the connection slower.
                 let start = (*free).max(Instant::now() - Duration::from_millis(20));
                 *free = start + Duration::from_secs_f64(read as f64 / rate as f64);
                 tokio::time::sleep_until(*free).await;

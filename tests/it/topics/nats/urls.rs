@@ -1,12 +1,12 @@
-//! The forms of a URL, and the options, as the docs have them.
+//! The forms of a URL and the options that the documentation names.
 
 use super::*;
 use crate::support::Log;
 
 async fn works(url: String) {
-    let hub = Hub::nats(&*url).expect("the URL is one");
+    let hub = Hub::nats(&*url).expect("a valid URL");
     hub.topic("x")
-        .expect("a name")
+        .expect("a valid name")
         .publish("x")
         .await
         .unwrap_or_else(|error| panic!("{url}: {error:?}"));
@@ -35,18 +35,25 @@ async fn credentials_are_sent_on_nats() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_said_at_once_on_nats() {
+async fn a_wrong_password_fails_at_once_on_nats() {
     let log = Log::start();
     let nats = Nats::configured("authorization { user: user, password: right }");
-    let hub = Hub::nats(format!("nats://user:wrong@{}", nats.address())).expect("a URL");
-    let error = topic(&hub).publish("x").await.expect_err("it is wrong");
+    let hub = Hub::nats(format!("nats://user:wrong@{}", nats.address())).expect("a valid URL");
+    let error = topic(&hub)
+        .publish("x")
+        .await
+        .expect_err("the password is wrong");
     assert!(error.is_refused(), "{error:?}");
     assert_eq!(log.lines("NATS refuses the user name").len(), 1);
-    assert_eq!(log.lines("wrong").len(), 0, "a log has no password");
+    assert_eq!(
+        log.lines("wrong").len(),
+        0,
+        "the log does not show the password"
+    );
 }
 
 #[tokio::test]
-async fn addresses_may_be_of_ipv6_and_have_no_scheme_on_nats() {
+async fn addresses_may_use_ipv6_or_have_no_scheme_on_nats() {
     let nats = Nats::start_at("::1", None);
     works(format!("nats://{}", nats.address())).await;
     works(nats.address().to_string()).await;
@@ -56,7 +63,10 @@ async fn addresses_may_be_of_ipv6_and_have_no_scheme_on_nats() {
 async fn options_reach_the_stream_on_nats() {
     let nats = Nats::start();
     let options = bocadillo::topic::Nats::new(nats.url()).max_bytes(1 << 20);
-    let hub = Hub::builder().prefix("shop").nats(options).expect("a URL");
+    let hub = Hub::builder()
+        .prefix("shop")
+        .nats(options)
+        .expect("a valid URL");
     publish(&topic(&hub), "x").await;
     let info = nats.ask_jetstream("STREAM.INFO.shop", "");
     assert_eq!(info["config"]["max_bytes"], 1 << 20);
@@ -65,7 +75,7 @@ async fn options_reach_the_stream_on_nats() {
     assert_eq!(info["config"]["duplicate_window"], 120_000_000_000_u64);
 }
 
-/// Makes an authority, and a certificate of it for 127.0.0.1, in a folder of the test's own.
+/// Creates a certificate authority, and its certificate for 127.0.0.1, in a folder of the test.
 fn certificates() -> std::path::PathBuf {
     let folder = crate::support::scratch("nats-certificates");
     let openssl = |arguments: &str| {
@@ -88,7 +98,7 @@ fn certificates() -> std::path::PathBuf {
 }
 
 #[tokio::test]
-async fn a_server_with_tls_is_reached_through_its_own_authority_on_nats() {
+async fn a_hub_trusts_a_private_certificate_authority_on_nats() {
     let folder = certificates();
     let at = folder.display();
     let nats = Nats::configured(&format!(
@@ -96,31 +106,30 @@ async fn a_server_with_tls_is_reached_through_its_own_authority_on_nats() {
     ));
     let url = format!("tls://secret@{}", nats.address());
     let trusted = bocadillo::topic::Nats::new(&url).root_certificates(folder.join("ca.pem"));
-    let hub = Hub::nats(trusted).expect("a URL");
+    let hub = Hub::nats(trusted).expect("a valid URL");
     let topic = topic(&hub);
     let mut subscription = topic.subscribe();
     publish(&topic, "over TLS").await;
-    let event = subscription.next().await.expect("the stream goes on");
+    let event = subscription.next().await.expect("the stream continues");
     assert_eq!(event.data(), Some("over TLS"));
 
-    // The system's authorities did not sign it.
-    let hub = Hub::nats(url).expect("a URL");
+    // No certificate authority of the system has signed the certificate.
+    let hub = Hub::nats(url).expect("a valid URL");
     let error = hub
         .topic("x")
-        .expect("a name")
+        .expect("a valid name")
         .publish("x")
         .await
-        .expect_err("the authority is unknown");
+        .expect_err("the certificate authority is unknown");
     assert!(error.is_unavailable(), "{error:?}");
 }
 
 #[tokio::test]
 async fn a_stream_is_kept_on_three_servers_of_a_cluster_on_nats() {
-    let free =
-        [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port"));
+    let free = [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port"));
     let ports = free
         .each_ref()
-        .map(|free| free.local_addr().expect("it is bound").port());
+        .map(|free| free.local_addr().expect("the listener is bound").port());
     drop(free);
     let routes: Vec<_> = ports
         .iter()
@@ -137,16 +146,16 @@ async fn a_stream_is_kept_on_three_servers_of_a_cluster_on_nats() {
         .collect();
     let urls: Vec<_> = servers.iter().map(Nats::url).collect();
     let options = bocadillo::topic::Nats::new(urls.join(",")).replicas(3);
-    // A cluster chooses a leader first.
+    // A cluster elects a leader first.
     let hub = Hub::builder()
         .wait_for_broker(crate::support::wait::LONG)
         .nats(options)
-        .expect("URLs");
+        .expect("valid URLs");
     let topic = topic(&hub);
     publish(&topic, "once there is one").await;
     let mut subscription = topic.subscribe();
     publish(&topic, "on three").await;
-    let event = subscription.next().await.expect("the stream goes on");
+    let event = subscription.next().await.expect("the stream continues");
     assert_eq!(event.data(), Some("on three"));
     let info = servers[0].ask_jetstream("STREAM.INFO.bocadillo", "");
     assert_eq!(info["config"]["num_replicas"], 3);

@@ -1,4 +1,4 @@
-//! A connection that Redis has closed is noticed before an event is handed to it.
+//! The hub notices a connection that Redis has closed before it sends an event on it.
 
 use super::*;
 
@@ -18,7 +18,7 @@ async fn a_node_that_only_reads_publishes_though_redis_closes_idle_connections()
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let published = topic(&reads, "x").publish("now").await;
-    published.expect("it is confirmed");
+    published.expect("the event is confirmed");
     assert_eq!(next(&mut events).await, "now");
 }
 
@@ -33,16 +33,16 @@ async fn a_connection_that_was_closed_before_a_publish_is_replaced() {
         published.unwrap_or_else(|error| panic!("round {number}: {error:?}"));
     }
     redis.restart();
-    x.publish("after a restart").await.expect("Redis is there");
+    x.publish("after a restart").await.expect("Redis is up");
 }
 
 #[tokio::test]
-async fn a_redis_that_only_reads_refuses_for_certain() {
+async fn a_read_only_redis_refuses_with_a_known_result() {
     let redis = Redis::start();
     let x = topic(&hub(&redis), "x");
     publish(&x, "before").await;
     redis.command("REPLICAOF 127.0.0.1 1");
-    let error = x.publish("never").await.expect_err("it is a replica");
+    let error = x.publish("never").await.expect_err("Redis is a replica");
     assert!(error.is_unavailable(), "{error:?}");
     redis.command("REPLICAOF NO ONE");
     publish(&x, "after").await;

@@ -1,4 +1,4 @@
-//! A client is told when events are missing, whatever took them away, and only then.
+//! A client gets a reset if events are missing, for any reason, and only then.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use bocadillo::topic::{Cursor, History, Hub, Subscription};
 use super::outages::proxy;
 use super::*;
 
-/// Four events, of which the client has got the one with the number `has`. Between, `damage` is done, after the third.
+/// Publishes four events. The client has received event number `has`. The test runs `damage` after the third event.
 async fn check(redis: &Redis, name: &str, has: usize, damage: &[&str], expected: &[&str]) {
     let x = topic(&hub(redis), name);
     let mut ids = Vec::new();
@@ -31,11 +31,11 @@ async fn check(redis: &Redis, name: &str, has: usize, damage: &[&str], expected:
         assert!(!answer.starts_with('-'), "{command}: {answer}");
     }
     ids.push(publish(&x, "e4").await);
-    // Another node, which knows nothing.
+    // A new node.
     let other = topic(&hub(redis), name);
     let mut client = other.subscribe_from(ids[has - 1].as_str());
     let mut got = Vec::new();
-    // What is new after a reset is what comes when the client has got that.
+    // The client gets the events that are published after its reset.
     for _ in 1..expected.len() {
         got.push(next(&mut client).await);
     }
@@ -45,7 +45,7 @@ async fn check(redis: &Redis, name: &str, has: usize, damage: &[&str], expected:
 }
 
 #[tokio::test]
-async fn whatever_takes_events_away_is_a_reset_for_who_has_not_got_them() {
+async fn removed_events_cause_a_reset_for_clients_that_missed_them() {
     let redis = Redis::start();
     let evicted: &[_] = &[EVICTED, "end"];
     check(&redis, "kept", 1, &[], &["e2", "e3", "e4", "end"]).await;
@@ -98,23 +98,23 @@ async fn whatever_takes_events_away_is_a_reset_for_who_has_not_got_them() {
 }
 
 #[tokio::test]
-async fn the_id_of_a_topic_without_events_is_a_place_to_come_back_to() {
+async fn a_client_resumes_after_the_id_of_a_topic_without_events() {
     let redis = Redis::start();
     let x = topic(&hub(&redis), "x");
     let mut first = x.subscribe();
     known(&mut first).await;
-    let hello = first.last_id().expect("it is known").to_string();
+    let hello = first.last_id().expect("the last id is known").to_string();
     drop(first);
     let mut again = topic(&hub(&redis), "x").subscribe_from(hello.as_str());
     publish(&x, "e1").await;
     assert_eq!(next(&mut again).await, "e1");
     redis.command("DEL bocadillo:topic:x");
     let mut late = topic(&hub(&redis), "x").subscribe_from(hello.as_str());
-    assert_eq!(next(&mut late).await, EVICTED, "e1 is gone");
+    assert_eq!(next(&mut late).await, EVICTED, "e1 was removed");
 }
 
 #[tokio::test]
-async fn of_several_topics_the_one_that_lost_events_is_named() {
+async fn a_reset_of_several_topics_names_the_topic_that_lost_events() {
     let redis = Redis::start();
     let near = hub(&redis);
     let mut both = near.subscribe_from(["a", "b"], Cursor::start()).unwrap();
@@ -124,7 +124,7 @@ async fn of_several_topics_the_one_that_lost_events_is_named() {
     while got < 2 {
         let event = wait::within("an event", both.next()).await.unwrap();
         if event.name().is_none() {
-            id = event.id().expect("it has one").to_string();
+            id = event.id().expect("the event has an id").to_string();
             got += 1;
         }
     }
@@ -138,7 +138,7 @@ async fn of_several_topics_the_one_that_lost_events_is_named() {
     assert_eq!(got, ["a2", r#"reset: {"reason":"evicted","topics":["b"]}"#]);
 }
 
-/// A node that was cut off while something happened.
+/// A node that was cut off for a while.
 async fn cut(redis: &Redis, happens: impl AsyncFnOnce(&Topic)) -> (Subscription, Topic) {
     let is_cut = Arc::new(AtomicBool::new(false));
     let far = Hub::redis(proxy(redis, Arc::clone(&is_cut)).await).unwrap();
@@ -148,21 +148,25 @@ async fn cut(redis: &Redis, happens: impl AsyncFnOnce(&Topic)) -> (Subscription,
     publish(&near, "e1").await;
     assert_eq!(next(&mut client).await, "e1");
     is_cut.store(true, Ordering::Relaxed);
-    // The answer that brings the next event is swallowed, and the connection cut.
+    // The proxy drops the answer with the next event, and closes the connection.
     happens(&near).await;
     is_cut.store(false, Ordering::Relaxed);
     (client, near)
 }
 
 #[tokio::test]
-async fn a_node_that_was_cut_off_tells_its_clients_what_a_deleted_key_took() {
+async fn a_key_that_is_deleted_while_a_node_is_cut_off_causes_a_reset() {
     let redis = Redis::start();
     let (mut client, near) = cut(&redis, async |near| {
         publish(near, "e2").await;
         redis.command("DEL bocadillo:topic:x");
     })
     .await;
-    assert_eq!(next(&mut client).await, EVICTED, "without a later event");
+    assert_eq!(
+        next(&mut client).await,
+        EVICTED,
+        "the reset comes without a later event"
+    );
     publish(&near, "end").await;
     assert_eq!(next(&mut client).await, "end");
 
@@ -184,17 +188,17 @@ async fn a_node_that_was_cut_off_tells_its_clients_what_a_deleted_key_took() {
     assert_eq!(
         up_to("e3", &mut client).await,
         ["e2", "e3"],
-        "nothing is gone"
+        "no event was removed"
     );
 }
 
 #[tokio::test]
-async fn a_hole_in_what_comes_live_is_a_reset_before_the_event_behind_it() {
+async fn a_gap_in_new_events_causes_a_reset_before_the_next_event() {
     let redis = Redis::start();
     let x = topic(&hub(&redis), "x");
     let mut client = x.subscribe();
     known(&mut client).await;
-    // What a node reads when events were published and their key deleted between two of its reads.
+    // A node reads this if events were published and their key was deleted between two reads.
     redis.command(
         r#"XADD bocadillo:topic:x * event "data: behind\n\n" total 14 prev 99999999999999-0"#,
     );
@@ -219,12 +223,12 @@ async fn a_quiet_topic_survives_a_restart_without_a_reset() {
 }
 
 #[tokio::test]
-async fn the_memory_of_where_topics_stand_is_bounded_and_forgetting_is_a_reset() {
+async fn the_number_of_stored_positions_is_bounded_and_a_removed_one_causes_a_reset() {
     let redis = Redis::start();
     let x = topic(&hub(&redis), "x");
     let mut none = topic(&hub(&redis), "none").subscribe();
     known(&mut none).await;
-    let hello = none.last_id().expect("it is known").to_string();
+    let hello = none.last_id().expect("the last id is known").to_string();
     drop(none);
     let old = publish(&x, "e1").await;
     redis.command("DEL bocadillo:topic:x");
@@ -235,18 +239,21 @@ async fn the_memory_of_where_topics_stand_is_bounded_and_forgetting_is_a_reset()
     }
     let length = redis.command("HLEN bocadillo:positions");
     let length: usize = length.trim().trim_start_matches(':').parse().unwrap();
-    assert!(length <= 100_001, "{length} topics are remembered");
-    // The floor has risen: nobody can tell what happened in topics that are not remembered.
+    assert!(
+        length <= 100_001,
+        "Redis keeps the positions of {length} topics"
+    );
+    // The positions of the other topics were removed, so it is unknown whether events are missing.
     let mut client = topic(&hub(&redis), "none").subscribe_from(hello.as_str());
     assert_eq!(next(&mut client).await, EVICTED);
-    // The most recent ones are remembered.
+    // Redis keeps the most recent positions.
     let mut kept = topic(&hub(&redis), "x").subscribe_from(old.as_str());
     publish(&x, "e2").await;
     assert_eq!(next(&mut kept).await, "e2");
 }
 
 #[tokio::test]
-async fn ids_rise_where_a_key_is_made_again_within_a_millisecond() {
+async fn ids_rise_when_a_key_is_created_again_within_a_millisecond() {
     let redis = Redis::start();
     let x = topic(
         &limited(&redis, History::new().max_age(Duration::from_secs(60))),

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Brings the broker into another life, and checks that each of several clients on several nodes gets one reset, then what is new.
-async fn check_new_epoch(redis: &mut Redis, new_life: impl FnOnce(&mut Redis)) {
+/// Restarts the broker with other data. Checks that each client on several nodes gets one reset, then the new events.
+async fn check_new_epoch(redis: &mut Redis, restart: impl FnOnce(&mut Redis)) {
     let hubs: Vec<_> = (0..3).map(|_| hub(redis)).collect();
     let mut clients = Vec::new();
     for hub in &hubs {
@@ -23,20 +23,20 @@ async fn check_new_epoch(redis: &mut Redis, new_life: impl FnOnce(&mut Redis)) {
     }
     redis.kill();
     redis.restore(&backup);
-    new_life(redis);
+    restart(redis);
 
-    // Not before they know of it: a publish that overtakes them may fail as unconfirmed, and be there twice.
+    // First the nodes must notice the restart. An earlier publish may fail as unconfirmed, and be stored twice.
     for client in &mut clients {
         assert_eq!(next(client).await, EPOCH);
     }
     publish(&topics[2], "new").await;
     clients.push(topic(&hubs[0], "x").subscribe_from(old.as_str()));
     assert_eq!(
-        next(clients.last_mut().expect("it was pushed")).await,
+        next(clients.last_mut().expect("the list has a client")).await,
         EPOCH
     );
     publish(&topics[0], "end").await;
-    let late = clients.pop().expect("it was pushed");
+    let late = clients.pop().expect("the list has a client");
     for client in &mut clients {
         assert_eq!(up_to("end", client).await, ["new", "end"]);
     }
@@ -45,19 +45,19 @@ async fn check_new_epoch(redis: &mut Redis, new_life: impl FnOnce(&mut Redis)) {
 }
 
 #[tokio::test]
-async fn a_redis_that_comes_back_empty_is_one_reset_for_each_client_then_live() {
+async fn redis_that_comes_back_empty_gives_each_client_one_reset() {
     let mut redis = Redis::start();
     check_new_epoch(&mut redis, Redis::restart_empty).await;
 }
 
 #[tokio::test]
-async fn a_redis_that_has_lost_its_last_second_is_one_reset_for_each_client_then_live() {
+async fn redis_that_has_lost_its_last_events_gives_each_client_one_reset() {
     let mut redis = Redis::start();
     check_new_epoch(&mut redis, Redis::restart).await;
 }
 
 #[tokio::test]
-async fn a_hostile_cursor_is_a_reset_and_nothing_of_another_topic() {
+async fn hostile_cursors_give_a_reset_on_redis() {
     let redis = Redis::start();
     let hub = hub(&redis);
     let (ours, others) = (topic(&hub, "ours"), topic(&hub, "others"));
@@ -80,7 +80,7 @@ async fn a_hostile_cursor_is_a_reset_and_nothing_of_another_topic() {
             EPOCH,
         ),
         (format!("{tag}-9999999999999"), EPOCH),
-        // From before the topic's first event, for all that is known: it may have had others that are gone.
+        // A position before the first event of the topic. The topic may have had earlier events.
         (format!("{tag}-0"), EVICTED),
     ];
     let mut clients = Vec::new();

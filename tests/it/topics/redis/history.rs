@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What a node that starts now gives to who comes for the history. The last of it is `end`.
+/// The history that a new node gives to a client. The last event is `end`.
 async fn history_of(redis: &Redis, history: History, name: &str) -> Vec<String> {
     let hub = limited(redis, history);
     publish(&topic(&hub, name), "end").await;
@@ -11,7 +11,7 @@ async fn history_of(redis: &Redis, history: History, name: &str) -> Vec<String> 
 }
 
 #[tokio::test]
-async fn a_node_that_starts_later_sees_the_historys_limits() {
+async fn a_node_that_starts_later_sees_the_same_history_on_redis() {
     let redis = Redis::start();
     let by_count = History::new().max_events(5);
     let node = topic(&limited(&redis, by_count), "count");
@@ -47,18 +47,18 @@ async fn a_node_that_starts_later_sees_the_historys_limits() {
             .contains(&"old".to_owned())
         {}
     };
-    wait::within("the event to be too old", is_over).await;
+    wait::within("the event to expire", is_over).await;
 
     let none = topic(&limited(&redis, History::none()), "none");
     let mut live = none.subscribe();
     known(&mut live).await;
     none.publish_all(["a", "b", "c"])
         .await
-        .expect("Redis is there");
+        .expect("Redis is up");
     assert_eq!(
         up_to("c", &mut live).await,
         ["a", "b", "c"],
-        "who listens gets all of it"
+        "a subscriber gets all events"
     );
     let late = limited(&redis, History::none());
     let mut late = topic(&late, "none").subscribe_from(Cursor::start());
@@ -67,7 +67,7 @@ async fn a_node_that_starts_later_sees_the_historys_limits() {
     assert_eq!(up_to("end", &mut late).await, ["end"]);
 }
 
-/// How long a key lives, in milliseconds.
+/// The time to live of a key, in milliseconds.
 pub(super) fn lifetime(redis: &Redis, key: &str) -> i64 {
     let answer = redis.command(&format!("PTTL {key}"));
     answer
@@ -78,7 +78,7 @@ pub(super) fn lifetime(redis: &Redis, key: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_topics_key_goes_with_its_history_and_stays_without_an_age() {
+async fn a_key_expires_with_its_history_and_stays_without_a_maximum_age() {
     let redis = Redis::start();
     for (name, history, expected) in [
         (
@@ -101,7 +101,7 @@ async fn a_topics_key_goes_with_its_history_and_stays_without_an_age() {
 }
 
 #[tokio::test]
-async fn a_topic_whose_key_is_over_goes_on_for_who_listens_without_a_reset() {
+async fn subscribers_get_no_reset_when_a_key_expires() {
     let mut redis = Redis::start();
     let hub = limited(&redis, History::none());
     let x = topic(&hub, "x");
@@ -109,26 +109,26 @@ async fn a_topic_whose_key_is_over_goes_on_for_who_listens_without_a_reset() {
     known(&mut events).await;
     publish(&x, "one").await;
     assert_eq!(next(&mut events).await, "one");
-    // Not by blocking: the hub has to notice that time goes by and nothing comes.
+    // The test does not block the thread, because the hub must run meanwhile.
     let is_over = async {
         while !redis.command("EXISTS bocadillo:topic:x").starts_with(":0") {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    wait::within("the key to be over", is_over).await;
+    wait::within("the key to expire", is_over).await;
     redis.restart();
     publish(&x, "two").await;
     assert_eq!(next(&mut events).await, "two");
 }
 
 #[tokio::test]
-async fn what_is_trimmed_is_a_reset_and_redis_keeps_no_more_than_it_should() {
+async fn trimmed_events_cause_a_reset_and_the_length_of_the_stream_is_limited() {
     let redis = Redis::start();
     let hub = limited(&redis, History::new().max_events(3));
     let x = topic(&hub, "x");
     let first = publish(&x, "first").await;
     let big = "x".repeat(1 << 20);
-    // More than what is kept for nodes that are a little behind.
+    // More events than Redis keeps for nodes that are a little behind.
     let mut last = String::new();
     for _ in 0..22 {
         last = publish(&x, &big).await;

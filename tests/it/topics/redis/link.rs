@@ -1,4 +1,4 @@
-//! A link to Redis that is slow, that counts, and that can be held.
+//! A slow proxy to Redis. It counts bytes and connections. The test can stop its answers.
 
 use std::sync::atomic::AtomicUsize;
 
@@ -21,7 +21,7 @@ struct Counts {
 }
 
 impl Link {
-    /// Carries so many bytes a second back from Redis, for all connections together.
+    /// Limits the answers of Redis to `rate` bytes per second, for all connections together.
     pub(super) async fn new(redis: &Redis, rate: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("redis://{}/", listener.local_addr().unwrap());
@@ -32,7 +32,7 @@ impl Link {
         };
         let (counts, is_held) = (Arc::clone(&link.counts), link.is_held.subscribe());
         let address = redis.address();
-        // When the link is free again.
+        // When the next bytes may be sent.
         let free = Arc::new(Mutex::new(tokio::time::Instant::now()));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -48,22 +48,22 @@ impl Link {
         link
     }
 
-    /// How many connections there were.
+    /// The number of connections that were made.
     pub(super) fn connections(&self) -> usize {
         self.counts.connections.load(Ordering::Relaxed)
     }
 
-    /// How many bytes have come from Redis.
+    /// The number of bytes from Redis.
     pub(super) fn bytes(&self) -> usize {
         self.counts.bytes.load(Ordering::Relaxed)
     }
 
-    /// The most bytes that came from Redis on one connection between two requests.
+    /// The maximum number of bytes from Redis on one connection between two requests.
     pub(super) fn largest_answer(&self) -> usize {
         self.counts.largest.load(Ordering::Relaxed)
     }
 
-    /// Whether what comes from Redis stays on the link.
+    /// Whether the proxy holds the answers of Redis back.
     pub(super) fn hold(&self, is_held: bool) {
         self.is_held.send_replace(is_held);
     }
@@ -94,7 +94,7 @@ async fn carry(
         while let Ok(length @ 1..) = from_server.read(&mut buffer).await {
             let mut free = free.lock().await;
             let takes = Duration::from_secs_f64(length as f64 / rate as f64);
-            // A timer that is late does not make the link slower.
+            // A late timer must not make the connection slower.
             let late = tokio::time::Instant::now() - Duration::from_millis(20);
             *free = (*free).max(late) + takes;
             tokio::time::sleep_until(*free).await;

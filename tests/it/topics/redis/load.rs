@@ -1,10 +1,10 @@
-//! A slow link, and many who come back at once: everything goes on, and nothing is carried twice.
+//! A slow connection, and many clients that come back at once. Publishing continues, and nothing is sent twice.
 
 use super::link::Link;
 use super::*;
 use crate::support::is_soak;
 
-/// How long all replays may take together.
+/// The time-out for all replays together.
 const LIMIT: Duration = Duration::from_secs(240);
 
 fn large() -> History {
@@ -12,7 +12,7 @@ fn large() -> History {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_backlog_comes_over_a_slow_link_and_is_carried_once() {
+async fn a_large_backlog_is_sent_once_over_a_slow_connection() {
     const EVENTS: usize = 310;
     let redis = Redis::start();
     let near = topic(&limited(&redis, large()), "x");
@@ -32,7 +32,7 @@ async fn a_large_backlog_comes_over_a_slow_link_and_is_carried_once() {
         link.largest_answer()
     );
     assert!(carried < needed * 21 / 20, "{carried} bytes for {needed}");
-    // What one answer may have, and one event.
+    // The maximum size of an answer, and one event.
     assert!(
         link.largest_answer() <= 384 * 1024,
         "{}",
@@ -42,7 +42,7 @@ async fn a_large_backlog_comes_over_a_slow_link_and_is_carried_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_published_while_a_node_was_cut_off_comes_over_a_slow_link() {
+async fn a_node_that_was_cut_off_catches_up_over_a_slow_connection() {
     const EVENTS: usize = 310;
     let redis = Redis::start();
     let link = Link::new(&redis, 2_000_000).await;
@@ -53,7 +53,7 @@ async fn what_was_published_while_a_node_was_cut_off_comes_over_a_slow_link() {
     known(&mut client).await;
     known(&mut other).await;
     let text = "x".repeat(64 * 1024);
-    // All at once, and the connections are cut behind it.
+    // All events are published at once. Then Redis closes the connections.
     near.publish_all((0..EVENTS).map(|_| text.clone()))
         .await
         .unwrap();
@@ -72,7 +72,7 @@ async fn what_was_published_while_a_node_was_cut_off_comes_over_a_slow_link() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_many_replay_publishing_and_live_events_go_on() {
+async fn publishing_and_new_events_work_while_many_clients_replay() {
     let (clients, history) = if is_soak() {
         (400, 960 * 1024)
     } else {
@@ -108,7 +108,7 @@ async fn while_many_replay_publishing_and_live_events_go_on() {
         let start = Instant::now();
         live.publish(number.to_string())
             .await
-            .expect("it is confirmed");
+            .expect("the event is confirmed");
         assert_eq!(next(&mut heard).await, number.to_string());
         slowest = slowest.max(start.elapsed());
         assert!(began.elapsed() < LIMIT, "the replays do not end");
@@ -124,9 +124,9 @@ async fn while_many_replay_publishing_and_live_events_go_on() {
         began.elapsed()
     );
     assert!(carried < needed * 21 / 20, "{carried} bytes for {needed}");
-    // A publish waits behind what is on the link already. That is less than what four replays ask for.
+    // A publish waits for the bytes before it: less than the answers of four replays.
     assert!(slowest < Duration::from_secs(3), "{slowest:?}");
-    assert_eq!(link.connections(), 3, "no connection was given up");
+    assert_eq!(link.connections(), 3, "the hub replaced no connection");
     // Four answers of 64 KiB and one event each.
     assert!(
         link.largest_answer() <= 512 * 1024,
@@ -136,7 +136,7 @@ async fn while_many_replay_publishing_and_live_events_go_on() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_larger_than_a_page_comes_whole() {
+async fn an_event_larger_than_a_page_arrives_whole() {
     let redis = Redis::start();
     let near = topic(&limited(&redis, large()), "x");
     let first = publish(&near, "first").await;

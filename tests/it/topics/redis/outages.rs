@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn while_redis_is_away_publishing_fails_at_once_or_waits_and_streams_stay_open() {
+async fn streams_stay_open_while_redis_is_away_and_publishing_fails_or_waits() {
     let mut redis = Redis::start();
     let (hasty, patient) = (hub(&redis), Hub::builder().wait_for_broker(wait::LONG));
     let (hasty, patient) = (
@@ -17,13 +17,10 @@ async fn while_redis_is_away_publishing_fails_at_once_or_waits_and_streams_stay_
     assert_eq!(next(&mut events).await, "before");
     redis.kill();
 
-    let error = wait::within("an error that is sure", async {
+    let error = wait::within("an error with a known result", async {
         loop {
             let start = Instant::now();
-            let error = hasty
-                .publish("never")
-                .await
-                .expect_err("nobody is there to confirm it");
+            let error = hasty.publish("never").await.expect_err("Redis is away");
             if error.is_unavailable() {
                 assert!(
                     start.elapsed() < Duration::from_secs(10),
@@ -41,7 +38,7 @@ async fn while_redis_is_away_publishing_fails_at_once_or_waits_and_streams_stay_
             .source()
             .is_some_and(|source| !source.to_string().is_empty())
     );
-    // One that waits begins once it is known that Redis is away: before, the loss of a confirmation is not to be ruled out.
+    // The publish starts when the hub knows that Redis is away. An earlier publish could fail as unconfirmed.
     let waiting = tokio::spawn(async move {
         loop {
             match patient.publish("after").await {
@@ -58,20 +55,24 @@ async fn while_redis_is_away_publishing_fails_at_once_or_waits_and_streams_stay_
     wait::within("the publish that waits", waiting)
         .await
         .unwrap()
-        .expect("Redis is back");
+        .expect("Redis is up again");
     assert_eq!(next(&mut events).await, "after");
 }
 
 #[tokio::test]
-async fn a_patience_that_ends_is_an_error() {
+async fn a_publish_fails_when_its_time_out_ends() {
     let mut redis = Redis::start();
     redis.kill();
     let hub = Hub::builder()
         .wait_for_broker(Duration::from_millis(50))
         .redis(redis.url())
         .unwrap();
-    let error = wait::within("the end of patience", topic(&hub, "x").publish("never")).await;
-    let error = error.expect_err("nobody is there");
+    let error = wait::within(
+        "the time-out of the publish",
+        topic(&hub, "x").publish("never"),
+    )
+    .await;
+    let error = error.expect_err("Redis is away");
     assert!(error.is_unavailable(), "{error:?}");
 }
 
@@ -85,7 +86,7 @@ async fn a_node_may_start_before_its_redis() {
         topic(&hub, "x")
             .publish("too early")
             .await
-            .expect_err("nobody is there")
+            .expect_err("Redis is away")
             .is_unavailable()
     );
     redis.restart();
@@ -93,7 +94,7 @@ async fn a_node_may_start_before_its_redis() {
     assert_eq!(next(&mut events).await, "now");
 }
 
-/// Hands bytes on to Redis, and its answers back until it is told to swallow them: then it hangs up instead.
+/// A proxy to Redis. When the test sets `swallows`, it drops the next answer and closes the connection.
 pub(super) async fn proxy(redis: &Redis, swallows: Arc<AtomicBool>) -> String {
     async fn hand_on(client: TcpStream, redis: std::net::SocketAddr, swallows: Arc<AtomicBool>) {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -116,10 +117,11 @@ pub(super) async fn proxy(redis: &Redis, swallows: Arc<AtomicBool>) -> String {
         tokio::select! { _ = there => {}, () = back => {} }
     }
 
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("there is a free port");
-    let url = format!("redis://{}/", listener.local_addr().expect("it is bound"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!(
+        "redis://{}/",
+        listener.local_addr().expect("the listener is bound")
+    );
     let address = redis.address();
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
@@ -130,7 +132,7 @@ pub(super) async fn proxy(redis: &Redis, swallows: Arc<AtomicBool>) -> String {
 }
 
 #[tokio::test]
-async fn a_confirmation_that_was_lost_is_an_error_that_says_so() {
+async fn a_lost_confirmation_is_an_unconfirmed_error() {
     let redis = Redis::start();
     let swallows = Arc::new(AtomicBool::new(false));
     let far = Hub::redis(proxy(&redis, Arc::clone(&swallows)).await).unwrap();
@@ -140,7 +142,7 @@ async fn a_confirmation_that_was_lost_is_an_error_that_says_so() {
     let error = far
         .publish("unheard")
         .await
-        .expect_err("the answer is swallowed");
+        .expect_err("the answer is dropped");
     assert!(error.is_unconfirmed(), "{error:?}");
     swallows.store(false, Ordering::Relaxed);
     publish(&far, "end").await;
@@ -148,12 +150,12 @@ async fn a_confirmation_that_was_lost_is_an_error_that_says_so() {
     assert_eq!(
         up_to("end", &mut events).await,
         ["heard", "unheard", "end"],
-        "it was there nevertheless"
+        "the event was stored all the same"
     );
 }
 
 #[tokio::test]
-async fn a_node_that_was_cut_off_for_too_long_gives_each_client_one_reset() {
+async fn a_long_outage_of_a_node_gives_each_client_one_reset() {
     let redis = Redis::start();
     let history = History::new().max_events(3);
     let is_cut = Arc::new(AtomicBool::new(false));
@@ -173,7 +175,7 @@ async fn a_node_that_was_cut_off_for_too_long_gives_each_client_one_reset() {
         assert_eq!(next(client).await, "before");
     }
     is_cut.store(true, Ordering::Relaxed);
-    // The first answer that is swallowed cuts the connection: what follows it, the node does not get.
+    // The proxy drops an answer and closes the connection, so the node gets no later events.
     let big = "x".repeat(1 << 20);
     for _ in 0..22 {
         publish(&near, &big).await;

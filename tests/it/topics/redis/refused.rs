@@ -1,10 +1,10 @@
-//! A topic that Redis refuses holds nothing else up, and joins when it is mended.
+//! A topic that Redis refuses does not delay other topics. It works when Redis allows it again.
 
 use super::*;
 
 const RESET: &str = r#"reset: {"reason":"missed","topics":["b"]}"#;
 
-/// Takes topic b away by `harm` and gives it back by `mend`, before the node comes.
+/// Makes Redis refuse topic b with `harm` before the node starts. Makes it work again with `mend`.
 async fn check(harm: &[&str], mend: &[&str]) {
     let redis = Redis::start();
     for command in harm {
@@ -17,14 +17,17 @@ async fn check(harm: &[&str], mend: &[&str]) {
     publish(&a, "a1").await;
     assert_eq!(next(&mut both).await, "a1");
     let start = Instant::now();
-    let error = b.publish("b1").await.expect_err("it is refused");
+    let error = b.publish("b1").await.expect_err("Redis refuses the key");
     assert!(error.is_refused(), "{error:?}");
-    assert!(start.elapsed() < Duration::from_secs(2), "it did not wait");
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "the publish did not wait"
+    );
     for command in mend {
         let answer = redis.command(command);
         assert!(!answer.starts_with('-'), "{command}: {answer}");
     }
-    // The node is busy all the time.
+    // Other events come all the time.
     let mended = async {
         for number in 0.. {
             publish(&a, &number.to_string()).await;
@@ -35,7 +38,7 @@ async fn check(harm: &[&str], mend: &[&str]) {
             assert!(!got.starts_with("reset"), "{got}");
         }
     };
-    wait::within("b to join", mended).await;
+    wait::within("topic b to work again", mended).await;
     publish(&b, "b2").await;
     assert!(
         up_to("b2", &mut both)
@@ -46,12 +49,12 @@ async fn check(harm: &[&str], mend: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_key_of_another_type_holds_only_its_own_topic_up() {
+async fn a_key_of_another_type_stops_its_own_topic_alone() {
     check(&["SET bocadillo:topic:b text"], &["DEL bocadillo:topic:b"]).await;
 }
 
 #[tokio::test]
-async fn a_key_that_the_user_may_not_use_holds_only_its_own_topic_up() {
+async fn a_key_without_permission_stops_its_own_topic_alone() {
     check(
         &["ACL SETUSER default resetkeys ~bocadillo:epoch ~bocadillo:positions ~bocadillo:wake:* ~bocadillo:topic:a"],
         &["ACL SETUSER default allkeys"],
@@ -60,7 +63,7 @@ async fn a_key_that_the_user_may_not_use_holds_only_its_own_topic_up() {
 }
 
 #[tokio::test]
-async fn a_topic_that_is_refused_later_goes_on_where_it_was() {
+async fn a_topic_that_is_refused_later_continues_without_a_gap() {
     let redis = Redis::start();
     let hub = hub(&redis);
     let (a, b) = (topic(&hub, "a"), topic(&hub, "b"));
@@ -72,17 +75,17 @@ async fn a_topic_that_is_refused_later_goes_on_where_it_was() {
     assert_eq!(next(&mut of_a).await, "a1");
     redis.command("ACL SETUSER default allkeys");
     publish(&b, "b2").await;
-    assert_eq!(next(&mut of_b).await, "b2", "nothing was missed");
+    assert_eq!(next(&mut of_b).await, "b2", "no event was missed");
 }
 
 #[tokio::test]
-async fn what_is_published_after_a_subscription_reaches_it() {
+async fn a_subscription_gets_later_events_on_redis() {
     let redis = Redis::start();
     let hub = hub(&redis);
     for number in 0..50 {
         let x = topic(&hub, &format!("new {number}"));
         let mut events = x.subscribe();
-        x.publish("x").await.expect("Redis is there");
+        x.publish("x").await.expect("Redis is up");
         assert_eq!(next(&mut events).await, "x");
     }
 }

@@ -1,4 +1,4 @@
-//! Each form of the URL that the documentation names.
+//! The forms of a URL that the documentation names.
 
 use super::*;
 use crate::support::Certificates;
@@ -32,7 +32,7 @@ async fn every_form_of_the_url_connects() {
     ] {
         works(&url, &url).await;
     }
-    // A port that is not named is 6379. Few addresses have it in use.
+    // The default port is 6379. It is free on most addresses.
     let (listener, host) = loop {
         let host = format!("127.{}.{}.1", fastrand::u8(1..), fastrand::u8(1..));
         if let Ok(listener) = TcpListener::bind((host.as_str(), 6379)).await {
@@ -55,7 +55,7 @@ async fn every_form_of_the_url_connects() {
 }
 
 #[tokio::test]
-async fn a_server_with_tls_is_reached_through_its_own_authority() {
+async fn a_hub_trusts_a_private_certificate_authority_on_redis() {
     let certificates = Certificates::new();
     let (redis, port) = Redis::start_with_tls(&certificates);
     redis.command("ACL SETUSER bob on >p@ss allkeys allcommands allchannels");
@@ -68,7 +68,7 @@ async fn a_server_with_tls_is_reached_through_its_own_authority() {
         let options = bocadillo::topic::Redis::new(&url).root_certificates(&authority);
         works(options, &url).await;
     }
-    // It is noticed here too that the server has closed the connection.
+    // Over TLS the hub also notices that the server has closed the connection.
     let url = format!("rediss://127.0.0.1:{port}");
     let options = bocadillo::topic::Redis::new(&url).root_certificates(&authority);
     let x = topic(&Hub::redis(options).unwrap(), "x");
@@ -79,7 +79,7 @@ async fn a_server_with_tls_is_reached_through_its_own_authority() {
     }
 
     for (options, reason) in [
-        // The system's authorities did not sign it.
+        // No certificate authority of the system has signed the certificate.
         (bocadillo::topic::Redis::new(&url), "UnknownIssuer"),
         // The certificate is for another name.
         (
@@ -91,7 +91,7 @@ async fn a_server_with_tls_is_reached_through_its_own_authority() {
             bocadillo::topic::Redis::new(&url).root_certificates("/nowhere/ca.pem"),
             "No such file",
         ),
-        // This port speaks TLS alone, and the other one does not.
+        // One port accepts only TLS, the other port only plain connections.
         (
             bocadillo::topic::Redis::new(format!("rediss://{}", redis.address()))
                 .root_certificates(&authority),
@@ -101,16 +101,16 @@ async fn a_server_with_tls_is_reached_through_its_own_authority() {
         let hub = Hub::redis(options).unwrap();
         let error = topic(&hub, "x").publish("x").await.expect_err(reason);
         assert!(error.is_unavailable());
-        let source = error.source().expect("with the reason").to_string();
+        let source = error.source().expect("the error has a source").to_string();
         assert!(source.contains(reason), "{source}");
     }
 }
 
 #[test]
-fn a_url_that_asks_not_to_check_certificates_is_refused() {
-    let error =
-        Hub::redis("rediss://user:secret@127.0.0.1/#insecure").expect_err("it asks for that");
-    let source = error.source().expect("with the reason").to_string();
+fn a_url_that_disables_certificate_checks_is_refused() {
+    let error = Hub::redis("rediss://user:secret@127.0.0.1/#insecure")
+        .expect_err("the URL disables certificate checks");
+    let source = error.source().expect("the error has a source").to_string();
     assert!(
         error.is_config() && source.contains("certificates"),
         "{source}"

@@ -59,7 +59,7 @@ impl Connection {
         contexts: &Contexts,
         last: Option<&Session>,
     ) -> Result<Session, BoxError> {
-        let context = &contexts.asking;
+        let context = &contexts.requests;
         let config = self.config();
         let mut info = match self.info_of(context, &json!({})).await? {
             Some(info) => info,
@@ -171,10 +171,10 @@ impl Connection {
     async fn info_of(
         &self,
         context: &Context,
-        wanted: &serde_json::Value,
+        body: &serde_json::Value,
     ) -> Result<Option<Info>, BoxError> {
-        let asked = context.request(format!("STREAM.INFO.{}", self.settings.stream), wanted);
-        let answer = self.unless_refused("$JS.API.STREAM.INFO", asked).await?;
+        let request = context.request(format!("STREAM.INFO.{}", self.settings.stream), body);
+        let answer = self.unless_refused("$JS.API.STREAM.INFO", request).await?;
         match answer {
             Ok(Response::Ok(info)) => Ok(Some(info)),
             Ok(Response::Err { error }) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
@@ -197,18 +197,18 @@ impl Connection {
         subject: &str,
         answer: impl IntoFuture<Output = T>,
     ) -> Result<T, BoxError> {
-        let mut asking = self.refusals.watch(subject);
+        let mut request = self.refusals.watch(subject);
         let answer = tokio::select! {
-            answer = self.pace.answer(answer) => answer?,
-            () = asking.any_refused() => {
+            answer = self.read_limiter.answer(answer) => answer?,
+            () = request.any_refused() => {
                 return Err(refused(format!("NATS does not allow this user to publish to `{subject}.>`")));
             }
         };
-        asking.answered();
+        request.answered();
         Ok(answer)
     }
 
-    /// The information about the stream. `wanted` is the body of the request.
+    /// The information about the stream. `body` is the body of the request.
     ///
     /// # Errors
     ///
@@ -216,11 +216,11 @@ impl Connection {
     pub(in super::super) async fn info(
         &self,
         session: &Session,
-        wanted: serde_json::Value,
+        body: serde_json::Value,
     ) -> Result<Info, BoxError> {
         let mut states = self.states();
         let info = tokio::select! {
-            info = self.info_of(&session.contexts.asking, &wanted) => info?,
+            info = self.info_of(&session.contexts.requests, &body) => info?,
             () = over(&mut states, session) => return Err("the connection is lost".into()),
         };
         match info {
@@ -257,10 +257,10 @@ impl Connection {
 
     /// The last sequence of the stream. Requests at the same time share one answer.
     pub(in super::super) async fn last(&self, session: &Session) -> Result<u64, BoxError> {
-        let ticket = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        let ticket = self.last_sequence_requests.fetch_add(1, Ordering::AcqRel) + 1;
         let mut last_sequence = self.last_sequence.lock().await;
         if last_sequence.covers < ticket || last_sequence.session != session.number {
-            let covers = self.asked.load(Ordering::Acquire);
+            let covers = self.last_sequence_requests.load(Ordering::Acquire);
             let info = self.info(session, json!({})).await?;
             *last_sequence = LastSequence {
                 covers,

@@ -40,6 +40,6 @@ mod tests {
             assert_eq!(tails.0.get(&number.to_string()), Some(&number));
             assert!(tails.0.len() <= 10_000);
         }
-        assert!(tails.0.len() > 1_000, "some are remembered");
+        assert!(tails.0.len() > 1_000, "the list keeps some sequences");
     }
 }

@@ -10,7 +10,7 @@ impl Reading<'_> {
             is_all: false,
             is_broken: false,
         };
-        let singly = if self.wanted.is_long { 0 } else { SINGLY };
+        let singly = if self.request.is_long { 0 } else { SINGLY };
         for _ in 0..singly {
             if self.is_full() || !self.take_next(&mut end).await? {
                 return Ok(end);
@@ -66,7 +66,7 @@ impl Reading<'_> {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.bytes >= self.wanted.limit && !self.events.is_empty()
+        self.bytes >= self.request.limit && !self.events.is_empty()
     }
 
     pub(super) fn take(&mut self, message: &Stored) {
@@ -74,7 +74,7 @@ impl Reading<'_> {
         match message.events() {
             Ok(events) => {
                 let before = self.events.len();
-                let after = self.wanted.after;
+                let after = self.request.after;
                 self.events.extend(
                     events
                         .into_iter()
@@ -110,7 +110,7 @@ impl Reading<'_> {
 
     /// The messages from this sequence on that fit into the rest of the limit. None if the first one does not fit.
     pub(super) async fn several(&self, from: u64) -> Result<Vec<Stored>, BoxError> {
-        let bytes = self.wanted.limit.saturating_sub(self.bytes);
+        let bytes = self.request.limit.saturating_sub(self.bytes);
         let config = pull::Config {
             deliver_policy: DeliverPolicy::ByStartSequence {
                 start_sequence: from,
@@ -137,7 +137,7 @@ impl Reading<'_> {
                 .await?;
             let mut all = Vec::new();
             loop {
-                let message = match self.connection.pace.answer(batch.next()).await {
+                let message = match self.connection.read_limiter.answer(batch.next()).await {
                     Ok(Some(Ok(message))) => message,
                     Ok(None) => break,
                     // The messages so far are complete, because they come in order.

@@ -18,20 +18,20 @@ impl Task {
             .reader
             .answer(Duration::ZERO, call.invoke_async::<Value>(&mut reader))
             .await;
-        let settled = match answer {
+        let updated = match answer {
             Ok(answer) => {
                 let page = reply::page(&name, answer).ok_or_else(unexpected)?;
                 followed.feed_page(&name, page)
             }
             Err(error) if is_refusal(&error) => {
                 followed.set_aside(&name, &error.to_string());
-                Settled::Done
+                Updated::Done
             }
             Err(error) => return Err(error),
         };
-        match settled {
-            Settled::Done => Ok(()),
-            Settled::Lost => self.lost(shared, followed, &name).await,
+        match updated {
+            Updated::Done => Ok(()),
+            Updated::EventsLost => self.lost(shared, followed, &name).await,
         }
     }
 
@@ -84,7 +84,7 @@ impl Task {
                 let (length, size) = reply::size(&entries);
                 longest = longest.max(length);
                 bytes += size;
-                if followed.feed(name, entries).ok_or_else(unexpected)? == Settled::Lost {
+                if followed.feed(name, entries).ok_or_else(unexpected)? == Updated::EventsLost {
                     lost = Some(name.to_owned());
                 }
             } else if key == shared.keys.epoch {
@@ -98,7 +98,7 @@ impl Task {
         if let Some(name) = lost {
             self.lost(shared, followed, &name).await?;
         } else if is_new_epoch {
-            self.ask(shared, followed, Vec::new()).await?;
+            self.request_status(shared, followed, Vec::new()).await?;
         }
         Ok(topics)
     }
@@ -111,9 +111,9 @@ impl Task {
         refusal: &RedisError,
     ) -> Result<()> {
         let live: Vec<_> = followed.live().map(|(name, _)| Arc::clone(name)).collect();
-        let mut questions = vec![live];
+        let mut requests = vec![live];
         let mut is_found = false;
-        while let Some(mut topics) = questions.pop() {
+        while let Some(mut topics) = requests.pop() {
             if topics.is_empty() {
                 continue;
             }
@@ -128,8 +128,8 @@ impl Task {
             match self.reader.answer(Duration::ZERO, asking).await {
                 Ok(_) => {}
                 Err(error) if is_refusal(&error) && topics.len() > 1 => {
-                    questions.push(topics.split_off(topics.len() / 2));
-                    questions.push(topics);
+                    requests.push(topics.split_off(topics.len() / 2));
+                    requests.push(topics);
                 }
                 Err(error) if is_refusal(&error) => {
                     followed.set_aside(&topics[0], &error.to_string());
@@ -151,7 +151,7 @@ impl Task {
             }
         }
         // If Redis refuses everything, this ends the task.
-        self.ask(shared, followed, Vec::new()).await
+        self.request_status(shared, followed, Vec::new()).await
     }
 
     /// Waits for the answer on the reader's connection. Meanwhile it asks for the status of new topics, and wakes the reader, so that
@@ -172,7 +172,7 @@ impl Task {
                 }
                 () = shared.has_changed.notified() => {
                     followed.update(shared);
-                    self.settle(shared, followed).await?;
+                    self.request_statuses(shared, followed).await?;
                     self.wake(shared).await?;
                 }
             }

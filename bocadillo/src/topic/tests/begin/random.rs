@@ -2,10 +2,10 @@
 
 use super::*;
 
-/// Random schedules of what a node, a broker and a client do: no event that this hub has published is missed without a reset
-/// of its topic, none comes twice, and all come in order.
+/// Random schedules of the actions of a node, a broker and a client. No event of this hub is missed without a reset of its topic, no
+/// event comes twice, and all events come in order.
 #[tokio::test(start_paused = true)]
-async fn whatever_begins_when_an_event_comes_or_a_reset_says_so() {
+async fn random_schedules_lose_no_event_without_a_reset() {
     for seed in 0..10_000_u64 {
         let mut story = Story::new(seed);
         for _ in 0..24 {
@@ -23,14 +23,14 @@ struct Story {
     script: Arc<Script>,
     hub: Hub,
     from_start: bool,
-    /// All numbers that were published, of each topic.
+    /// All published numbers of each topic.
     published: [Vec<u64>; 2],
     next: u64,
-    /// Another subscriber, which keeps the topics followed.
+    /// Another subscriber, so that the topics stay followed.
     keeper: Option<Subscription>,
     subscription: Option<Subscription>,
     id: Option<EventId>,
-    /// What the client has of each topic since the last reset, and what was published before that.
+    /// The events of each topic that the client has since the last reset, and the events that were published before that.
     got: [Vec<u64>; 2],
     before: [usize; 2],
     log: Vec<String>,
@@ -73,7 +73,7 @@ impl Story {
         let step = self.below(12);
         match step {
             0..=3 => {
-                // A publish that would wait is given up.
+                // A publish that would wait is cancelled.
                 self.next += 1;
                 let data = self.next.to_string();
                 let handle = self.hub.topic(topic).unwrap();
@@ -98,7 +98,7 @@ impl Story {
                 self.log.push("lose all".to_owned());
                 self.script.lose_all();
                 if self.from_start {
-                    // The history with which a topic begins is the one at the time of the broker's answer.
+                    // A topic begins with the history at the time of the broker's answer.
                     for (at, topic) in TOPICS.iter().enumerate() {
                         let state = self.script.state();
                         if state
@@ -117,7 +117,7 @@ impl Story {
 
     fn subscribe(&mut self) {
         if self.id.is_none() {
-            // A client that has no id has nothing, and wants what comes from here on, or all.
+            // A client without an id has no events. It gets new events only, or the history too.
             self.got = Default::default();
             self.before = self.published.each_ref().map(Vec::len);
             if self.from_start {
@@ -141,13 +141,13 @@ impl Story {
     }
 
     fn read(&mut self) {
-        // One piece, which may be one event or several.
+        // One event or several.
         let limit = [1, 40, 1_000][self.below(3) as usize];
         let Some(subscription) = &mut self.subscription else {
             return;
         };
         if limit == 40 {
-            // The application sends an event of its own first.
+            // The application first sends its own event.
             let _ = subscription.ready().now_or_never();
             self.id = subscription.last_id().or(self.id.take());
             return;
@@ -170,7 +170,7 @@ impl Story {
                 for (at, topic) in TOPICS.iter().enumerate() {
                     if data.contains(&format!("\"{topic}\"")) {
                         self.got[at].clear();
-                        // What the client loads now has all that there is.
+                        // The client loads its data again, which includes all events.
                         self.before[at] = self.published[at].len();
                     }
                 }

@@ -1,9 +1,9 @@
-//! Several topics in one stream, which begin at different times.
+//! One stream of several topics that begin at different times.
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_topic_that_has_not_begun_holds_no_other() {
+async fn a_topic_that_has_not_begun_does_not_delay_other_topics() {
     for (early, late) in [("a", "b"), ("b", "a")] {
         let (script, hub) = Script::new();
         let mut subscription = both(&hub, Cursor::live());
@@ -14,7 +14,7 @@ async fn a_topic_that_has_not_begun_holds_no_other() {
         assert_eq!(drain(&mut subscription), ["1"]);
         script.begin(late);
         script.elsewhere(late, "2");
-        assert_eq!(drain(&mut subscription), ["2"], "and no reset");
+        assert_eq!(drain(&mut subscription), ["2"], "the client gets no reset");
 
         let id = subscription.last_id();
         drop(subscription);
@@ -23,19 +23,23 @@ async fn a_topic_that_has_not_begun_holds_no_other() {
         script.begin(early);
         script.elsewhere(early, "5");
         assert_eq!(drain(&mut subscription), ["5"]);
-        // Away once more, with an id that the late topic has not touched.
+        // The client leaves again. Its id is from before the late topic began.
         let id = subscription.last_id();
         drop(subscription);
         let mut subscription = both(&hub, id);
         script.begin(early);
         script.begin(late);
         script.elsewhere(late, "6");
-        assert_eq!(drain(&mut subscription), ["4", "6"], "what it had missed");
+        assert_eq!(
+            drain(&mut subscription),
+            ["4", "6"],
+            "the client gets the events that it missed"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_topic_that_was_interrupted_is_a_reset_for_itself() {
+async fn an_interrupted_topic_gets_a_reset_for_itself_alone() {
     let (script, hub) = Script::new();
     let mut subscription = both(&hub, Cursor::live());
     script.begin("a");
@@ -50,7 +54,7 @@ async fn a_topic_that_was_interrupted_is_a_reset_for_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_epoch_of_one_topic_costs_those_that_have_begun_no_second_reset() {
+async fn a_client_that_comes_back_after_a_new_epoch_gets_no_second_reset() {
     let (script, hub) = Script::new();
     let mut subscription = both(&hub, Cursor::live());
     script.begin("a");
@@ -68,7 +72,7 @@ async fn a_new_epoch_of_one_topic_costs_those_that_have_begun_no_second_reset() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_left_before_a_topic_began_is_told() {
+async fn a_client_that_left_before_a_topic_began_gets_a_reset() {
     for cursor in [Cursor::live(), Cursor::start()] {
         let (script, hub) = Script::new();
         let mut subscription = both(&hub, cursor.clone());

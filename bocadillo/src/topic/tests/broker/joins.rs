@@ -1,4 +1,4 @@
-//! A replay is joined to live events in each interleaving.
+//! A replay continues with new events, in every order of steps.
 
 use super::*;
 
@@ -10,7 +10,7 @@ pub(super) enum Step {
     Read,
 }
 
-/// Every order of so many steps.
+/// Every order of this number of steps.
 pub(super) fn schedules(length: u32) -> impl Iterator<Item = Vec<Step>> {
     let steps = [Step::Publish, Step::Feed, Step::Answer, Step::Read];
     (0..4_usize.pow(length)).map(move |number| {
@@ -20,8 +20,8 @@ pub(super) fn schedules(length: u32) -> impl Iterator<Item = Vec<Step>> {
     })
 }
 
-/// A client has got events up to `after` when it subscribes; three are published before, and the node is told of the
-/// topic once `known` of them are there. Whatever happens then in whatever order: it gets each once, in order.
+/// A client that has events up to `after` subscribes. Three events are published before. The feed begins when `known` of them are
+/// published. In every order of the next steps the client gets each event once, in order.
 #[track_caller]
 fn check_join(after: Option<u64>, known: u64, history: usize, schedule: &[Step]) {
     let mut world = World::new(history, 1 << 20);
@@ -31,7 +31,7 @@ fn check_join(after: Option<u64>, known: u64, history: usize, schedule: &[Step])
     assert_eq!(
         World::read(&mut subscription),
         [""; 0],
-        "nothing is known yet"
+        "the feed has not begun"
     );
     world.begin();
     (known..3).for_each(|_| world.publish());
@@ -53,7 +53,7 @@ fn check_join(after: Option<u64>, known: u64, history: usize, schedule: &[Step])
 }
 
 #[test]
-fn replay_joins_live_in_each_interleaving() {
+fn a_replay_continues_with_new_events_in_every_order_of_steps() {
     for schedule in schedules(6) {
         for after in [None, Some(0), Some(1), Some(3)] {
             for known in [0, 3] {
@@ -65,10 +65,9 @@ fn replay_joins_live_in_each_interleaving() {
     }
 }
 
-/// The ring lets go of each event at once, unless a reader stands there: those who replay have to go back to the
-/// broker.
+/// The ring drops each event at once, unless a reader needs it. Readers that replay have to request it from the broker again.
 #[test]
-fn replay_joins_a_ring_that_moves_on_in_each_interleaving() {
+fn a_replay_continues_in_a_ring_that_drops_events_in_every_order_of_steps() {
     for schedule in schedules(6) {
         for after in [None, Some(0), Some(2)] {
             check_join(after, 3, 0, &schedule);
@@ -76,9 +75,9 @@ fn replay_joins_a_ring_that_moves_on_in_each_interleaving() {
     }
 }
 
-/// The client comes from a node that was ahead of this one.
+/// The client comes from a node that has read more events than this one.
 #[test]
-fn a_client_that_is_ahead_of_its_node_gets_nothing_twice_in_each_interleaving() {
+fn a_client_ahead_of_its_node_gets_no_event_twice_in_every_order_of_steps() {
     for schedule in schedules(6) {
         let mut world = World::new(1_000, 1 << 20);
         let first = world.hub.topic("x").unwrap().subscribe();

@@ -29,8 +29,8 @@ const LONGEST: Duration = Duration::from_secs(60);
 const QUIET: u64 = 1_024;
 
 #[derive(Debug)]
-pub(super) struct Pace {
-    turns: Semaphore,
+pub(super) struct ReadLimiter {
+    permits: Semaphore,
     halvings: AtomicU32,
     /// Counts the received bytes of the connection.
     received: Mutex<Arc<Statistics>>,
@@ -38,31 +38,31 @@ pub(super) struct Pace {
 
 /// The right to read, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn<'a> {
-    pace: &'a Pace,
+pub(super) struct ReadPermit<'a> {
+    limiter: &'a ReadLimiter,
     start: Instant,
     /// The number of bytes that may be read.
     pub(super) limit: usize,
     _permit: SemaphorePermit<'a>,
 }
 
-impl Pace {
+impl ReadLimiter {
     pub(super) fn new() -> Self {
         Self {
-            turns: Semaphore::new(READS as usize),
+            permits: Semaphore::new(READS as usize),
             halvings: AtomicU32::new(0),
             received: Mutex::default(),
         }
     }
 
     /// Waits until about `limit` bytes may be read. On a slow connection it allows fewer.
-    pub(super) async fn turn(&self, limit: usize) -> Result<Turn<'_>, BoxError> {
+    pub(super) async fn acquire(&self, limit: usize) -> Result<ReadPermit<'_>, BoxError> {
         let halvings = self.halvings.load(Ordering::Relaxed);
         let shares = u32::try_from(limit.div_ceil(SHARE)).unwrap_or(READS);
         let weight = shares.clamp(1, READS) << halvings;
-        let permit = self.turns.acquire_many(weight.min(READS)).await?;
-        Ok(Turn {
-            pace: self,
+        let permit = self.permits.acquire_many(weight.min(READS)).await?;
+        Ok(ReadPermit {
+            limiter: self,
             start: Instant::now(),
             limit: (limit >> halvings).max(LEAST.min(limit)),
             _permit: permit,
@@ -101,7 +101,7 @@ impl Pace {
     }
 }
 
-impl Turn<'_> {
+impl ReadPermit<'_> {
     /// The read has ended. Its duration decides how much is read from now on.
     pub(super) fn end(self, is_read: bool) {
         let took = self.start.elapsed();
@@ -114,7 +114,7 @@ impl Turn<'_> {
                 None
             }
         };
-        let halvings = &self.pace.halvings;
+        let halvings = &self.limiter.halvings;
         let _ = halvings.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
     }
 }
@@ -126,58 +126,61 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn few_bytes_are_read_at_once() {
-        let pace = Pace::new();
+    async fn the_bytes_that_are_read_at_once_are_limited() {
+        let limiter = ReadLimiter::new();
         for limit in [1, SHARE, SHARE * 2, SHARE * READS as usize, usize::MAX / 2] {
-            let mut turns = Vec::new();
-            while let Some(turn) = pace.turn(limit).now_or_never() {
-                turns.push(turn.unwrap());
-                assert!(turns.len() <= 8);
+            let mut permits = Vec::new();
+            while let Some(permit) = limiter.acquire(limit).now_or_never() {
+                permits.push(permit.unwrap());
+                assert!(permits.len() <= 8);
             }
             let shares = limit.div_ceil(SHARE).min(READS as usize);
-            assert_eq!(turns.len(), READS as usize / shares, "{limit}");
+            assert_eq!(permits.len(), READS as usize / shares, "{limit}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn reads_shrink_on_a_slow_link_and_grow_on_a_fast_one() {
-        let pace = Pace::new();
+    async fn reads_are_smaller_on_a_slow_connection_and_larger_on_a_fast_one() {
+        let limiter = ReadLimiter::new();
         let mut limits = Vec::new();
         for _ in 0..10 {
-            let turn = pace.turn(SHARE).await.unwrap();
-            limits.push(turn.limit);
+            let permit = limiter.acquire(SHARE).await.unwrap();
+            limits.push(permit.limit);
             tokio::time::advance(Duration::from_millis(1_001)).await;
-            turn.end(true);
+            permit.end(true);
         }
         assert_eq!(limits[..3], [SHARE, SHARE / 2, SHARE / 4]);
-        assert_eq!(limits[3..], [16 * 1024; 7], "it does not shrink for ever");
-        let one = pace.turn(SHARE).await.unwrap();
-        assert!(pace.turn(SHARE).now_or_never().is_none(), "one at a time");
+        assert_eq!(limits[3..], [16 * 1024; 7], "the size has a minimum");
+        let one = limiter.acquire(SHARE).await.unwrap();
+        assert!(
+            limiter.acquire(SHARE).now_or_never().is_none(),
+            "one read at a time"
+        );
         one.end(true);
         for _ in 0..10 {
-            pace.turn(SHARE).await.unwrap().end(true);
+            limiter.acquire(SHARE).await.unwrap().end(true);
         }
-        let turn = pace.turn(SHARE).await.unwrap();
-        assert_eq!(turn.limit, SHARE);
-        turn.end(false);
-        let turn = pace.turn(SHARE).await.unwrap();
-        assert_eq!(turn.limit, SHARE / 2, "a read failed");
+        let permit = limiter.acquire(SHARE).await.unwrap();
+        assert_eq!(permit.limit, SHARE);
+        permit.end(false);
+        let permit = limiter.acquire(SHARE).await.unwrap();
+        assert_eq!(permit.limit, SHARE / 2, "a read failed");
         tokio::time::advance(Duration::from_millis(500)).await;
-        turn.end(true);
-        assert_eq!(pace.turn(SHARE).await.unwrap().limit, SHARE / 2);
+        permit.end(true);
+        assert_eq!(limiter.acquire(SHARE).await.unwrap().limit, SHARE / 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_is_awaited_while_the_connection_brings_something() {
-        let pace = Pace::new();
+    async fn the_time_out_for_an_answer_grows_while_the_connection_receives_bytes() {
+        let limiter = ReadLimiter::new();
         let received = Arc::new(Statistics::default());
-        pace.count(Arc::clone(&received));
+        limiter.count(Arc::clone(&received));
         let start = Instant::now();
-        let silent = pace.answer(std::future::pending::<()>());
+        let silent = limiter.answer(std::future::pending::<()>());
         assert!(silent.await.is_err());
         assert_eq!(start.elapsed(), Duration::from_secs(10));
 
-        let bring = |bytes: u64| {
+        let receive = |bytes: u64| {
             let received = Arc::clone(&received);
             async move {
                 loop {
@@ -188,24 +191,28 @@ mod tests {
         };
         let late = tokio::time::sleep(Duration::from_secs(45));
         tokio::select! {
-            answer = pace.answer(late) => answer.unwrap(),
-            () = bring(1_100) => {}
+            answer = limiter.answer(late) => answer.unwrap(),
+            () = receive(1_100) => {}
         }
         let start = Instant::now();
         tokio::select! {
-            answer = pace.answer(std::future::pending::<()>()) => assert!(answer.is_err()),
-            () = bring(1_100) => {}
+            answer = limiter.answer(std::future::pending::<()>()) => assert!(answer.is_err()),
+            () = receive(1_100) => {}
         }
-        assert_eq!(start.elapsed(), Duration::from_secs(60), "not for ever");
+        assert_eq!(
+            start.elapsed(),
+            Duration::from_secs(60),
+            "the longest time-out"
+        );
         let start = Instant::now();
         tokio::select! {
-            answer = pace.answer(std::future::pending::<()>()) => assert!(answer.is_err()),
-            () = bring(6) => {}
+            answer = limiter.answer(std::future::pending::<()>()) => assert!(answer.is_err()),
+            () = receive(6) => {}
         }
         assert_eq!(
             start.elapsed(),
             Duration::from_secs(10),
-            "pings are no answer"
+            "answers to pings do not count"
         );
     }
 }

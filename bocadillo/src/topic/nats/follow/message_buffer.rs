@@ -1,10 +1,10 @@
-//! New messages that wait while earlier messages are read.
+//! Keeps new messages while earlier messages are read.
 
 use super::*;
 
 /// New messages that arrive while earlier messages are read, up to a limit. Reading ends when it reaches them.
 #[derive(Default)]
-pub(super) struct Waiting {
+pub(super) struct MessageBuffer {
     messages: Vec<Message>,
     bytes: usize,
     newest: u64,
@@ -12,16 +12,16 @@ pub(super) struct Waiting {
     is_flooded: bool,
 }
 
-pub(super) enum Join {
+pub(super) enum Buffered {
     /// No later message has come.
     Nothing,
     /// These messages are next.
     Next(Vec<Message>),
-    /// More has to be read before them.
-    Later,
+    /// Earlier messages have to be read first.
+    Gap,
 }
 
-impl Waiting {
+impl MessageBuffer {
     pub(super) fn add(&mut self, messages: Vec<Message>) {
         self.is_flooded |= messages.len() >= CAPACITY;
         for message in messages {
@@ -38,19 +38,19 @@ impl Waiting {
         }
     }
 
-    pub(super) fn after(&mut self, at: u64) -> Join {
+    pub(super) fn after(&mut self, at: u64) -> Buffered {
         let sequence =
             |message: &Message| record::repeated(message).map_or(0, |repeated| repeated.sequence);
         self.messages.retain(|message| sequence(message) > at);
         let first = self.messages.first().and_then(record::repeated);
         match first {
-            _ if std::mem::take(&mut self.is_flooded) => Join::Later,
-            None if self.newest <= at => Join::Nothing,
+            _ if std::mem::take(&mut self.is_flooded) => Buffered::Gap,
+            None if self.newest <= at => Buffered::Nothing,
             Some(first) if first.previous <= at => {
                 self.bytes = 0;
-                Join::Next(std::mem::take(&mut self.messages))
+                Buffered::Next(std::mem::take(&mut self.messages))
             }
-            _ => Join::Later,
+            _ => Buffered::Gap,
         }
     }
 }
@@ -78,27 +78,30 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_while_earlier_messages_are_read_is_bounded() {
-        let mut waiting = Waiting::default();
+    fn the_buffer_of_new_messages_is_bounded() {
+        let mut buffer = MessageBuffer::default();
         for sequence in 1..=1_000 {
-            waiting.add(vec![message(sequence, 10_000)]);
-            let held: usize = waiting.messages.iter().map(|message| message.length).sum();
+            buffer.add(vec![message(sequence, 10_000)]);
+            let held: usize = buffer.messages.iter().map(|message| message.length).sum();
             assert!(held <= 512 * 1024, "{held}");
         }
-        assert!(matches!(waiting.after(500), Join::Later), "it is read");
-        assert!(matches!(waiting.after(1_000), Join::Nothing));
+        assert!(
+            matches!(buffer.after(500), Buffered::Gap),
+            "the messages are read from the stream"
+        );
+        assert!(matches!(buffer.after(1_000), Buffered::Nothing));
 
-        let mut waiting = Waiting::default();
-        (2..=40).for_each(|sequence| waiting.add(vec![message(sequence, 10_000)]));
-        assert!(matches!(waiting.after(1), Join::Next(next) if next.len() == 39));
+        let mut buffer = MessageBuffer::default();
+        (2..=40).for_each(|sequence| buffer.add(vec![message(sequence, 10_000)]));
+        assert!(matches!(buffer.after(1), Buffered::Next(next) if next.len() == 39));
     }
 
     #[test]
-    fn after_a_flood_the_stream_is_read_once_more() {
-        let mut waiting = Waiting::default();
-        waiting.add((1..=CAPACITY as u64).map(|at| message(at, 1)).collect());
+    fn after_too_many_messages_the_stream_is_read_once_more() {
+        let mut buffer = MessageBuffer::default();
+        buffer.add((1..=CAPACITY as u64).map(|at| message(at, 1)).collect());
         let last = CAPACITY as u64;
-        assert!(matches!(waiting.after(last), Join::Later));
-        assert!(matches!(waiting.after(last), Join::Nothing));
+        assert!(matches!(buffer.after(last), Buffered::Gap));
+        assert!(matches!(buffer.after(last), Buffered::Nothing));
     }
 }

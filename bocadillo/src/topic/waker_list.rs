@@ -4,7 +4,7 @@ use std::task::Waker;
 
 /// The wakers of readers that have all events. They are taken out together, and woken with no lock held.
 #[derive(Debug, Default)]
-pub(crate) struct Waiting {
+pub(crate) struct WakerList {
     /// How often all wakers were taken out. A ticket of an earlier round has no slot.
     round: u64,
     slots: Vec<Option<Waker>>,
@@ -20,22 +20,20 @@ pub(crate) struct Ticket {
 
 /// Wakers to wake or drop when no lock is held, because both may run user code.
 #[derive(Debug, Default)]
-#[must_use = "whoever waits for an event is woken by `wake`"]
-pub(crate) struct Wakes(Vec<Option<Waker>>);
+#[must_use = "`wake` wakes the readers that wait for an event"]
+pub(crate) struct TakenWakers(Vec<Option<Waker>>);
 
-impl Wakes {
+impl TakenWakers {
     pub(crate) fn wake(self) {
         self.0.into_iter().flatten().for_each(Waker::wake);
     }
-}
 
-impl Wakes {
-    pub(crate) fn and(&mut self, others: Self) {
+    pub(crate) fn extend(&mut self, others: Self) {
         self.0.extend(others.0);
     }
 }
 
-impl Waiting {
+impl WakerList {
     /// Returns the waker that was replaced. Drop it with no lock held.
     pub(crate) fn wait(&mut self, ticket: &mut Option<Ticket>, waker: &Waker) -> Option<Waker> {
         if let Some(slot) = ticket
@@ -73,12 +71,12 @@ impl Waiting {
         waker
     }
 
-    pub(crate) fn take(&mut self) -> Wakes {
+    pub(crate) fn take(&mut self) -> TakenWakers {
         self.round += 1;
         // About as many readers will wait for the event after the next one.
         let next = Vec::with_capacity(self.slots.len() - self.free.len());
         self.free = Vec::new();
-        Wakes(std::mem::replace(&mut self.slots, next))
+        TakenWakers(std::mem::replace(&mut self.slots, next))
     }
 }
 
@@ -100,65 +98,65 @@ mod tests {
     }
 
     #[test]
-    fn each_is_woken_once_however_often_it_was_polled() {
-        let mut waiting = Waiting::default();
+    fn a_reader_that_is_polled_often_is_woken_once() {
+        let mut list = WakerList::default();
         let counts: Vec<_> = (0..3).map(|_| Arc::<Count>::default()).collect();
         let mut tickets = [None, None, None];
         for _ in 0..5 {
             for (count, ticket) in counts.iter().zip(&mut tickets) {
-                drop(waiting.wait(ticket, &Waker::from(Arc::clone(count))));
+                drop(list.wait(ticket, &Waker::from(Arc::clone(count))));
             }
         }
-        drop(waiting.forget(tickets[1].take()));
-        waiting.take().wake();
-        waiting.take().wake();
+        drop(list.forget(tickets[1].take()));
+        list.take().wake();
+        list.take().wake();
         let woken: Vec<_> = counts
             .iter()
             .map(|count| count.0.load(Ordering::Relaxed))
             .collect();
         assert_eq!(woken, [1, 0, 1]);
         assert!(
-            waiting.forget(tickets[0].take()).is_none(),
-            "a ticket of an earlier round must free nobody's slot"
+            list.forget(tickets[0].take()).is_none(),
+            "a ticket of an earlier round must not free a slot"
         );
     }
 
     #[test]
-    fn readers_that_come_and_go_take_no_room() {
-        let mut waiting = Waiting::default();
+    fn readers_that_leave_free_their_memory() {
+        let mut list = WakerList::default();
         for _ in 0..10_000 {
             let mut ticket = None;
-            drop(waiting.wait(&mut ticket, Waker::noop()));
-            drop(waiting.forget(ticket));
+            drop(list.wait(&mut ticket, Waker::noop()));
+            drop(list.forget(ticket));
         }
-        assert_eq!((waiting.slots.capacity(), waiting.free.capacity()), (0, 0));
+        assert_eq!((list.slots.capacity(), list.free.capacity()), (0, 0));
     }
 
     #[test]
     fn a_slot_is_used_again() {
-        let mut waiting = Waiting::default();
+        let mut list = WakerList::default();
         let mut stays = None;
-        drop(waiting.wait(&mut stays, Waker::noop()));
+        drop(list.wait(&mut stays, Waker::noop()));
         for _ in 0..1_000 {
             let mut ticket = None;
-            drop(waiting.wait(&mut ticket, Waker::noop()));
-            drop(waiting.forget(ticket));
+            drop(list.wait(&mut ticket, Waker::noop()));
+            drop(list.forget(ticket));
         }
-        assert_eq!(waiting.slots.len(), 2);
+        assert_eq!(list.slots.len(), 2);
     }
 
     #[test]
-    fn the_memory_of_those_who_left_goes_with_the_next_event() {
-        let mut waiting = Waiting::default();
+    fn the_next_event_frees_the_memory_of_readers_that_left() {
+        let mut list = WakerList::default();
         let mut tickets: Vec<_> = (0..10_000).map(|_| None).collect();
         for ticket in &mut tickets {
-            drop(waiting.wait(ticket, Waker::noop()));
+            drop(list.wait(ticket, Waker::noop()));
         }
         for ticket in tickets.drain(10..) {
-            drop(waiting.forget(ticket));
+            drop(list.forget(ticket));
         }
-        waiting.take().wake();
-        assert_eq!(waiting.slots.capacity(), 10, "those who are left come back");
-        assert_eq!(waiting.free.capacity(), 0);
+        list.take().wake();
+        assert_eq!(list.slots.capacity(), 10, "room for the remaining readers");
+        assert_eq!(list.free.capacity(), 0);
     }
 }
