@@ -15,6 +15,7 @@ use crate::event::{ServerEvent, wire};
 use crate::stream::drain::Drainable;
 use crate::stream::framing::{End, Framing};
 use crate::stream::membership::{StreamsLookup, StreamsSlot};
+#[cfg(feature = "server")]
 use crate::stream::outgoing::{self, Outgoing};
 use crate::stream::source::{FrameBuffer, RunningSource};
 use crate::stream::sweep;
@@ -90,10 +91,12 @@ impl<T: Framing> StreamBody<T> {
             has_passed: false,
         };
         let body = Self(Arc::new(Shared(Mutex::new(core))));
+        #[cfg(feature = "server")]
         body.register();
         body
     }
 
+    #[cfg(feature = "server")]
     fn register(&self) {
         let shared: Weak<Shared<T>> = Arc::downgrade(&self.0);
         let shared: Weak<dyn outgoing::Stream> = shared;
@@ -121,6 +124,7 @@ impl<T: Framing> Shared<T> {
     }
 }
 
+#[cfg(feature = "server")]
 impl<T: Framing> outgoing::Stream for Shared<T> {
     fn poll_state(&self, cx: &mut Context<'_>) -> outgoing::State {
         // A layer may poll the body in another task. That poll then sees that the stream has to end.
@@ -215,6 +219,7 @@ impl<T: Framing> Core<T> {
     }
 
     /// Returns what the connection sees of the stream. Does not poll the source.
+    #[cfg(feature = "server")]
     fn poll_state(&mut self, cx: &mut Context<'_>) -> outgoing::State {
         if self.is_ending {
             return outgoing::State::Ending;
@@ -367,6 +372,7 @@ impl<T: Framing> HttpBody for StreamBody<T> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let is_first = self.lock().lookup.is_some();
+        #[cfg(feature = "server")]
         if is_first {
             self.register();
         }
@@ -377,12 +383,15 @@ impl<T: Framing> HttpBody for StreamBody<T> {
         }
         core.set_waker(cx);
         let polled = core.poll_frame(cx);
-        let id = Arc::as_ptr(&self.0).cast();
-        if is_first {
-            Outgoing::started(id, core.write_timeout());
-        }
-        if core.is_ending {
-            Outgoing::set_ending(id);
+        #[cfg(feature = "server")]
+        {
+            let id = Arc::as_ptr(&self.0).cast();
+            if is_first {
+                Outgoing::started(id, core.write_timeout());
+            }
+            if core.is_ending {
+                Outgoing::set_ending(id);
+            }
         }
         core.is_waiting = polled.is_pending();
         core.frames += u64::from(polled.is_ready());
