@@ -1,7 +1,7 @@
-//! What the macros refuse, and in which words: each file in `tests/ui` is named after its mistake, and what the
-//! compiler says of it stands beside it in the file's `.stderr`.
+//! The compile errors of the macros. Each file in `tests/ui` is named after its mistake. The `.stderr` file beside it
+//! has the messages of the compiler.
 //!
-//! After a change that is meant: `TRYBUILD=overwrite cargo test --test it compile_errors`, then read the diff.
+//! After an intended change, run `TRYBUILD=overwrite cargo test --test it compile_errors` and read the diff.
 
 #[test]
 fn compile_errors() {
