@@ -16,7 +16,7 @@ use crate::stream::drain::Drainable;
 use crate::stream::framing::{End, Framing};
 use crate::stream::membership::{StreamsLookup, StreamsSlot};
 #[cfg(feature = "server")]
-use crate::stream::outgoing::{self, Outgoing};
+use crate::stream::outgoing::Outgoing;
 use crate::stream::source::{FrameBuffer, RunningSource};
 use crate::stream::sweep;
 use crate::stream::timer::{StreamTimer, Tick};
@@ -96,17 +96,6 @@ impl<T: Framing> StreamBody<T> {
         body
     }
 
-    #[cfg(feature = "server")]
-    fn register(&self) {
-        let shared: Weak<Shared<T>> = Arc::downgrade(&self.0);
-        let shared: Weak<dyn outgoing::Stream> = shared;
-        if let Some(is_http2) = Outgoing::register(&shared) {
-            let mut core = self.lock();
-            core.is_observed = true;
-            core.is_http2 |= is_http2;
-        }
-    }
-
     /// An extension for the response with this body, if the stream does not belong to a `Streams` yet.
     pub(crate) fn slot(&self) -> Option<StreamsSlot> {
         self.lock().lookup.as_ref().and_then(StreamsLookup::slot)
@@ -121,25 +110,6 @@ impl<T: Framing> Shared<T> {
     /// A poisoned lock is used on: the panic of a source has broken the connection already.
     fn lock(&self) -> MutexGuard<'_, Core<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(feature = "server")]
-impl<T: Framing> outgoing::Stream for Shared<T> {
-    fn poll_state(&self, cx: &mut Context<'_>) -> outgoing::State {
-        // A layer may poll the body in another task. That poll then sees that the stream has to end.
-        let Ok(mut core) = self.0.try_lock() else {
-            return outgoing::State::Waiting;
-        };
-        core.poll_state(cx)
-    }
-
-    fn end(&self) {
-        self.lock().end_early(End::InOrder);
-    }
-
-    fn write_timeout(&self) -> Option<Duration> {
-        self.lock().write_timeout()
     }
 }
 
@@ -216,23 +186,6 @@ impl<T: Framing> Core<T> {
     fn keep_alive_interval(&self) -> Option<Duration> {
         let interval = self.source.options().keep_alive_interval();
         interval.filter(|_| T::EVENTS)
-    }
-
-    /// Returns what the connection sees of the stream. Does not poll the source.
-    #[cfg(feature = "server")]
-    fn poll_state(&mut self, cx: &mut Context<'_>) -> outgoing::State {
-        if self.is_ending {
-            return outgoing::State::Ending;
-        }
-        if self.is_waiting {
-            // Its last `poll_frame` has registered the waker everywhere.
-            return outgoing::State::Waiting;
-        }
-        self.set_waker(cx);
-        if self.end.is_none() && self.poll_early_end(cx) {
-            return outgoing::State::Ending;
-        }
-        outgoing::State::HandedOut(self.frames)
     }
 
     /// Ends the stream if it has to end although nobody asks for its next frame.
@@ -403,5 +356,7 @@ impl<T: Framing> HttpBody for StreamBody<T> {
     }
 }
 
+#[cfg(feature = "server")]
+mod connection;
 #[cfg(test)]
 mod tests;
