@@ -1,4 +1,4 @@
-//! Topics in an axum app: rooms that clients listen to and post to. At a SIGTERM the streams end in order, and clients
+//! Topics in an axum app. Clients read rooms and post to them. A SIGTERM ends the streams in order, and the clients
 //! resume on the next server.
 //!
 //! ```text

@@ -1,7 +1,7 @@
-//! A stream that has something to put back in order when its client leaves, and when the server is deployed anew.
+//! A stream that cleans up when its client disconnects, and when the server shuts down.
 //!
-//! `cargo run --example clean_up`, then `curl -N 127.0.0.1:8000/exports/7`, and leave with Ctrl-C, or end the server with
-//! Ctrl-C: in both cases the generator is told, and the process waits for it.
+//! Run `cargo run --example clean_up`, then `curl -N 127.0.0.1:8000/exports/7`. Stop curl or the server with Ctrl-C. In
+//! both cases the generator gets an error from `yield`, and the process waits for it.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ generators!(
         for percent in 0..=100 {
             tokio::select! {
                 _ = tick.tick() => {}
-                // Without this the generator would learn of it at the next `yield` only.
+                // Without this, the generator would notice the disconnect at its next `yield`.
                 () = client.disconnected() => break,
             }
             let event = server_event!("progress", json = {"export": export, "percent": percent});

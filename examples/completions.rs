@@ -1,4 +1,5 @@
-//! A chat completion that streams its tokens, as clients of the OpenAI API expect it. Work stops when the client leaves.
+//! A chat completion that streams its tokens, as clients of the OpenAI API expect. The work stops when the client
+//! disconnects.
 //!
 //! ```python
 //! from openai import OpenAI
@@ -22,7 +23,7 @@ const ANSWER: &str = "A bocadillo is a Spanish sandwich: half a loaf of crusty b
     filling and little else. It is eaten warm or cold, at any hour, mostly standing up, and nobody has ever \
     complained that one took too long to arrive.";
 
-/// What a token takes to make.
+/// How long the model needs for one token.
 const PACE: Duration = Duration::from_millis(40);
 
 generators!(
@@ -32,7 +33,7 @@ generators!(
         while let Some(token) = model.next_token().await {
             yield head.chunk(json!({"content": token}), None);
             if broken && model.made == 5 {
-                // The status went out long ago; a client finds this error among the events.
+                // The status was sent before. So the error is sent as an event.
                 let refusal = Refusal::new(StatusCode::BAD_GATEWAY, "the model broke down");
                 yield server_event!(json = {"error": refusal.error});
                 return;
@@ -72,7 +73,7 @@ struct Asked {
     stream: bool,
 }
 
-/// Stands in for a model that is worth stopping.
+/// Simulates a model that is expensive to run.
 struct Model {
     rest: &'static str,
     made: usize,
@@ -102,7 +103,7 @@ impl Model {
     }
 }
 
-/// A generator is dropped when its client leaves, with the model in it.
+/// When the client disconnects, the generator and the model in it are dropped.
 impl Drop for Model {
     fn drop(&mut self) {
         let how = if self.rest.is_empty() {
@@ -114,7 +115,7 @@ impl Drop for Model {
     }
 }
 
-/// What all parts of one answer have in common.
+/// The fields that are the same in all parts of one answer.
 struct Head {
     id: String,
     created: u64,
@@ -156,7 +157,7 @@ impl Head {
     }
 }
 
-/// An error in the form that clients of this API read.
+/// An error in the format of the OpenAI API.
 struct Refusal {
     status: StatusCode,
     error: Value,

@@ -1,4 +1,4 @@
-//! An axum app with event streams: rooms that are topics, and a shutdown that ends their streams in order.
+//! An axum app with event streams. Each room is a topic. A shutdown ends the streams in order.
 //!
 //! ```text
 //! cargo run --example in_axum
@@ -6,8 +6,8 @@
 //! curl -d 'hello' localhost:8000/rooms/blue
 //! ```
 //!
-//! With a broker, each process with it has the same rooms. A client whose stream ends at the shutdown of one process
-//! continues at another one, and misses nothing:
+//! Processes that use the same broker have the same rooms. If one process shuts down, its clients continue at another
+//! process and lose nothing:
 //!
 //! ```text
 //! PORT=8001 cargo run --example in_axum -- redis://127.0.0.1
@@ -31,7 +31,7 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What is said in the room from now on. After a reconnect, what was missed comes first.
+/// Sends the messages of the room from now on. After a reconnect, it sends the missed messages first.
 async fn listen(
     Path(room): Path<String>,
     cursor: Cursor,
@@ -62,7 +62,7 @@ generators!(
                 () = client.disconnected() => break,
             }
         }
-        // The client has gone, or the process shuts down. A shutdown waits for what follows.
+        // The client has disconnected, or the process shuts down. A shutdown waits for the code below.
         println!("stopped to count for a client");
     }
 );
@@ -76,7 +76,7 @@ struct Welcome {
     greeting: String,
 }
 
-/// A route of Bocadillo, with extractors of axum.
+/// A route of Bocadillo that uses extractors of axum.
 #[route("/echo")]
 async fn echo(Query(welcome): Query<Welcome>, upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(|socket| converse(socket, welcome.greeting))
@@ -122,7 +122,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
     tokio::select! {
         served = server.into_future() => served?,
-        // Clients that do not read would keep the server running.
+        // Without this, a client that does not read would keep the server running.
         () = streams.shutdown_deadline() => {}
     }
     Ok(())

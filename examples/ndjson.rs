@@ -1,4 +1,4 @@
-//! The plain sibling of an event stream: a JSON value a line, for `jq`, a data frame or a shell's `while read`.
+//! A stream of bytes with one JSON value in each line, for `jq`, a data frame or `while read` in a shell.
 //!
 //! ```text
 //! curl -N 'localhost:8000/readings?count=5'
@@ -25,7 +25,7 @@ generators!(
 
 #[derive(Deserialize)]
 struct Asked {
-    /// How many lines; without it they go on until the client leaves.
+    /// How many lines are sent. By default the stream continues until the client disconnects.
     count: Option<u64>,
 }
 

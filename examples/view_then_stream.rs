@@ -1,4 +1,4 @@
-//! A view that checks first and streams then, so that a refusal is an ordinary answer with a status of its own.
+//! A handler that checks the request before it streams. So a refusal is an ordinary response with its own status.
 //!
 //! ```text
 //! curl -i localhost:8000/sensors/cellar/temperature-feed                                 401
@@ -39,7 +39,7 @@ async fn view(
     Ok(temperature_feed(sensor.clone()))
 }
 
-/// Who asks: here, whoever a bearer token names.
+/// The user who sends the request. In this example the bearer token is the name of the user.
 struct User {
     name: String,
 }

@@ -84,10 +84,12 @@ impl Error {
         }
     }
 
+    #[cfg(feature = "server")]
     pub(crate) fn route(text: String) -> Self {
         Self::new(Kind::Route, text)
     }
 
+    #[cfg(feature = "server")]
     pub(crate) fn listen(source: impl Into<BoxError>) -> Self {
         Self::new(Kind::Listen, source)
     }

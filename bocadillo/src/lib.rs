@@ -32,10 +32,6 @@
 
 // On docs.rs each item says which feature it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![cfg_attr(
-    not(feature = "server"),
-    allow(dead_code, reason = "only the server calls some of the code")
-)]
 
 #[cfg(feature = "server")]
 mod app;

@@ -11,6 +11,7 @@ pub(crate) mod generator;
 pub(crate) mod keep_alive;
 pub(crate) mod membership;
 pub(crate) mod options;
+#[cfg(feature = "server")]
 pub(crate) mod outgoing;
 pub(crate) mod source;
 pub(crate) mod stream_body;

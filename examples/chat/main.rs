@@ -1,4 +1,4 @@
-//! A chat: each room is a topic. On one node it needs nothing else; on several, a broker that they share.
+//! A chat. Each room is a topic. Several nodes need a broker that they share. One node needs no broker.
 //!
 //! ```text
 //! cargo run --example chat
@@ -16,7 +16,7 @@ use bocadillo::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What was said in the room, then what is being said; after a reconnect, what was missed first.
+/// Sends the earlier messages of the room, then new ones. After a reconnect, it sends the missed messages first.
 #[route("/rooms/{room}")]
 async fn listen(
     room: Room,
@@ -88,7 +88,7 @@ impl FromStr for Room {
     }
 }
 
-/// The hub that the command line asks for.
+/// Makes the hub that the command line names.
 fn hub() -> Result<Hub, Box<dyn Error>> {
     let builder = Hub::builder().history(History::new().max_age(Duration::from_hours(24)));
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -1,4 +1,5 @@
-//! This machine's own processors, memory and, where there is one, temperature sensor: a named event for each kind.
+//! A feed of this machine's processors, memory and temperature sensor, if it has one. Each kind of reading is a named
+//! event.
 
 use std::time::Duration;
 
@@ -8,14 +9,14 @@ use sysinfo::{Components, System};
 const PACE: Duration = Duration::from_millis(500);
 
 generators!(
-    /// Reads the machine twice a second until the client goes; it is dropped then, with all that it holds.
+    /// Reads the machine twice a second. When the client disconnects, the generator is dropped with all of its values.
     #[route("/machine-feed")]
     #[event_stream]
     async fn machine_feed() -> Result<(), sysinfo::Error> {
         let mut system = System::new()?;
         let mut sensors = Components::new_with_refreshed_list()?;
         loop {
-            // Usage is what was used since the reading before, so the first one comes after a pause as well.
+            // The usage is measured since the previous reading, so there is a pause before the first reading too.
             tokio::time::sleep(PACE).await;
             system.refresh_cpu_usage();
             system.refresh_memory();
@@ -36,7 +37,7 @@ generators!(
     }
 );
 
-/// The sensor that reads most; a machine may well have none.
+/// Returns the highest temperature of all sensors. A machine may have no sensor.
 fn hottest(sensors: &Components) -> Option<(&str, f32)> {
     let readings = sensors
         .iter()

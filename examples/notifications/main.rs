@@ -1,4 +1,5 @@
-//! Notifications: each user has a topic that nobody else may read, and who was away gets what was missed.
+//! Notifications. Each user has a topic that other users cannot read. A user who reconnects gets the missed
+//! notifications.
 //!
 //! ```text
 //! curl -N localhost:8000/users/ada                                             401
@@ -19,7 +20,8 @@ use bocadillo::{
 };
 use serde::{Deserialize, Serialize};
 
-/// All of the last week that the page has not seen yet, then what comes. Who asks is checked anew every hour.
+/// Sends the notifications of the last week that the page has not received, then new ones. The user is checked again
+/// every hour.
 #[route("/users/{id}")]
 async fn notifications(
     id: String,
@@ -53,7 +55,7 @@ async fn notify(
     Ok((StatusCode::CREATED, Json(Notified { id: id.to_string() })))
 }
 
-/// A page's `EventSource` sends no headers of its choice, but cookies.
+/// Sets a cookie, because an `EventSource` cannot set headers but sends cookies.
 #[route("/login", methods = [POST])]
 async fn login(Json(Login { secret }): Json<Login>) -> Result<impl IntoResponse, Problem> {
     let user = User::with(&secret)?;
@@ -66,7 +68,7 @@ async fn page() -> Html<&'static str> {
     Html(include_str!("index.html"))
 }
 
-/// Who asks. The secrets stand in for sessions of yours.
+/// The user who sends the request. The secrets take the place of sessions.
 #[derive(Clone, Copy)]
 struct User {
     id: &'static str,
@@ -104,7 +106,7 @@ impl<S: Sync> FromRequestParts<S> for User {
     }
 }
 
-/// The secret that a request comes with: as a bearer token, or as the cookie that `login` has set.
+/// Returns the secret of a request: its bearer token, or the cookie that `login` has set.
 fn secret(headers: &HeaderMap) -> Option<&str> {
     if let Some(value) = headers.get(AUTHORIZATION) {
         return value.to_str().ok()?.strip_prefix("Bearer ");

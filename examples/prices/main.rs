@@ -1,6 +1,6 @@
-//! Prices at a market: of each symbol only the newest matters, so a slow reader is given that, and is never late.
+//! Prices of a market. Only the newest price of each symbol matters, so a slow client gets only the newest prices.
 //!
-//! The page at `/` has two readers: one that takes all, and one that you can make as slow as you like.
+//! The page at `/` has two readers: one that reads all prices, and one whose speed you can set.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -21,18 +21,18 @@ const PACE: Duration = Duration::from_millis(1);
 struct Price {
     symbol: String,
     price: f64,
-    /// When, in milliseconds since 1970.
+    /// The time in milliseconds since 1970.
     at: u64,
 }
 
-/// The newest price of each symbol, then each change; to a reader that does not keep up, the newest ones.
+/// Sends the newest price of each symbol, then each change. A client that is too slow gets only the newest prices.
 #[route("/prices")]
 async fn prices(cursor: Cursor, State(prices): State<Topic>) -> EventStream {
     prices.subscribe_from(cursor.or_start()).into()
 }
 
 generators!(
-    /// The same to a client that looks now and then only: every half second, say, by `?pause=500`.
+    /// The same for a client that reads with pauses. `?pause=500` means every half second.
     #[route("/slow-prices")]
     #[event_stream]
     async fn slow_prices(
@@ -53,7 +53,7 @@ generators!(
 
 #[derive(Deserialize)]
 struct Slow {
-    /// In milliseconds.
+    /// The pause in milliseconds.
     pause: u64,
 }
 
@@ -62,7 +62,7 @@ async fn page() -> Html<&'static str> {
     Html(include_str!("index.html"))
 }
 
-/// A price takes the place of an older one of its symbol that is not on its way yet.
+/// A new price replaces an older price of its symbol that has not been sent.
 fn newest_by_symbol() -> SlowPolicy {
     SlowPolicy::conflate(|event| {
         let price: Price = serde_json::from_str(event.data()?).ok()?;
@@ -70,7 +70,7 @@ fn newest_by_symbol() -> SlowPolicy {
     })
 }
 
-/// Stands in for a market that is worth its cost only while somebody watches.
+/// Simulates a market. It runs only while a client is connected, to save work.
 async fn trade(prices: &Topic) {
     let mut walk = SYMBOLS.map(|symbol| (symbol, 100.0));
     let mut interval = tokio::time::interval(PACE);

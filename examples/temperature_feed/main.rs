@@ -1,4 +1,4 @@
-//! A temperature sensor, read every 10 ms for as long as somebody listens; the page at `/` draws the readings.
+//! A feed that reads a temperature sensor every 10 ms while a client is connected. The page at `/` draws the readings.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -27,7 +27,7 @@ async fn page() -> Html<&'static str> {
     Html(include_str!("index.html"))
 }
 
-/// Stands in for a sensor: 10 °C ± 2 °C, a slow swing with some noise on it.
+/// Simulates a sensor: 10 °C ± 2 °C, a slow sine wave with noise.
 async fn get_temperature() -> f64 {
     let seconds = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64();
     10.0 + 1.8 * (seconds / 2.0).sin() + 0.2 * (2.0 * fastrand::f64() - 1.0)

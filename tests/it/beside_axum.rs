@@ -1,4 +1,4 @@
-//! Our own server with what axum brings: WebSockets in a route of ours, a router behind all of them.
+//! Our server with parts of axum: WebSockets in a route, and a router as the fallback.
 
 use axum::Router;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
@@ -23,7 +23,7 @@ async fn echo(upgrade: WebSocketUpgrade) -> Response {
 }
 
 #[tokio::test]
-async fn a_web_socket_runs_over_our_server() {
+async fn a_web_socket_works_over_our_server() {
     let server = Server::start(App::new().routes(routes![echo])).await;
     let stream = TcpStream::connect(server.address)
         .await
@@ -43,7 +43,7 @@ async fn a_web_socket_runs_over_our_server() {
 }
 
 #[tokio::test]
-async fn a_router_of_axum_answers_where_no_route_of_ours_does() {
+async fn a_router_of_axum_answers_paths_without_a_route() {
     let router = Router::new().route("/theirs", get(async || "theirs"));
     let app = App::new().routes(routes![echo]).fallback_service(router);
     let server = Server::start(app).await;
@@ -56,5 +56,5 @@ async fn a_router_of_axum_answers_where_no_route_of_ours_does() {
         );
     }
     let ours = http::get(Protocol::Http1, server.address, "/echo").await;
-    assert_eq!(ours.status, 400, "a request that is no upgrade");
+    assert_eq!(ours.status, 400, "the request is not an upgrade");
 }

@@ -1,4 +1,4 @@
-//! Other people's clients and proxies, as they are used, against streams of the default settings.
+//! Clients and proxies of other projects read streams with the default settings.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -74,7 +74,7 @@ async fn of_a_view() -> impl IntoResponse {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn python_clients_get_the_stream_whatever_they_accept() {
+async fn python_clients_get_the_stream_with_any_accept() {
     let app = App::new().routes(routes![
         text,
         response,
@@ -96,7 +96,7 @@ async fn python_clients_get_the_stream_whatever_they_accept() {
     assert!(run.status.success(), "{}", run.status);
     let found: Value = serde_json::from_slice(&run.stdout).expect("JSON");
     let whole = json!([200, ["data: ñandú €", ""]]);
-    // `requests` reads Latin-1 where no charset is named.
+    // Without a charset, `requests` decodes the text as Latin-1.
     let latin = json!([200, ["data: Ã±andÃº â\u{82}¬", ""]]);
     assert_eq!(
         found,
@@ -118,7 +118,7 @@ async fn python_clients_get_the_stream_whatever_they_accept() {
     );
 }
 
-/// Express with `compression()` and `http-proxy-middleware`.
+/// A proxy: Express with `compression()` and `http-proxy-middleware`.
 struct Proxy {
     node: Child,
     address: SocketAddr,
@@ -138,7 +138,7 @@ impl Proxy {
             .stdout(Stdio::piped())
             .spawn()
             .expect("node starts");
-        let lines = Lines::read(node.stdout.take().expect("it is piped"));
+        let lines = Lines::read(node.stdout.take().expect("the output is piped"));
         let line = lines.line("port ").await;
         let port = line.trim_start_matches("port ").parse().expect("a port");
         Self {
@@ -156,7 +156,7 @@ impl Drop for Proxy {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_event_passes_a_proxy_that_compresses_at_once() {
+async fn a_proxy_that_compresses_forwards_each_event_at_once() {
     let next = Arc::new(Notify::new());
     let app = App::with_state(Arc::clone(&next)).routes(routes![told]);
     let server = Server::start(app).await;
@@ -168,7 +168,7 @@ async fn each_event_passes_a_proxy_that_compresses_at_once() {
         .await;
     assert_eq!(reply.header("content-encoding"), None);
     for n in 0..5 {
-        // The next event is not sent before this one has arrived.
+        // The next event is sent only after this one has arrived.
         assert_eq!(reply.until("\n\n").await, format!("data: {n}\n\n"));
         next.notify_one();
     }

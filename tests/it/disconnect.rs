@@ -1,4 +1,4 @@
-//! What happens when a client leaves, over real sockets.
+//! What happens when a client disconnects, over real sockets.
 
 mod bounds;
 mod rounds;
@@ -11,18 +11,18 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::support::http::{BOTH, Connection, Raw, get};
 use crate::support::{Server, wait};
 
-/// What generators tell the test, with the time.
+/// Reports of generators to the test, with the time.
 #[derive(Clone, Debug)]
 struct Reports(UnboundedSender<(&'static str, Instant)>);
 
 impl Reports {
     fn say(&self, what: &'static str) {
-        // A test that has seen enough no longer listens.
+        // The test may have dropped the receiver.
         let _ = self.0.send((what, Instant::now()));
     }
 }
 
-/// Reports its drop.
+/// Sends a report when it is dropped.
 struct Guard(Reports);
 
 impl Drop for Guard {
@@ -32,7 +32,7 @@ impl Drop for Guard {
 }
 
 generators!(
-    /// Sends one event and is then idle for ever.
+    /// Sends one event, then waits for ever.
     #[route("/idle")]
     #[event_stream(keep_alive = off)]
     async fn idle(State(reports): State<Reports>) {
@@ -41,7 +41,7 @@ generators!(
         std::future::pending::<()>().await;
     }
 
-    /// The same, woken by its client.
+    /// The same, but the disconnect wakes it.
     #[route("/woken")]
     #[event_stream(raise_on_disconnect, keep_alive = off)]
     async fn woken(State(reports): State<Reports>, client: Client) {
@@ -53,7 +53,7 @@ generators!(
         reports.say("cleaned up");
     }
 
-    /// The original's feed: an event every 10 ms.
+    /// The feed of the original framework: an event every 10 ms.
     #[route("/ticks")]
     #[event_stream(raise_on_disconnect)]
     async fn ticks(State(reports): State<Reports>) {
@@ -66,7 +66,7 @@ generators!(
         }
     }
 
-    /// Cleans up for ever.
+    /// Its clean-up never ends.
     #[route("/stuck")]
     #[event_stream(raise_on_disconnect, cleanup_timeout = Duration::from_millis(50))]
     async fn stuck(State(reports): State<Reports>, client: Client) {
@@ -77,7 +77,7 @@ generators!(
         std::future::pending::<()>().await;
     }
 
-    /// Idle, with comments.
+    /// Waits for ever, and sends comments as keep-alives.
     #[route("/kept-alive")]
     #[event_stream(keep_alive = Duration::from_millis(200))]
     async fn kept_alive(State(reports): State<Reports>) {
@@ -90,7 +90,7 @@ generators!(
     #[event_stream]
     async fn panics() {
         yield "one";
-        panic!("this one stream is to break");
+        panic!("this stream has to break");
     }
 
     #[route("/numbers")]
@@ -112,11 +112,11 @@ async fn serve() -> (Server, UnboundedReceiver<(&'static str, Instant)>) {
 
 async fn next(reports: &mut UnboundedReceiver<(&'static str, Instant)>) -> (&'static str, Instant) {
     let report = wait::within("a report of the generator", reports.recv()).await;
-    report.expect("the server lives")
+    report.expect("the server runs")
 }
 
-/// How long it takes the generator at `path` to report `expected` after the client has left: the median of several
-/// rounds, since any single one may meet a machine that is busy.
+/// Measures how long after the disconnect the generator at `path` reports `expected`. Takes the median of several
+/// rounds, because a busy machine can delay one of them.
 async fn latency(path: &str, expected: &[&'static str]) {
     const BOUND: Duration = Duration::from_millis(100);
     let (server, mut reports) = serve().await;
@@ -147,7 +147,7 @@ async fn an_idle_generator_is_dropped_within_100_ms() {
 }
 
 #[tokio::test]
-async fn an_idle_generator_that_raises_is_woken_within_100_ms_and_finishes_its_clean_up() {
+async fn an_idle_generator_that_raises_wakes_within_100_ms_and_finishes_its_clean_up() {
     latency("/woken", &["woken", "cleaned up"]).await;
 }
 
@@ -157,7 +157,7 @@ async fn client_disconnect_is_caught_within_100_ms() {
 }
 
 #[tokio::test]
-async fn a_clean_up_that_does_not_finish_is_dropped_at_its_deadline() {
+async fn a_clean_up_that_does_not_finish_is_dropped_after_its_time_out() {
     let (server, mut reports) = serve().await;
     for protocol in BOTH {
         let mut reply = get(protocol, server.address, "/stuck").await;
@@ -166,13 +166,13 @@ async fn a_clean_up_that_does_not_finish_is_dropped_at_its_deadline() {
         let (_, woken) = next(&mut reports).await;
         let (report, dropped) = next(&mut reports).await;
         assert_eq!(report, "dropped");
-        // A few milliseconds may lie between the disconnect and the generator's wake-up.
+        // The generator may wake a few milliseconds after the disconnect.
         assert!(dropped - woken >= Duration::from_millis(30), "{protocol:?}");
     }
 }
 
 #[tokio::test]
-async fn a_stray_pipelined_byte_hides_the_disconnect_for_one_keep_alive_at_most() {
+async fn a_pipelined_byte_delays_the_notice_of_a_disconnect_by_at_most_one_keep_alive() {
     let (server, mut reports) = serve().await;
     let mut rounds = Vec::new();
     for _ in 0..9 {
@@ -207,7 +207,7 @@ async fn a_half_close_is_a_disconnect() {
 }
 
 #[tokio::test]
-async fn a_panic_breaks_its_stream_and_spares_its_sibling_and_the_server() {
+async fn a_panic_breaks_only_its_own_stream() {
     let (server, _reports) = serve().await;
     for protocol in BOTH {
         let mut connection = Connection::open(protocol, server.address).await;
@@ -223,7 +223,7 @@ async fn a_panic_breaks_its_stream_and_spares_its_sibling_and_the_server() {
         assert_eq!(body, "data: one\n\n", "{protocol:?}");
         assert!(
             end.is_err(),
-            "{protocol:?}: a client must not take this for the end"
+            "{protocol:?}: the stream must not look complete"
         );
 
         sibling.until("data: 50\n\n").await;

@@ -1,4 +1,4 @@
-//! The framework from outside: real sockets, real clients, the examples as processes, pages in a browser.
+//! Tests the library from outside, with real sockets, real clients, examples as processes, and pages in a browser.
 
 mod app;
 mod beside_axum;

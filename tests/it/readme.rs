@@ -1,9 +1,9 @@
-//! The README and the pages beside it name tests and examples: these have to exist, and to say the same.
+//! Checks that the tests, examples and files that the README and the pages in `docs/` name exist.
 
 use std::fs;
 use std::path::Path;
 
-/// All Rust text below a folder.
+/// Appends the text of all Rust files below a folder.
 fn text(folder: &Path, all: &mut String) {
     for entry in fs::read_dir(folder).expect("a folder of the repository") {
         let path = entry.expect("it can be read").path();
@@ -21,7 +21,7 @@ fn page(name: &str) -> String {
 }
 
 #[test]
-fn each_guarantee_of_topics_names_a_test_that_there_is() {
+fn each_test_that_the_guarantees_name_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let guarantees = page("docs/guarantees.md");
     let rows = guarantees.lines().filter(|line| line.starts_with('|'));
@@ -47,11 +47,11 @@ fn each_guarantee_of_topics_names_a_test_that_there_is() {
 }
 
 #[test]
-fn the_program_for_axum_is_the_example() {
+fn the_program_for_axum_in_the_readme_is_the_example() {
     let readme = page("README.md");
     let (_, section) = readme.split_once("## In axum").expect("a section");
     let (_, code) = section.split_once("```rust,no_run\n").expect("code");
-    let (code, _) = code.split_once("```").expect("its end");
+    let (code, _) = code.split_once("```").expect("the end of the code");
     let example = page("examples/axum_rooms.rs");
     // The example takes its address from the environment.
     let lines = code.lines().filter(|line| !line.contains("127.0.0.1"));
@@ -63,7 +63,9 @@ fn the_program_for_axum_is_the_example() {
 fn the_list_of_examples_is_complete() {
     let list = page("examples/README.md");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for entry in fs::read_dir(root.join("examples")).expect("the folder of examples") {
+    for entry in
+        fs::read_dir(root.join("examples")).expect("the folder of the examples can be read")
+    {
         let name = entry.expect("it can be read").file_name();
         let name = name.to_string_lossy();
         let name = name.strip_suffix(".rs").unwrap_or(&name);
@@ -75,7 +77,7 @@ fn the_list_of_examples_is_complete() {
 }
 
 #[test]
-fn links_between_pages_lead_to_files() {
+fn links_between_pages_point_to_files() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for name in [
         "README.md",

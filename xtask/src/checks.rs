@@ -20,13 +20,14 @@ pub(crate) fn clippy() -> Outcome {
     Ok(None)
 }
 
-/// Builds the documentation as docs.rs does, with the features that each item needs, and so in a build folder of its own.
+/// Builds the documentation as docs.rs does. It names the features that an item needs. This uses a separate build
+/// folder.
 pub(crate) fn doc() -> Outcome {
     let mut command = cargo();
     command
         .args(["doc", "--workspace", "--all-features", "--no-deps"])
         .env("CARGO_TARGET_DIR", target()?.join("docs"))
-        // Allows a stable compiler the unstable part of rustdoc that docs.rs uses.
+        // A stable compiler then accepts the unstable feature of rustdoc that docs.rs uses.
         .env("RUSTC_BOOTSTRAP", "1")
         .env(
             "RUSTDOCFLAGS",
@@ -40,7 +41,7 @@ pub(crate) fn doc() -> Outcome {
     Ok(None)
 }
 
-/// The same tests of load as in `test`, with more clients, topics and bytes.
+/// Runs the load tests of `test` with more clients, topics and bytes.
 pub(crate) fn soak() -> Outcome {
     let mut command = cargo();
     command.args(["test", "--release", "--all-features", "--test", "it"]);
@@ -50,7 +51,7 @@ pub(crate) fn soak() -> Outcome {
     Ok(None)
 }
 
-/// Puts both crates together as for a release, and builds what is in the packages. Nothing is sent anywhere.
+/// Packages both crates as for a release, and builds the packages. It does not upload anything.
 pub(crate) fn package() -> Outcome {
     let mut command = cargo();
     command.args(["package", "--package", "bocadillo-macros"]);
@@ -77,7 +78,7 @@ pub(crate) fn package() -> Outcome {
     Ok(None)
 }
 
-/// Runs all tests. It adds up the counts of the test binaries, because each binary reports only its own.
+/// Runs all tests, and adds up their numbers. Each test binary reports only its own number.
 pub(crate) fn test() -> Outcome {
     let mut command = cargo();
     command.args(["test", "--workspace", "--all-features"]);
@@ -87,7 +88,7 @@ pub(crate) fn test() -> Outcome {
         .spawn()
         .map_err(Failure::new)?;
     let (mut passed, mut failed) = (0, 0);
-    for line in BufReader::new(child.stdout.take().expect("it is piped")).lines() {
+    for line in BufReader::new(child.stdout.take().expect("the output is piped")).lines() {
         let line = line.map_err(Failure::new)?;
         passed += count(&line, "passed");
         failed += count(&line, "failed");
@@ -103,7 +104,7 @@ pub(crate) fn test() -> Outcome {
     }
 }
 
-/// The number before `what` in a line such as `test result: ok. 3 passed; 0 failed; …`.
+/// Returns the number before `what` in a line such as `test result: ok. 3 passed; 0 failed; …`.
 fn count(line: &str, what: &str) -> usize {
     let Some(result) = line.strip_prefix("test result: ") else {
         return 0;

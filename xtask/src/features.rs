@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use crate::run::{Outcome, cargo, output, run, strict, target};
+use crate::run::{Failure, Outcome, cargo, output, run, shown, strict, target};
 
-/// Each feature alone, so that none uses what only another one brings.
+/// Each feature is checked alone. So the check finds a feature that needs a dependency of another feature.
 const ALONE: [&str; 7] = [
     "",
     "server",
@@ -15,8 +15,11 @@ const ALONE: [&str; 7] = [
     "redis,nats,testing",
 ];
 
-/// The library without `server` names nothing of Unix: a Windows target has to accept it.
+/// Without `server` the library has to build for Windows too.
 const WINDOWS: &str = "x86_64-pc-windows-gnu";
+
+/// The package in `tests/without_server`.
+const WITHOUT_SERVER: &str = "bocadillo-without-server";
 
 pub(crate) fn check() -> Outcome {
     for features in ALONE {
@@ -29,15 +32,34 @@ pub(crate) fn check() -> Outcome {
         }
         run(&mut command)?;
     }
-    // The unit tests run with all features in another step. Here it is enough that they build.
+    // The unit tests run with all features in another step. Here they only have to build.
     for arguments in [&["--lib", "--no-run"][..], &["--doc"]] {
         run(cargo()
             .args(["test", "--quiet", "--package", "bocadillo"])
             .arg("--no-default-features")
             .args(arguments))?;
     }
+    without_server()?;
     windows()?;
     Ok(None)
+}
+
+/// Runs the library in an axum app without the feature `server`. Cargo unifies the features of the packages that it
+/// builds together, so this package is built alone.
+fn without_server() -> Result<(), Failure> {
+    let mut tree = cargo();
+    tree.args(["tree", "--package", WITHOUT_SERVER, "--invert", "bocadillo"])
+        .args(["--edges", "all", "--format", "{p} [{f}]"]);
+    println!("$ {}", shown(&tree));
+    let tree = output(&mut tree).ok_or_else(|| Failure::new("`cargo tree` failed"))?;
+    let tree = String::from_utf8_lossy(&tree);
+    let library = tree.lines().next().unwrap_or_default();
+    if !library.starts_with("bocadillo v") || !library.ends_with(" []") {
+        return Err(Failure(format!(
+            "{WITHOUT_SERVER} has to use bocadillo without features, and has: {library}"
+        )));
+    }
+    run(cargo().args(["test", "--quiet", "--package", WITHOUT_SERVER]))
 }
 
 fn windows() -> Outcome {

@@ -1,13 +1,13 @@
 //! Builds the library with the oldest compilers that it supports.
 //!
-//! The lint `incompatible_msrv` finds newer parts of the standard library. This finds newer syntax, and dependencies that
-//! ask for more.
+//! The lint `incompatible_msrv` finds newer parts of the standard library. This step finds newer syntax, and
+//! dependencies that need a newer compiler.
 
 use std::process::Command;
 
 use crate::run::{Failure, Outcome, output, root, run, target};
 
-/// A compiler, and the features that it has to build.
+/// A compiler, and the features of the library that it has to build.
 struct Oldest {
     toolchain: &'static str,
     features: &'static str,
@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn the_oldest_compiler_is_the_one_that_the_manifest_names() {
-        let manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("there is one");
+        let manifest =
+            std::fs::read_to_string(root().join("Cargo.toml")).expect("the manifest can be read");
         let named = manifest
             .lines()
             .find_map(|line| line.strip_prefix("rust-version = "))

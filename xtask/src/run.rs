@@ -1,4 +1,4 @@
-//! Starting other programs.
+//! Starts other programs.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 #[derive(Debug)]
 pub(crate) struct Failure(pub(crate) String);
 
-/// A step that passed can return a line, which is printed at the end of the run.
+/// A step that passes can return a line. The line is printed at the end of the run.
 pub(crate) type Outcome = Result<Option<String>, Failure>;
 
 impl Failure {
@@ -46,14 +46,14 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// The folder of the workspace.
+/// Returns the folder of the workspace.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("xtask is in the workspace")
 }
 
-/// The build folder. It is the one that this program is in, also if `CARGO_TARGET_DIR` is set.
+/// Returns the build folder. This program is in it, also if `CARGO_TARGET_DIR` is set.
 pub(crate) fn target() -> Result<PathBuf, Failure> {
     let program = std::env::current_exe().map_err(Failure::new)?;
     let folder = program

@@ -1,4 +1,4 @@
-//! What the compiler does not check: no committed file names a path of this machine, and docs/features.md quotes lines that
+//! Checks that no committed file contains a path of this machine, and that the lines that docs/features.md quotes
 //! exist.
 
 use std::path::Path;
@@ -39,7 +39,7 @@ fn machine_paths() -> Vec<String> {
     let places = [root().to_owned(), std::env::home_dir().unwrap_or_default()];
     let mut found = Vec::new();
     for name in String::from_utf8_lossy(&listed).split_terminator('\0') {
-        // A file that was deleted, or that is not text, has no lines.
+        // A file that was deleted or is not text is skipped.
         let Ok(text) = std::fs::read_to_string(root().join(name)) else {
             continue;
         };
@@ -52,13 +52,13 @@ fn machine_paths() -> Vec<String> {
     found
 }
 
-/// Whether a line has a path below `place`. The place `/` is ignored.
+/// Whether a line contains a path below `place`. The place `/` is ignored.
 fn names(line: &str, place: &Path) -> bool {
     let place = format!("{}/", place.display());
     place.len() > 2 && line.contains(&place)
 }
 
-/// The code and the file in a row of a table, such as ``| feature | `code` | [name](file) |``.
+/// Returns the code and the file in a row of a table such as ``| feature | `code` | [name](file) |``.
 fn quote(row: &str) -> Option<(&str, &str)> {
     let cells: Vec<&str> = row.strip_prefix('|')?.split('|').map(str::trim).collect();
     let [_, code, link, _] = cells[..] else {

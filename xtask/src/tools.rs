@@ -1,11 +1,11 @@
-//! Installs what the tests need besides Rust: a browser with its driver, the brokers, proxies, clients in Python.
+//! Installs what the tests need besides Rust: a browser and its driver, the brokers, proxies, and clients in Python.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::run::{Failure, Outcome, output, root, run, target};
 
-/// A program that a test starts, and the Debian package that has it.
+/// A program that a test starts, and the Debian package that contains it.
 struct Tool {
     program: &'static str,
     package: &'static str,
@@ -65,7 +65,7 @@ const TOOLS: [Tool; 10] = [
     },
 ];
 
-/// Installs packages without starting their services: the tests start the servers that they need.
+/// Installs packages without starting their services. The tests start the servers that they need.
 const INSTALL: &str = r#"
 set -e
 policy=/usr/sbin/policy-rc.d
@@ -114,29 +114,29 @@ fn debian() -> Result<(), Failure> {
     let list = packages.join(" ");
     if find("apt-get").is_none() {
         return Err(Failure(format!(
-            "no apt-get here: install by other means what Debian has as {list}"
+            "there is no apt-get: install the programs of these Debian packages by other means: {list}"
         )));
     }
     let mut command = as_root(&list)?;
-    println!("installing from Debian, with no service started: {list}");
+    println!("installing from Debian, without starting services: {list}");
     run(command
         .args(["sh", "-c", INSTALL, "install"])
         .args(packages))
 }
 
-/// A command that runs its arguments as root.
+/// Returns a command that runs its arguments as root.
 fn as_root(packages: &str) -> Result<Command, Failure> {
     let id = output(Command::new("id").arg("-u")).unwrap_or_default();
     match (id.trim_ascii(), find("sudo")) {
         (b"0", _) => Ok(Command::new("env")),
         (_, Some(sudo)) => Ok(Command::new(sudo)),
         (_, None) => Err(Failure(format!(
-            "neither root nor sudo here; as root: apt-get install {packages}"
+            "you are not root, and there is no sudo. As root, run: apt-get install {packages}"
         ))),
     }
 }
 
-/// The Python packages of `tests/requirements.txt`, in an environment below the build folder.
+/// Installs the Python packages of `tests/requirements.txt` in an environment in the build folder.
 fn python() -> Result<(), Failure> {
     let wanted = root().join("tests/requirements.txt");
     let place = target()?.join("python");
@@ -161,7 +161,7 @@ fn python() -> Result<(), Failure> {
     std::fs::write(stamp, text).map_err(Failure::new)
 }
 
-/// The packages of `tests/package.json`, in a folder below the build folder.
+/// Installs the packages of `tests/package.json` in a folder in the build folder.
 fn node() -> Result<(), Failure> {
     let wanted = root().join("tests/package.json");
     let place = target()?.join("node");
@@ -190,7 +190,7 @@ fn python3(arguments: &[&str]) -> bool {
     output(Command::new("python3").args(arguments)).is_some()
 }
 
-/// The path of a program. Debian installs servers in folders that are not in the `PATH` of every user.
+/// Returns the path of a program. Debian installs servers in folders that are not in the `PATH` of every user.
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let servers = ["/usr/sbin", "/sbin"].map(PathBuf::from);

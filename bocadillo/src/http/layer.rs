@@ -40,6 +40,7 @@ impl RequestScope {
     }
 
     /// Completes any response of the handler.
+    #[cfg(feature = "server")]
     pub(crate) fn finish(self, mut response: Response<Body>) -> Response<Body> {
         self.fill_slot(&mut response);
         self.rules.apply(response, &self.streams)

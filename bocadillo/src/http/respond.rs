@@ -1,10 +1,12 @@
 //! `IntoResponse` for streams, and the response of a `#[route]`.
 
+#[cfg(feature = "server")]
 use std::any::Any;
 
 use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 
+#[cfg(feature = "server")]
 use crate::http::problem::Problem;
 use crate::http::stream_headers::StreamHeaders;
 use crate::stream::body::Body;
@@ -87,6 +89,7 @@ impl IntoResponse for StopReconnecting {
 pub type StreamResponse = http::Response<Body>;
 
 /// Converts the return value of a handler into a response. Keeps the type of an event stream's body if possible.
+#[cfg(feature = "server")]
 pub(crate) fn respond<T: IntoResponse + 'static>(value: T) -> StreamResponse {
     let value = match take::<T, EventStream>(value) {
         Ok(stream) => return event_stream(stream),
@@ -99,6 +102,7 @@ pub(crate) fn respond<T: IntoResponse + 'static>(value: T) -> StreamResponse {
     }
 }
 
+#[cfg(feature = "server")]
 fn take<T: 'static, U: 'static>(value: T) -> Result<U, T> {
     let mut value = Some(value);
     if let Some(found) = (&mut value as &mut dyn Any).downcast_mut::<Option<U>>() {

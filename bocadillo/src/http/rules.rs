@@ -60,6 +60,7 @@ impl ResponseRules {
     }
 
     /// Applies HTTP's rules to any response.
+    #[cfg(feature = "server")]
     pub(crate) fn apply(
         &self,
         mut response: http::Response<Body>,

@@ -1,17 +1,20 @@
 //! The drain of streams: the registry of the streams that it ends, and the tasks that it waits for.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use pin_project_lite::pin_project;
 use slab::Slab;
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+#[cfg(feature = "server")]
+mod drained;
+
+#[cfg(feature = "server")]
+pub(crate) use drained::Drained;
 
 /// How many streams are taken from the registry at once, so that its lock is held for a short time.
 const AT_ONCE: usize = 64;
@@ -209,14 +212,6 @@ impl Drain {
             Box::pin(inner.requests_ended()).await;
         }
     }
-
-    pub(crate) fn drained(self: &Arc<Self>) -> Drained {
-        Drained {
-            begun: self.begun.clone().cancelled_owned(),
-            drain: Arc::clone(self),
-            waker: None,
-        }
-    }
 }
 
 /// Ends the streams, and returns those that are being polled. No lock is held here: the end of a stream runs code of the
@@ -270,41 +265,6 @@ impl Drop for Registration {
         if registry.open.is_empty() && registry.open.capacity() > KEPT {
             registry.open = Slab::new();
         }
-    }
-}
-
-pin_project! {
-    /// Ready once the drain begins.
-    ///
-    /// A connection polls it along with each event. The token takes a lock that all connections share, so this polls
-    /// the token only if there is a new waker to leave with it.
-    #[derive(Debug)]
-    pub(crate) struct Drained {
-        #[pin]
-        begun: WaitForCancellationFutureOwned,
-        drain: Arc<Drain>,
-        waker: Option<Waker>,
-    }
-}
-
-impl Future for Drained {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
-        if this.drain.is_draining() {
-            return Poll::Ready(());
-        }
-        if this
-            .waker
-            .as_ref()
-            .is_some_and(|known| known.will_wake(cx.waker()))
-        {
-            return Poll::Pending;
-        }
-        ready!(this.begun.poll(cx));
-        *this.waker = Some(cx.waker().clone());
-        Poll::Pending
     }
 }
 

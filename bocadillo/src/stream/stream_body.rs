@@ -15,7 +15,8 @@ use crate::event::{ServerEvent, wire};
 use crate::stream::drain::Drainable;
 use crate::stream::framing::{End, Framing};
 use crate::stream::membership::{StreamsLookup, StreamsSlot};
-use crate::stream::outgoing::{self, Outgoing};
+#[cfg(feature = "server")]
+use crate::stream::outgoing::Outgoing;
 use crate::stream::source::{FrameBuffer, RunningSource};
 use crate::stream::sweep;
 use crate::stream::timer::{StreamTimer, Tick};
@@ -90,18 +91,9 @@ impl<T: Framing> StreamBody<T> {
             has_passed: false,
         };
         let body = Self(Arc::new(Shared(Mutex::new(core))));
+        #[cfg(feature = "server")]
         body.register();
         body
-    }
-
-    fn register(&self) {
-        let shared: Weak<Shared<T>> = Arc::downgrade(&self.0);
-        let shared: Weak<dyn outgoing::Stream> = shared;
-        if let Some(is_http2) = Outgoing::register(&shared) {
-            let mut core = self.lock();
-            core.is_observed = true;
-            core.is_http2 |= is_http2;
-        }
     }
 
     /// An extension for the response with this body, if the stream does not belong to a `Streams` yet.
@@ -118,24 +110,6 @@ impl<T: Framing> Shared<T> {
     /// A poisoned lock is used on: the panic of a source has broken the connection already.
     fn lock(&self) -> MutexGuard<'_, Core<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<T: Framing> outgoing::Stream for Shared<T> {
-    fn poll_state(&self, cx: &mut Context<'_>) -> outgoing::State {
-        // A layer may poll the body in another task. That poll then sees that the stream has to end.
-        let Ok(mut core) = self.0.try_lock() else {
-            return outgoing::State::Waiting;
-        };
-        core.poll_state(cx)
-    }
-
-    fn end(&self) {
-        self.lock().end_early(End::InOrder);
-    }
-
-    fn write_timeout(&self) -> Option<Duration> {
-        self.lock().write_timeout()
     }
 }
 
@@ -212,22 +186,6 @@ impl<T: Framing> Core<T> {
     fn keep_alive_interval(&self) -> Option<Duration> {
         let interval = self.source.options().keep_alive_interval();
         interval.filter(|_| T::EVENTS)
-    }
-
-    /// Returns what the connection sees of the stream. Does not poll the source.
-    fn poll_state(&mut self, cx: &mut Context<'_>) -> outgoing::State {
-        if self.is_ending {
-            return outgoing::State::Ending;
-        }
-        if self.is_waiting {
-            // Its last `poll_frame` has registered the waker everywhere.
-            return outgoing::State::Waiting;
-        }
-        self.set_waker(cx);
-        if self.end.is_none() && self.poll_early_end(cx) {
-            return outgoing::State::Ending;
-        }
-        outgoing::State::HandedOut(self.frames)
     }
 
     /// Ends the stream if it has to end although nobody asks for its next frame.
@@ -367,6 +325,7 @@ impl<T: Framing> HttpBody for StreamBody<T> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let is_first = self.lock().lookup.is_some();
+        #[cfg(feature = "server")]
         if is_first {
             self.register();
         }
@@ -377,12 +336,15 @@ impl<T: Framing> HttpBody for StreamBody<T> {
         }
         core.set_waker(cx);
         let polled = core.poll_frame(cx);
-        let id = Arc::as_ptr(&self.0).cast();
-        if is_first {
-            Outgoing::started(id, core.write_timeout());
-        }
-        if core.is_ending {
-            Outgoing::set_ending(id);
+        #[cfg(feature = "server")]
+        {
+            let id = Arc::as_ptr(&self.0).cast();
+            if is_first {
+                Outgoing::started(id, core.write_timeout());
+            }
+            if core.is_ending {
+                Outgoing::set_ending(id);
+            }
         }
         core.is_waiting = polled.is_pending();
         core.frames += u64::from(polled.is_ready());
@@ -394,5 +356,7 @@ impl<T: Framing> HttpBody for StreamBody<T> {
     }
 }
 
+#[cfg(feature = "server")]
+mod connection;
 #[cfg(test)]
 mod tests;

@@ -326,6 +326,7 @@ impl Streams {
     }
 
     /// Whether `other` is a clone of this value.
+    #[cfg(feature = "server")]
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

@@ -18,7 +18,7 @@ use tower::util::MapRequestLayer;
 use crate::support::http::{BOTH, get};
 use crate::support::{Server, Watch, watch};
 
-/// The whole pattern of the route, and the path that the handler sees.
+/// Returns the whole pattern of the route, and the path that the handler sees.
 #[route("/")]
 async fn index(info: axum::Extension<Arc<RouteInfo>>, uri: Uri) -> String {
     format!("{} at {uri}", info.pattern)
@@ -94,7 +94,7 @@ async fn a_route_answers_under_the_prefix_and_sees_the_whole_path() {
 }
 
 #[tokio::test]
-async fn prefixes_may_end_with_a_slash_or_be_one() {
+async fn a_prefix_may_end_with_a_slash_or_be_a_slash() {
     let slash = client(App::new().nest("/api/", api()));
     check(&slash, "/api/", "/api/ at /api/").await;
     check(
@@ -124,7 +124,7 @@ async fn prefixes_may_end_with_a_slash_or_be_one() {
 async fn a_prefix_is_compared_as_the_client_sends_it() {
     let client = client(App::new().nest("/caf%C3%A9", api()).nest("/api", api()));
     check(&client, "/caf%C3%A9", "/caf%C3%A9 at /caf%C3%A9").await;
-    // The prefix is not decoded, and its letters are compared one by one. Parameters are decoded.
+    // The prefix is compared byte by byte, without decoding. Parameters are decoded.
     for path in [
         "/caf%c3%a9",
         "/%61pi",
@@ -140,7 +140,7 @@ async fn a_prefix_is_compared_as_the_client_sends_it() {
 }
 
 #[test]
-fn a_prefix_that_cannot_be_is_refused_with_its_place() {
+fn an_error_names_the_place_of_an_invalid_prefix() {
     for (prefix, why) in [
         ("", "a prefix begins with `/`"),
         ("api", "a prefix begins with `/`"),
@@ -152,7 +152,7 @@ fn a_prefix_that_cannot_be_is_refused_with_its_place() {
     ] {
         let app = App::new().nest(prefix, api());
         refused(app, &[why, "nest.rs:", &format!("`{prefix}`")]);
-        // A nested app does not hide it.
+        // A nested app does not hide this route.
         let app = App::new().nest("/x", App::new().nest(prefix, api()));
         refused(app, &[why]);
     }
@@ -245,7 +245,7 @@ async fn each_app_has_a_state_of_its_own() {
     check(&client, "/numbers/names/name", "inner").await;
 }
 
-/// A layer that writes its name behind those that ran before it.
+/// A layer that appends its name to the names of the layers that ran before.
 fn named(name: &'static str) -> MapRequestLayer<impl FnMut(Request) -> Request + Clone> {
     MapRequestLayer::new(move |mut request: Request| {
         let before = request.extensions().get::<Names>().cloned();
@@ -264,7 +264,7 @@ async fn layers(request: Request) -> String {
     names.unwrap_or_default().0.join(" ")
 }
 
-/// Answers every unknown path with the layers that it has seen.
+/// Answers each unknown path with the names of the layers that ran.
 fn names()
 -> impl tower::Service<Request, Response = Response, Error = std::convert::Infallible, Future: Send>
 + Clone
@@ -278,7 +278,7 @@ fn names()
 }
 
 #[tokio::test]
-async fn layers_of_a_nested_app_are_around_its_routes_and_its_unknown_paths_alone() {
+async fn layers_of_a_nested_app_wrap_only_its_routes_and_its_unknown_paths() {
     let leaf = || App::new().routes(routes![layers]);
     let inner = leaf()
         .layer(named("second"))
@@ -323,7 +323,7 @@ async fn an_answer_of_405_goes_through_the_layers_of_the_app_of_the_path() {
 }
 
 #[tokio::test]
-async fn a_layer_that_refuses_keeps_requests_from_the_nested_app_alone() {
+async fn a_layer_of_a_nested_app_refuses_only_requests_of_that_app() {
     let guarded = App::new().routes(routes![layers]).layer(layer_fn(|_| {
         tower::service_fn(async |_: Request| {
             Ok::<_, std::convert::Infallible>(StatusCode::UNAUTHORIZED.into_response())
@@ -333,7 +333,7 @@ async fn a_layer_that_refuses_keeps_requests_from_the_nested_app_alone() {
     let client = client(app);
     check(&client, "/layers", "").await;
     check_status(&client, "/in/layers", 401).await;
-    // The client does not learn which paths are there.
+    // The client cannot find out which paths exist.
     check_status(&client, "/in/unknown", 401).await;
 }
 
@@ -358,12 +358,12 @@ async fn a_layer_does_not_change_the_route_by_the_path_unless_it_makes_a_new_req
     check(&kept, "/in/rooms/red", red).await;
     let made = app("/in/files/x", false);
     check(&made, "/in/layers", "x").await;
-    // It does not lead out of the nested app.
+    // The path stays in the nested app.
     check_status(&app("/layers", false), "/in/layers", 404).await;
 }
 
 #[tokio::test]
-async fn fallbacks_are_those_of_the_longest_prefix_or_of_the_app_around_it() {
+async fn the_fallback_of_the_longest_prefix_answers_or_that_of_the_outer_app() {
     let inner = App::new()
         .fallback_service(names())
         .layer(named("inner"))
@@ -396,7 +396,7 @@ fn two_fallbacks_for_the_same_paths_are_refused() {
         App::new().nest("/a", App::new().nest("/", with())),
         &[why, "`/a`"],
     );
-    // Of two apps at the same prefix one may have it.
+    // Only one of two apps at the same prefix may have a fallback.
     for app in [
         App::new().nest("/a", with()).nest("/a", api()),
         App::new().nest("/a", api()).nest("/a", with()),
@@ -413,7 +413,7 @@ async fn a_router_of_axum_as_the_fallback_sees_the_whole_path() {
     check(&client(app), "/in/axum", "axum").await;
 }
 
-/// What axum does, for comparison with the documentation of `App::nest`.
+/// The documentation of `App::nest` says what axum does. This checks it.
 #[tokio::test]
 async fn axum_removes_the_prefix() {
     let inner = axum::Router::new()
@@ -437,7 +437,7 @@ async fn a_panic_of_a_nested_handler_is_a_500_that_the_layers_see() {
 }
 
 #[tokio::test]
-async fn options_of_a_nested_app_go_first_and_the_rest_comes_from_the_outer_one() {
+async fn options_of_a_nested_app_override_those_of_the_outer_app() {
     #[route("/fails")]
     async fn fails() -> EventStream {
         let error = std::io::Error::other("broken");
@@ -506,7 +506,7 @@ async fn a_shutdown_ends_the_streams_of_nested_apps_and_waits_for_their_clean_up
 }
 
 #[tokio::test]
-async fn the_drain_of_a_nested_apps_streams_ends_its_streams_alone() {
+async fn a_drain_of_a_nested_apps_streams_ends_only_its_streams() {
     let (watch, _reports) = watch();
     let leaf = || App::with_state(watch.clone()).routes(routes![feed]);
     let streams = Streams::new();
@@ -521,11 +521,11 @@ async fn the_drain_of_a_nested_apps_streams_ends_its_streams_alone() {
     for _ in 0..3 {
         assert!(outer.next_event().await.is_some());
     }
-    drained.await.expect("it does not panic");
+    drained.await.expect("the task does not panic");
 }
 
 #[tokio::test]
-async fn a_service_that_is_dropped_while_it_answers_answers() {
+async fn a_service_that_is_dropped_during_a_request_still_answers() {
     let service = App::new()
         .nest("/in", App::new().routes(routes![layers]).layer(named("x")))
         .into_service()

@@ -1,4 +1,4 @@
-//! Apps and routers inside other apps: a shutdown ends the streams of all of them and waits for their clean-ups.
+//! A shutdown ends the streams of apps and routers inside other apps, and waits for their clean-ups.
 
 use std::convert::Infallible;
 use std::io;
@@ -23,7 +23,7 @@ generators!(
     async fn inner(State(watch): State<Watch>, client: Client) {
         let _ = yield "one";
         client.disconnected().await;
-        // A clean-up that takes its time: the shutdown has to wait for it.
+        // The clean-up takes time. The shutdown has to wait for it.
         tokio::time::sleep(Duration::from_millis(50)).await;
         watch.say("cleaned up");
     }
@@ -57,7 +57,8 @@ fn outer_app() -> App {
     App::new().routes(routes![outer])
 }
 
-/// Opens streams of `app`, and stops the server: all of them end, and their clean-ups have run when the server is done.
+/// Opens streams of `app`, and stops the server. Checks that all streams end, and that their clean-ups have run when
+/// the server has ended.
 #[track_caller]
 fn check<S: Clone + Send + Sync + 'static>(
     app: impl Fn(&Watch) -> App<S>,
@@ -87,7 +88,10 @@ fn check<S: Clone + Send + Sync + 'static>(
             for stream in streams {
                 assert_eq!(stream.text().await, "", "{protocol:?}, called at {place}");
             }
-            assert!(bytes.end().await.1.is_err(), "a part is not the whole");
+            assert!(
+                bytes.end().await.1.is_err(),
+                "a byte stream that is cut must not look complete"
+            );
         }
     }
 }
@@ -100,7 +104,7 @@ async fn an_app_alone_ends_its_streams() {
 #[tokio::test]
 async fn an_app_in_an_app_ends_its_streams() {
     check(|watch| outer_app().fallback_service(inner_service(watch))).await;
-    // Two levels.
+    // Two levels of apps.
     check(|watch| {
         let middle = App::new().fallback_service(inner_service(watch));
         outer_app().fallback_service(middle.into_service().expect("there are no routes"))
@@ -154,7 +158,7 @@ async fn an_app_with_layers_in_an_app_with_layers_ends_its_streams() {
     .await;
 }
 
-/// Calls `service` from a task of its own, as `tower::buffer` does.
+/// Calls `service` in another task, as `tower::buffer` does.
 fn spawning<S>(
     service: S,
 ) -> impl tower::Service<
@@ -205,12 +209,12 @@ async fn streams_of_a_handler_that_answers_from_another_task_end_too() {
     #[route("/inner")]
     async fn events(State(watch): State<Watch>) -> Response {
         let made = tokio::spawn(async { inner(State(watch), Client::new()).into_response() });
-        made.await.expect("it does not panic")
+        made.await.expect("the task does not panic")
     }
     #[route("/inner/bytes")]
     async fn chunks(State(watch): State<Watch>) -> Response {
         let made = tokio::spawn(async { bytes(State(watch), Client::new()).into_response() });
-        made.await.expect("it does not panic")
+        made.await.expect("the task does not panic")
     }
     let app = |watch: &Watch| App::with_state(watch.clone()).routes(routes![events, chunks]);
     check(|watch| app(watch)).await;
@@ -233,7 +237,7 @@ async fn streams_of_a_handler_that_calls_an_app_end_too() {
         response.map(Body::into_axum)
     }
     check(|watch| App::with_state(inner_service(watch)).routes(routes![hand_on])).await;
-    // An inner app whose layer answers from another task.
+    // The layer of the inner app answers from another task.
     check(|watch| {
         let inner = inner_app(watch).layer(tower::layer::layer_fn(spawning));
         let inner = inner.into_service().expect("the routes do not conflict");
@@ -243,7 +247,7 @@ async fn streams_of_a_handler_that_calls_an_app_end_too() {
 }
 
 #[tokio::test]
-async fn an_inner_app_keeps_its_own_options_and_takes_the_others_from_the_outer() {
+async fn an_inner_app_keeps_its_options_and_takes_the_rest_from_the_outer_app() {
     #[route("/fails")]
     async fn fails() -> EventStream {
         let error = io::Error::other("broken");
@@ -264,7 +268,7 @@ async fn an_inner_app_keeps_its_own_options_and_takes_the_others_from_the_outer(
 }
 
 #[tokio::test]
-async fn the_routes_of_an_inner_app_are_in_the_log_at_the_start() {
+async fn the_log_lists_the_routes_of_an_inner_app_at_the_start() {
     let log = Log::at(tracing::Level::INFO);
     let (watch, _reports) = watch();
     let middle = App::new().fallback_service(inner_service(&watch));

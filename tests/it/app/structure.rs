@@ -1,4 +1,4 @@
-//! What an app is made of: routes, state, fallback.
+//! The parts of an app: routes, state, fallback.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ impl FromRef<Shared> for u8 {
     }
 }
 
-/// Somebody with a name, or a refusal: an extractor of a user's own.
+/// An extractor of a user. It takes a name from the request, or rejects the request.
 struct User(String);
 
 impl<S: Sync> FromRequestParts<S> for User {
@@ -82,7 +82,7 @@ fn app() -> App<Shared> {
 }
 
 #[tokio::test]
-async fn state_and_its_parts_reach_handlers_beside_all_else() {
+async fn handlers_get_the_state_and_its_parts_beside_other_arguments() {
     let server = Server::start(app()).await;
     for protocol in BOTH {
         let mut connection = Connection::open(protocol, server.address).await;
@@ -102,13 +102,13 @@ async fn state_and_its_parts_reach_handlers_beside_all_else() {
 }
 
 #[tokio::test]
-async fn an_extractor_that_refuses_answers_instead() {
+async fn the_rejection_of_an_extractor_is_the_response() {
     let server = Server::start(app()).await;
     for protocol in BOTH {
         let reply = get(protocol, server.address, "/parts/7").await;
         assert_eq!(reply.status, 401);
         assert_eq!(reply.json().await["detail"], "say who you are");
-        // The path is looked at first.
+        // The path is checked first.
         assert_eq!(get(protocol, server.address, "/parts/x").await.status, 400);
     }
 }
@@ -121,7 +121,7 @@ async fn a_handler_knows_its_route() {
 }
 
 #[tokio::test]
-async fn a_fallback_gets_what_no_route_takes() {
+async fn the_fallback_gets_requests_that_match_no_route() {
     let rest = tower::service_fn(async |request: Request<axum::body::Body>| {
         let text = format!("{} {}", request.method(), request.uri().path());
         Ok::<_, Infallible>(Response::new(axum::body::Body::from(text)))
@@ -136,14 +136,14 @@ async fn a_fallback_gets_what_no_route_takes() {
             .send(Method::HEAD, "/nowhere", &[], empty())
             .await;
         assert_eq!(reply.text().await, "");
-        // A path that is known is the routes' own, with any method.
+        // The fallback does not answer other methods of a path that has a route.
         let reply = connection.send(Method::POST, "/info/1", &[], empty()).await;
         assert_eq!(reply.status, 405);
     }
 }
 
 #[tokio::test]
-async fn a_fallback_that_panics_is_500_and_the_connection_lives() {
+async fn a_panic_of_the_fallback_is_500_and_the_connection_stays_open() {
     #[route("/panics")]
     async fn panics() -> &'static str {
         if true {
@@ -208,7 +208,7 @@ mod conflicts {
     }
 }
 
-/// What the app says of its routes, with the lines cut out: they change with each edit.
+/// Returns the error of the app about its routes, without line numbers. Each edit changes those.
 fn refusal(app: App) -> String {
     let error: Error = app.into_service().expect_err("the routes conflict");
     assert!(error.is_route());
@@ -224,7 +224,7 @@ fn refusal(app: App) -> String {
 }
 
 #[test]
-fn routes_that_answer_the_same_requests_are_refused_with_both_places() {
+fn an_error_names_the_places_of_two_routes_for_the_same_requests() {
     use conflicts::{first, other_name, same, the_rest};
     let place =
         |function| format!("it::app::structure::conflicts::{function}, tests/it/app/structure.rs");
@@ -259,7 +259,7 @@ fn routes_that_answer_the_same_requests_are_refused_with_both_places() {
 }
 
 #[tokio::test]
-async fn routes_that_only_look_alike_are_served_the_narrowest_first() {
+async fn the_most_specific_of_similar_routes_answers() {
     use conflicts::{everything, first, literal, other_methods};
     let app = App::new().routes(routes![everything, first, literal, other_methods]);
     let server = Server::start(app).await;

@@ -1,4 +1,4 @@
-//! The chat's page: through a restart of its server, and of the broker, it loses nothing and shows nothing twice.
+//! The page of the chat loses no message and shows no message twice when its server or the broker restarts.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn wait_for_state(browser: &Browser, state: &str) {
     ));
 }
 
-/// What was said, as the page shows it from top to bottom.
+/// Returns the messages on the page from top to bottom.
 const SHOWN: &str =
     "[...document.querySelectorAll('.message')].map((m) => m.lastChild.textContent)";
 
@@ -32,7 +32,7 @@ fn wait_for(browser: &Browser, texts: &[&str]) {
     ));
 }
 
-/// Writes into the page's own form.
+/// Sends a message with the form of the page.
 fn write(browser: &Browser, text: &str) {
     browser.eval_with(
         "document.querySelector('#from').value = 'bo';
@@ -43,7 +43,7 @@ fn write(browser: &Browser, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_shows_what_was_said_and_says_what_is_written() {
+async fn the_page_shows_messages_and_sends_what_is_written() {
     let example = Example::start("chat");
     say(&example, "lobby", "one").await;
     let browser = Browser::start();
@@ -53,7 +53,7 @@ async fn the_page_shows_what_was_said_and_says_what_is_written() {
     let mine = browser.eval("return document.querySelector('.mine b').textContent");
     assert_eq!(mine, "bo");
 
-    // What the server refuses stays in the form, with the reason.
+    // A message that the server refuses stays in the form. The page shows the reason.
     browser.eval("document.querySelector('#text').removeAttribute('maxlength')");
     write(&browser, &"x".repeat(2_001));
     browser.wait_until(
@@ -61,7 +61,7 @@ async fn the_page_shows_what_was_said_and_says_what_is_written() {
     );
     browser.wait_until("document.querySelector('#text').value.length === 2001");
 
-    // Another room is another topic.
+    // Each room is a topic of its own.
     browser.eval("location.hash = 'cellar'");
     wait_for_state(&browser, "live");
     wait_for(&browser, &[]);
@@ -71,9 +71,9 @@ async fn the_page_shows_what_was_said_and_says_what_is_written() {
     wait_for(&browser, &["one", "two & <b>bold</b>"]);
 }
 
-/// A memory hub ends with its server. The page keeps what it has, says what has happened, and goes on.
+/// The data of a memory hub is lost when its server ends. The page keeps its messages, reports the loss and continues.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_goes_on_after_its_server_has_come_back_empty() {
+async fn the_page_continues_after_its_server_restarts_without_data() {
     let example = Example::start("chat");
     let port = example.address.port();
     let browser = Browser::start();
@@ -98,8 +98,8 @@ async fn the_page_goes_on_after_its_server_has_come_back_empty() {
     wait_for(&browser, &["one", "two", "three", "into the void"]);
 }
 
-/// With a broker nothing is lost: not what is said while the page's server is away, nor what was said before the broker
-/// was killed; and what cannot be said meanwhile stays in the form.
+/// With a broker no message is lost: neither messages sent while the page's server does not run, nor messages sent
+/// before the broker was killed. A message that cannot be sent stays in the form.
 async fn the_page_loses_nothing(url: &str, broker: &mut impl Broker) {
     let chat = |port| Example::start_with("chat", port, &["--hub", url]);
     let (server, other) = (chat(0), chat(0));
@@ -132,24 +132,24 @@ async fn the_page_loses_nothing(url: &str, broker: &mut impl Broker) {
         &["one", "two", "three", "meanwhile", "here too", "four"],
     );
     let notes = browser.eval("return document.querySelectorAll('.note, .earlier').length");
-    assert_eq!(notes, 0, "the page was told that something is missing");
+    assert_eq!(notes, 0, "the page reports that messages are missing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_loses_nothing_through_restarts_of_its_server_and_of_redis() {
+async fn the_page_loses_nothing_when_its_server_and_redis_restart() {
     let mut redis = Redis::start();
     the_page_loses_nothing(&redis.url(), &mut redis).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_loses_nothing_through_restarts_of_its_server_and_of_nats() {
+async fn the_page_loses_nothing_when_its_server_and_nats_restart() {
     let mut nats = Nats::start();
     the_page_loses_nothing(&nats.url(), &mut nats).await;
 }
 
-/// Such as the 502 of a proxy: the page opens a new stream, and says in its URL where it has got to.
+/// An example is the 502 of a proxy. The page opens a new stream. Its URL has the id of the last event.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_goes_on_after_an_answer_that_ends_an_event_source() {
+async fn the_page_continues_after_a_response_that_closes_an_event_source() {
     let example = Example::start("chat");
     let browser = Browser::start();
     open(&browser, &example);
@@ -174,7 +174,7 @@ async fn the_page_goes_on_after_an_answer_that_ends_an_event_source() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_says_where_messages_are_missing() {
+async fn the_page_shows_where_messages_are_missing() {
     let example = Example::start("chat");
     let browser = Browser::start();
     open(&browser, &example);

@@ -1,4 +1,4 @@
-//! The lines of JavaScript that the documentation of topics gives, in a browser as they stand there.
+//! Runs the JavaScript of the documentation of topics in a browser, without changes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Browser;
 use crate::support::Server;
 
-/// What the documentation leaves to the reader, on a page that begins with an id that is none.
+/// The code that the documentation leaves to the reader. The page starts with an invalid id.
 const AROUND: &str = "
 const shown = ['old'], Real = EventSource;
 const urls = [];
@@ -56,7 +56,7 @@ async fn page() -> Html<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_goes_on_by_the_ten_lines() {
+async fn a_page_with_the_documented_ten_lines_continues() {
     assert!((5..=15).contains(&lines().lines().count()), "{}", lines());
     let shop = Shop {
         hub: Hub::memory(),
@@ -70,7 +70,7 @@ async fn a_page_goes_on_by_the_ten_lines() {
     say("one").await;
     let server = Server::start(App::with_state(shop).routes(routes![room, page])).await;
 
-    // The first answer ends the `EventSource`; the next one has an id in its URL that is none.
+    // The first response closes the `EventSource`. The next request has an invalid id in its URL.
     let browser = Browser::start();
     browser.open(&format!("http://{}/", server.address));
     let shown = |texts: &[&str]| {
@@ -81,7 +81,7 @@ async fn a_page_goes_on_by_the_ten_lines() {
     say("two").await;
     shown(&["one", "two"]);
 
-    // Each new `EventSource` has one id in its URL, the newest.
+    // The URL of each new `EventSource` has one id, the newest.
     browser.eval("connect(); connect()");
     let ids = browser
         .eval("return urls.map((url) => new URL(url).searchParams.getAll('lastEventId').length)");

@@ -1,6 +1,6 @@
-//! A headless Chromium behind chromedriver, by the few commands of the W3C's WebDriver that the tests need.
+//! Controls a headless Chromium through chromedriver, with the few WebDriver commands that the tests need.
 //!
-//! The crates that speak WebDriver would make every example of a fresh clone build half as long again.
+//! It uses no WebDriver crate, because these crates make the first build of each example 50% longer.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Lines, target, wait};
 
-/// One browser at a time: several at once starve each other on a small machine.
+/// Only one browser runs at a time. Several are too slow on a small machine.
 static ONE: Mutex<()> = Mutex::new(());
 
 pub(crate) struct Browser {
@@ -25,7 +25,7 @@ pub(crate) struct Browser {
     _one: MutexGuard<'static, ()>,
 }
 
-/// How much of a screenshot has a colour.
+/// Which part of a screenshot has a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Painted {
     pub(crate) pixels: u64,
@@ -72,7 +72,7 @@ impl Browser {
                 }
                 _ => panic!("chromedriver does not start: {error}"),
             });
-        let output = Lines::read(driver.stdout.take().expect("it is piped"));
+        let output = Lines::read(driver.stdout.take().expect("the output is piped"));
         let line = output.wait_for("successfully on port ");
         let port = line
             .trim_end_matches('.')
@@ -98,12 +98,12 @@ impl Browser {
         self.in_session("POST", "/url", &json!({ "url": url }));
     }
 
-    /// Runs the body of a function in the page and returns what it returns; a promise is awaited.
+    /// Runs the body of a function in the page. Awaits a promise. Returns the result.
     pub(crate) fn eval(&self, body: &str) -> Value {
         self.eval_with(body, &[])
     }
 
-    /// As [`eval`](Self::eval), with values that the body finds in `arguments`.
+    /// The same as [`eval`](Self::eval), with values that the body reads from `arguments`.
     pub(crate) fn eval_with(&self, body: &str, arguments: &[Value]) -> Value {
         let script = format!("return (async function () {{ {body} }})(...arguments)");
         self.in_session(
@@ -120,13 +120,13 @@ impl Browser {
         wait::until(expression, || (self.eval(&body) == true).then_some(()));
     }
 
-    /// What the page looks like: a PNG in base64.
+    /// Takes a screenshot of the page, a PNG in base64.
     pub(crate) fn screenshot(&self) -> String {
         let image = self.in_session("GET", "/screenshot", &Value::Null);
         image.as_str().expect("a screenshot is text").to_owned()
     }
 
-    /// Finds a colour, given as CSS writes it, in a screenshot. The browser itself decodes the picture.
+    /// Finds a CSS colour in a screenshot. The browser decodes the picture.
     pub(crate) fn painted(&self, colour: &str) -> Painted {
         let found = self.eval_with(PAINTED, &[self.screenshot().into(), colour.into()]);
         let number = |field: &str| found[field].as_u64().expect("a count");
@@ -138,7 +138,7 @@ impl Browser {
 
     fn wishes(&self) -> Value {
         let profile = format!("--user-data-dir={}", self.scratch.join("profile").display());
-        // Without a sandbox: in a container, and for root, Chromium has none. The pages are our own.
+        // Chromium has no sandbox in a container or for root. The pages are our own, so it is not needed.
         let switches = [
             "--headless",
             "--no-sandbox",
@@ -175,7 +175,7 @@ impl Browser {
         answer["value"].clone()
     }
 
-    /// One request on a connection of its own.
+    /// Sends one request on a new connection.
     fn exchange(&self, method: &str, path: &str, body: &Value) -> std::io::Result<Value> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_read_timeout(Some(wait::LONG + Duration::from_secs(10)))?;
@@ -210,7 +210,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The driver ends the browser at this request, and before it answers; by its own death it would not.
+        // At this request the driver ends the browser before it answers. If the driver is killed, the browser goes on.
         if !self.session.is_empty() {
             let _ = self.exchange(
                 "DELETE",
@@ -224,15 +224,15 @@ impl Drop for Browser {
     }
 }
 
-/// For the profile, and for what the browser leaves in its temporary folder.
+/// Makes a folder for the profile and the temporary files of the browser.
 fn empty_folder() -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let folder = target()
         .join("tmp")
         .join(format!("browser-{}-{number}", std::process::id()));
-    // One that is left over from a process with the same number would not be empty.
+    // An earlier process with the same number may have left a folder.
     let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).expect("cargo's scratch folder can be written");
+    std::fs::create_dir_all(&folder).expect("the folder for tests can be written");
     folder
 }

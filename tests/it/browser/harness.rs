@@ -1,11 +1,11 @@
-//! The harness itself, on a page that needs no server.
+//! Tests the browser driver on a page that needs no server.
 
 use serde_json::json;
 
 use super::{Browser, Painted};
 
 #[test]
-fn a_page_is_opened_asked_and_photographed() {
+fn the_driver_opens_a_page_evaluates_code_and_takes_a_screenshot() {
     let browser = Browser::start();
     browser.open("data:text/html,<title>Bocadillo</title><body style='background:rgb(200,80,20)'>");
     assert_eq!(browser.eval("return document.title"), "Bocadillo");

@@ -1,4 +1,4 @@
-//! Pages in a real Chromium.
+//! Tests of pages in a real Chromium.
 
 mod chat;
 mod contract;

@@ -1,4 +1,4 @@
-//! What a browser makes of the names that it uses itself.
+//! How a browser handles event names that it uses itself.
 
 use bocadillo::{App, Html, event_stream, generators, route, routes, server_event};
 use serde_json::json;
@@ -35,7 +35,7 @@ async fn page() -> Html<&'static str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn error_and_open_run_the_browsers_own_listeners_and_failed_does_not() {
+async fn events_named_error_or_open_run_the_browsers_own_listeners() {
     let server = Server::start(App::new().routes(routes![named, page])).await;
     let browser = Browser::start();
     browser.open(&format!("http://{}/", server.address));

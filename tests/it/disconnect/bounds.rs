@@ -1,4 +1,4 @@
-//! A client that stops reading costs a bounded amount of memory, and costs the others nothing.
+//! A client that stops reading uses a bounded amount of memory, and does not delay other clients.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,7 +35,7 @@ generators!(
     }
 );
 
-/// Waits until the generator makes no progress any more, and gives the bytes that it has made.
+/// Waits until the generator stops making progress. Returns the number of bytes that it has made.
 async fn stalled(yielded: &Yielded) -> usize {
     let mut before = 0;
     let mut still = 0;
@@ -58,15 +58,15 @@ async fn stalled(yielded: &Yielded) -> usize {
 }
 
 #[tokio::test]
-async fn over_http_1_a_client_that_does_not_read_holds_up_its_own_generator_alone() {
+async fn over_http_1_a_client_that_does_not_read_blocks_only_its_generator() {
     let yielded = Yielded::default();
     let server =
         Server::start(App::with_state(yielded.clone()).routes(routes![flood, others])).await;
     let socket = TcpSocket::new_v4().expect("a socket");
-    // The kernel's part of what is under way: set, so that the rest is ours.
+    // The size of the kernel's buffer is set, so that the test can compute the rest.
     socket
         .set_recv_buffer_size(4096)
-        .expect("before the connect");
+        .expect("the socket is not connected yet");
     let mut raw = Raw::over(
         socket
             .connect(server.address)
@@ -77,7 +77,7 @@ async fn over_http_1_a_client_that_does_not_read_holds_up_its_own_generator_alon
 
     let bytes = stalled(&yielded).await;
     println!("HTTP/1.1: {bytes} bytes were made for a client that does not read");
-    // The send buffer of the kernel, which tunes itself up to `tcp_wmem`'s 4 MiB, and some tens of KiB of ours.
+    // The kernel's send buffer, which grows to 4 MiB (`tcp_wmem`), and some tens of KiB in the server.
     assert!(bytes < 5 << 20, "{bytes}");
     let body = get(Protocol::Http1, server.address, "/others")
         .await
@@ -87,7 +87,7 @@ async fn over_http_1_a_client_that_does_not_read_holds_up_its_own_generator_alon
 }
 
 #[tokio::test]
-async fn over_http_2_a_client_that_does_not_read_holds_up_its_own_stream_alone() {
+async fn over_http_2_a_client_that_does_not_read_blocks_only_its_stream() {
     let yielded = Yielded::default();
     let server =
         Server::start(App::with_state(yielded.clone()).routes(routes![flood, others])).await;
@@ -97,9 +97,9 @@ async fn over_http_2_a_client_that_does_not_read_holds_up_its_own_stream_alone()
 
     let bytes = stalled(&yielded).await;
     println!("HTTP/2: {bytes} bytes were made for a client that does not read");
-    // The client's window of 2 MiB (hyper's default), 64 KiB of send buffer, and a frame.
+    // The client's window of 2 MiB (hyper's default), a send buffer of 64 KiB, and one frame.
     assert!(bytes < 3 << 20, "{bytes}");
-    // The sibling on the same connection has a window of its own.
+    // Another stream on the same connection has its own window.
     let body = connection.get("/others").await.text().await;
     assert!(body.ends_with("data: 999\n\n"));
 }

@@ -1,4 +1,4 @@
-//! Many clients that come and go leave nothing behind.
+//! Many clients connect and disconnect. Nothing leaks.
 
 use std::collections::HashSet;
 use std::fs;
@@ -57,8 +57,8 @@ generators!(
 );
 
 #[test]
-fn ten_thousand_rounds_leave_no_stream_no_task_and_no_descriptor_behind() {
-    // A runtime of its own: its tasks are the server's alone.
+fn ten_thousand_connections_leak_no_stream_task_or_descriptor() {
+    // This runtime has only the tasks of the server.
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -69,8 +69,8 @@ fn ten_thousand_rounds_leave_no_stream_no_task_and_no_descriptor_behind() {
     let stop = CancellationToken::new();
     let listener = runtime
         .block_on(TcpListener::bind("127.0.0.1:0"))
-        .expect("there is a free port");
-    let address = listener.local_addr().expect("it is bound");
+        .expect("a port is free");
+    let address = listener.local_addr().expect("the listener is bound");
     let served = runtime.spawn(
         bocadillo::Server::new(app)
             .listener(listener)
@@ -128,7 +128,7 @@ fn tasks(runtime: &runtime::Runtime) -> usize {
     runtime.metrics().num_alive_tasks()
 }
 
-/// How many descriptors of this process are sockets at the local port: other tests run in the process as well.
+/// Counts the descriptors of this process that are sockets at the local port. Other tests run in this process too.
 fn descriptors(port: u16) -> usize {
     let table = fs::read_to_string("/proc/self/net/tcp").expect("Linux has it");
     let local = format!(":{port:04X}");

@@ -32,7 +32,7 @@ async fn an_axum_app_streams_its_rooms_and_ends_in_order_at_a_signal() {
     let signal = Command::new("kill")
         .args(["-TERM", &example.pid().to_string()])
         .status();
-    assert!(signal.expect("kill runs").success());
+    assert!(signal.expect("`kill` is installed").success());
     let (rest, end) = room.end().await;
     assert!(end.is_ok(), "{rest:?}, {end:?}");
     assert!(example.wait().success());

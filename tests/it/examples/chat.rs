@@ -1,4 +1,4 @@
-//! The program; its page is in `browser/chat.rs`.
+//! The chat without its page. `browser/chat.rs` tests the page.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::check;
 use crate::support::http::{Connection, Protocol, Reply, empty, full};
 use crate::support::{Example, Nats, Redis, wait};
 
-/// Says something in a room, and gives the id that it has got there.
+/// Sends a message to a room, and returns the id of its event.
 pub(crate) async fn say(example: &Example, room: &str, text: &str) -> String {
     let answer = post(example, room, &json!({"from": "ada", "text": text})).await;
     check(&answer, 201, "application/json");
@@ -17,7 +17,7 @@ pub(crate) async fn say(example: &Example, room: &str, text: &str) -> String {
     id.as_str().expect("an id is text").to_owned()
 }
 
-/// As [`say`], again until the node has found its broker.
+/// The same as [`say`], but repeats until the node is connected to its broker.
 pub(crate) async fn say_until_taken(example: &Example, room: &str, text: &str) -> String {
     let message = json!({"from": "ada", "text": text});
     let taken = async {
@@ -49,7 +49,7 @@ async fn send(example: &Example, room: &str, body: &str) -> Reply {
 
 async fn enter(example: &Example, path: &str, last: &str) -> Reply {
     let mut connection = Connection::open(Protocol::Http1, example.address).await;
-    // An empty header is none.
+    // An empty header counts as no header.
     let last = [("last-event-id", last)];
     let reply = connection.send(Method::GET, path, &last, empty()).await;
     check(&reply, 200, "text/event-stream");
@@ -61,7 +61,7 @@ fn message(id: &str, text: &str) -> String {
 }
 
 #[tokio::test]
-async fn who_enters_gets_what_was_said_and_then_what_is_being_said() {
+async fn a_new_client_gets_earlier_messages_and_then_new_ones() {
     let example = Example::start("chat");
     let one = say(&example, "lobby", "one").await;
     let two = say(&example, "lobby", "two").await;
@@ -75,12 +75,12 @@ async fn who_enters_gets_what_was_said_and_then_what_is_being_said() {
 }
 
 #[tokio::test]
-async fn who_comes_back_gets_what_was_missed_and_no_more() {
+async fn a_client_that_reconnects_gets_only_the_missed_messages() {
     let example = Example::start("chat");
     let one = say(&example, "lobby", "one").await;
     let two = say(&example, "lobby", "two").await;
     let three = say(&example, "lobby", "three").await;
-    // An `EventSource` that reconnects, then a page that opens a new one, then both at once.
+    // An `EventSource` that reconnects, a page that opens a new one, and both together.
     for (path, last, next) in [
         ("/rooms/lobby".to_owned(), &*one, (&two, "two")),
         (
@@ -100,7 +100,7 @@ async fn who_comes_back_gets_what_was_missed_and_no_more() {
 }
 
 #[tokio::test]
-async fn who_comes_back_to_a_new_server_is_told_so() {
+async fn a_client_that_reconnects_to_a_new_server_gets_a_reset() {
     let example = Example::start("chat");
     let port = example.address.port();
     let old = say(&example, "lobby", "before").await;
@@ -118,7 +118,7 @@ async fn who_comes_back_to_a_new_server_is_told_so() {
 }
 
 #[tokio::test]
-async fn bad_input_is_refused_with_what_is_wrong() {
+async fn invalid_input_is_refused_with_a_reason() {
     let example = Example::start("chat");
     let length = "`text` takes 1 to 2000 characters, and not spaces alone";
     let name = "`from` takes 1 to 40 characters, and not spaces alone";
@@ -177,8 +177,8 @@ async fn bad_input_is_refused_with_what_is_wrong() {
     assert_eq!(lobby.until("\n\n").await, message(&first, "fine"));
 }
 
-/// Three processes over one broker: what is said at one is heard at each, and who comes back at another has missed
-/// nothing.
+/// Three processes share one broker. A message to one arrives at all. A client that reconnects to another process has
+/// lost nothing.
 async fn three_nodes_share_their_rooms(hub: &str) {
     let nodes = [(); 3].map(|()| Example::start_with("chat", 0, &["--hub", hub]));
     let mut listeners = Vec::new();
@@ -210,9 +210,9 @@ async fn three_nodes_share_their_rooms_over_nats() {
     three_nodes_share_their_rooms(&Nats::start().url()).await;
 }
 
-/// A message that no broker has confirmed is refused, not lost in silence.
+/// A message that the broker has not confirmed is refused. It is not lost without an error.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_its_broker_it_takes_no_messages() {
+async fn without_its_broker_the_chat_refuses_messages() {
     let mut redis = Redis::start();
     let example = Example::start_with("chat", 0, &["--hub", &redis.url()]);
     let one = say(&example, "lobby", "one").await;
@@ -229,7 +229,7 @@ async fn without_its_broker_it_takes_no_messages() {
 }
 
 #[test]
-fn a_hub_that_cannot_be_is_named() {
+fn an_error_names_an_invalid_hub() {
     for (arguments, expected) in [
         (
             &["--hub", "mysql://127.0.0.1"][..],

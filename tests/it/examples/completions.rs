@@ -7,7 +7,7 @@ use super::check;
 use crate::support::http::{Connection, Protocol, Reply, full};
 use crate::support::{Example, target};
 
-/// What the official client makes of everything, one JSON object to print.
+/// Runs the official client. Prints its results as one JSON object.
 const CLIENT: &str = include_str!("completions.py");
 
 #[test]
@@ -46,7 +46,7 @@ fn the_official_client_reads_answers_and_errors() {
 }
 
 #[tokio::test]
-async fn work_stops_when_the_client_leaves() {
+async fn the_work_stops_when_the_client_disconnects() {
     let example = Example::start("completions");
     let mut answer = ask(
         &example,
@@ -61,7 +61,7 @@ async fn work_stops_when_the_client_leaves() {
 }
 
 #[tokio::test]
-async fn a_stream_closes_with_done() {
+async fn a_stream_ends_with_done() {
     let example = Example::start("completions");
     let answer = ask(
         &example,

@@ -14,12 +14,12 @@ use crate::support::http::{BOTH, Connection, Protocol, Raw, Reply, empty, full};
 use crate::support::wait::within;
 use crate::support::{Example, Redis};
 
-/// Sends SIGTERM, and gives the time since.
+/// Sends SIGTERM, and returns the time at which it was sent.
 fn terminate(example: &Example) -> Instant {
     let sent = std::process::Command::new("kill")
         .args(["-TERM", &example.pid().to_string()])
         .status()
-        .expect("`kill` is there");
+        .expect("`kill` is installed");
     assert!(sent.success());
     Instant::now()
 }
@@ -33,7 +33,7 @@ async fn say(address: SocketAddr, text: &str) {
     assert_eq!(reply.status, 200);
 }
 
-/// What a client has heard, and the id of the last event.
+/// The messages that a client has received, and the id of the last event.
 #[derive(Default)]
 struct Heard {
     texts: Vec<String>,
@@ -61,7 +61,7 @@ struct Listener {
 }
 
 impl Listener {
-    /// Connects as a client that has heard this.
+    /// Connects as a client that has received these messages.
     async fn connect(protocol: Protocol, address: SocketAddr, heard: Heard) -> Self {
         let mut connection = Connection::open(protocol, address).await;
         let headers = [("last-event-id", &heard.last[..])];
@@ -87,7 +87,7 @@ impl Listener {
         self.heard.take(&block);
     }
 
-    /// Reads to the end, which is in order, and continues at the other process.
+    /// Reads until the stream ends in order, and continues at the other process.
     async fn continue_at(self, address: SocketAddr) -> Self {
         let mut heard = self.heard;
         let rest = self.reply.text().await;
@@ -97,8 +97,8 @@ impl Listener {
     }
 }
 
-/// A hundred clients listen at one process while somebody speaks at another one. SIGTERM ends the first process in
-/// order, and each client continues at the other one.
+/// A hundred clients read from one process. Messages are sent to another process. SIGTERM ends the first process in
+/// order, and each client continues at the other process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_ends_a_hundred_streams_in_axum_and_each_client_resumes_on_another_process() {
     let redis = Redis::start();
@@ -127,11 +127,11 @@ async fn sigterm_ends_a_hundred_streams_in_axum_and_each_client_resumes_on_anoth
         .into_iter()
         .map(|listener| tokio::spawn(listener.continue_at(address)));
     let listeners: Vec<_> = listeners.collect();
-    let status = status.await.expect("it does not panic");
+    let status = status.await.expect("the task does not panic");
     let taken = start.elapsed();
     assert_eq!(status.code(), Some(0));
     assert!(taken < Duration::from_secs(20), "{taken:?}");
-    speaker.await.expect("all was said");
+    speaker.await.expect("everything was reported");
     let all: Vec<_> = (0..=200).map(|n| n.to_string()).collect();
     for listener in listeners {
         let mut listener = listener.await.expect("it continues");
@@ -142,7 +142,7 @@ async fn sigterm_ends_a_hundred_streams_in_axum_and_each_client_resumes_on_anoth
     }
 }
 
-/// Other tests and programs take time as well, so one attempt of several has to be this fast.
+/// Other tests and programs use the machine too, so only one of several attempts has to be this fast.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_streams_in_axum_end_within_a_second() {
     let mut all = Vec::new();
@@ -178,7 +178,7 @@ async fn sigterm_waits_for_clean_ups_and_not_for_a_client_that_does_not_read() {
         .send("GET /rooms/blue HTTP/1.1\r\nHost: here\r\n\r\n")
         .await;
     stopped.until("retry: 500\n").await;
-    // It fills the buffers of a client that does not read.
+    // This fills the buffers of a client that does not read.
     let text = "x".repeat(100_000);
     for _ in 0..200 {
         say(example.address, &text).await;
@@ -229,10 +229,10 @@ async fn a_route_of_ours_takes_extractors_of_axum_and_web_sockets() {
     let refused = get(&example, "/echo").await;
     assert_eq!(
         refused.status, 400,
-        "the query's extractor wants a greeting"
+        "the extractor of the query needs a greeting"
     );
     let refused = get(&example, "/echo?greeting=hello").await;
-    assert_eq!(refused.status, 400, "a request that is no upgrade");
+    assert_eq!(refused.status, 400, "the request is not an upgrade");
 
     let stream = TcpStream::connect(example.address)
         .await

@@ -5,7 +5,7 @@ use crate::browser::Browser;
 use crate::support::Example;
 
 #[tokio::test]
-async fn each_kind_of_reading_is_an_event_of_its_own_name() {
+async fn each_kind_of_reading_is_an_event_with_its_own_name() {
     let example = Example::start("machine_feed");
     let mut feed = get(&example, "/machine-feed").await;
     let cpu = reading(&feed.until("\n\n").await, "cpu");

@@ -1,4 +1,4 @@
-//! Each example as a user starts it, met by a client as a user has it.
+//! Starts each example as a user does, and uses it with a client.
 
 mod axum_rooms;
 pub(crate) mod chat;
@@ -14,7 +14,7 @@ mod view_then_stream;
 use crate::support::Example;
 use crate::support::http::{self, Protocol, Reply};
 
-/// What a client such as curl gets.
+/// Sends a request as curl does.
 async fn get(example: &Example, path: &str) -> Reply {
     http::get(Protocol::Http1, example.address, path).await
 }

@@ -4,7 +4,7 @@ use super::{check, get};
 use crate::support::Example;
 
 #[tokio::test]
-async fn each_line_is_one_reading_as_it_comes() {
+async fn each_line_is_one_reading() {
     let example = Example::start("ndjson");
     let mut readings = get(&example, "/readings").await;
     check(&readings, 200, "application/x-ndjson");

@@ -25,7 +25,7 @@ async fn post(
 const ADA: (&str, &str) = ("authorization", "Bearer secret-of-ada");
 const BO: (&str, &str) = ("authorization", "Bearer secret-of-bo");
 
-/// Bo tells ada something, and gets its id.
+/// Bo sends a notification to ada. Returns its id.
 async fn tell(example: &Example, text: &str) -> String {
     let answer = post(example, "/users/ada", &[BO], json!({"text": text})).await;
     check(&answer, 201, "application/json");
@@ -36,7 +36,7 @@ async fn tell(example: &Example, text: &str) -> String {
 }
 
 #[tokio::test]
-async fn who_may_not_is_refused_with_the_reason() {
+async fn a_user_without_permission_is_refused_with_a_reason() {
     let example = Example::start("notifications");
     for (headers, status, detail) in [
         (&[][..], 401, "say who you are"),
@@ -102,7 +102,7 @@ async fn a_missed_notification_arrives_after_the_reconnect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_gets_what_came_while_it_was_away() {
+async fn the_page_gets_notifications_that_were_sent_while_it_was_closed() {
     let example = Example::start("notifications");
     let browser = Browser::start();
     browser.open(&example.url("/"));
@@ -118,7 +118,7 @@ async fn the_page_gets_what_came_while_it_was_away() {
     browser.eval("document.querySelector('#away').click()");
     browser.wait_until("document.querySelector('#list').textContent === 'bothreebotwoboone'");
 
-    // Its own form goes to somebody else's topic.
+    // The form on the page sends to the topic of another user.
     browser.eval("document.querySelector('#text').value = 'Lunch?'; document.querySelector('#tell .main').click()");
     browser.wait_until("document.querySelector('#text').value === ''");
     browser.eval("document.querySelector('[value=bo]').click()");

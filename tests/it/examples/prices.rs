@@ -21,7 +21,7 @@ async fn symbol(prices: &mut Reply) -> String {
 }
 
 #[tokio::test]
-async fn who_comes_gets_the_newest_of_each_symbol_first() {
+async fn a_new_client_gets_the_newest_price_of_each_symbol_first() {
     let example = Example::start("prices");
     let mut first = get(&example, "/prices").await;
     check(&first, 200, "text/event-stream");
@@ -51,7 +51,7 @@ fn the_page_has_a_slow_reader_that_is_not_late() {
          window.before = quick.taken;",
     );
     browser.wait_until("document.querySelector('#slow .state').textContent === 'live'");
-    // Had it to take all of them it would be later with each look: this would never be true.
+    // If it had to read all prices, its delay would grow, and this would never be true.
     browser.wait_until("slow.taken >= 200 && slow.age < 1000");
     assert_eq!(
         browser.eval("return document.querySelectorAll('#slow tr').length"),

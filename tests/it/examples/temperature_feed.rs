@@ -5,7 +5,7 @@ use crate::browser::Browser;
 use crate::support::Example;
 
 #[tokio::test]
-async fn the_feed_is_json_of_about_ten_degrees_and_says_when_a_client_leaves() {
+async fn the_feed_sends_json_of_about_ten_degrees_and_reports_a_disconnect() {
     let example = Example::start("temperature_feed");
     let mut feed = get(&example, "/temperature-feed").await;
     check(&feed, 200, "text/event-stream");
@@ -13,7 +13,7 @@ async fn the_feed_is_json_of_about_ten_degrees_and_says_when_a_client_leaves() {
         let event = feed.until("\n\n").await;
         let data = event
             .strip_prefix("data: ")
-            .expect("an event of nothing but data");
+            .expect("the event has only data");
         let reading: Value = serde_json::from_str(data).expect("JSON");
         let temperature = reading["temperature"].as_f64().expect("a number");
         assert!((8.0..=12.0).contains(&temperature), "{temperature} °C");
@@ -27,7 +27,7 @@ async fn the_feed_is_json_of_about_ten_degrees_and_says_when_a_client_leaves() {
 }
 
 #[test]
-fn the_page_draws_the_feed_and_goes_on_after_the_server_has_come_back() {
+fn the_page_draws_the_feed_and_continues_after_a_restart_of_the_server() {
     let example = Example::start("temperature_feed");
     let port = example.address.port();
     let browser = Browser::start();
@@ -44,7 +44,7 @@ fn the_page_draws_the_feed_and_goes_on_after_the_server_has_come_back() {
 
     example.kill();
     browser.wait_until("document.querySelector('#state').textContent === 'reconnecting'");
-    // What is drawn from here on is what comes from here on.
+    // From here on, the page draws only readings that arrive from here on.
     let before = browser
         .eval("readings.length = 0; return count")
         .as_u64()
@@ -63,12 +63,12 @@ fn the_page_draws_the_feed_and_goes_on_after_the_server_has_come_back() {
 }
 
 #[test]
-fn the_page_tries_again_after_an_answer_that_ends_an_event_source() {
+fn the_page_reconnects_after_a_response_that_closes_an_event_source() {
     let example = Example::start("temperature_feed");
     let browser = Browser::start();
     browser.open(&example.url("/"));
     browser.wait_until("document.querySelector('#state').textContent === 'live'");
-    // The next connection of the page's gets what a proxy says while its server is away.
+    // The next connection of the page gets the response of a proxy whose server does not run.
     browser.eval(
         "const Real = EventSource;
          window.EventSource = function () { window.EventSource = Real; return new Real('/no-such-feed') };

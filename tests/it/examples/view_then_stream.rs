@@ -16,7 +16,7 @@ async fn ask(example: &Example, sensor: &str, token: Option<&str>) -> Reply {
 }
 
 #[tokio::test]
-async fn a_refusal_has_its_own_status_and_says_why() {
+async fn a_refusal_has_its_own_status_and_a_reason() {
     let example = Example::start("view_then_stream");
     for (sensor, token, status, detail) in [
         (
@@ -43,7 +43,7 @@ async fn a_refusal_has_its_own_status_and_says_why() {
 }
 
 #[tokio::test]
-async fn whoever_may_read_gets_the_stream() {
+async fn a_user_with_permission_gets_the_stream() {
     let example = Example::start("view_then_stream");
     let mut feed = ask(&example, "cellar", Some("ada")).await;
     check(&feed, 200, "text/event-stream");

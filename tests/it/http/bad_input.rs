@@ -1,4 +1,4 @@
-//! What is no request, or one that is too large: a clear answer or a cut, and the server goes on.
+//! Invalid and oversized requests get an error response or are cut. The server continues.
 
 use bocadillo::{App, event_stream, generators, route, routes};
 use http::{Method, StatusCode};
@@ -24,8 +24,8 @@ async fn serve() -> Server {
     Server::start(App::new().routes(routes![feed, named])).await
 }
 
-/// Sends each on a connection of its own, and expects an answer with one of these statuses after which the connection
-/// is closed; the server has to answer others afterwards.
+/// Sends each request on a new connection. Expects a response with one of these statuses, and a closed connection. Then
+/// checks that the server answers another client.
 async fn check<B: AsRef<[u8]>>(inputs: impl IntoIterator<Item = B>, statuses: &[u16]) {
     let server = serve().await;
     for input in inputs {
@@ -67,7 +67,7 @@ async fn a_header_that_is_too_long_is_refused() {
         [
             format!("GET /feed HTTP/1.1\r\nhost: x\r\nlong: {long}\r\n\r\n"),
             format!("GET /feed HTTP/1.1\r\nhost: x\r\n{long}: y\r\n\r\n"),
-            // One that never ends.
+            // A request line that never ends.
             format!("GET /feed HTTP/1.1\r\nhost: x\r\nlong: {long}"),
         ],
         &[431],
@@ -82,7 +82,7 @@ async fn too_many_headers_are_refused() {
 }
 
 #[tokio::test]
-async fn too_large_a_head_is_refused_over_http_2() {
+async fn a_head_that_is_too_large_is_refused_over_http_2() {
     let server = serve().await;
     let long = "x".repeat(15_000);
     let mut connection = Connection::open(Protocol::Http2, server.address).await;
@@ -100,7 +100,7 @@ async fn too_large_a_head_is_refused_over_http_2() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_line_is_400() {
+async fn an_invalid_request_line_is_400() {
     check(
         [
             &b"GET\r\n\r\n"[..],
@@ -111,7 +111,7 @@ async fn what_is_no_request_line_is_400() {
             b"G(T /feed HTTP/1.1\r\nhost: x\r\n\r\n",
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a TLS handshake\r\n\r\n",
             b"\x00\x01\x02\x03\xff\xfe\r\n\r\n",
-            // The preface of HTTP/2 but for its last byte, as a request of HTTP/1.
+            // The preface of HTTP/2 without its last byte, as a request of HTTP/1.
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r!",
         ],
         &[400],
@@ -120,7 +120,7 @@ async fn what_is_no_request_line_is_400() {
 }
 
 #[tokio::test]
-async fn headers_that_contradict_each_other_or_are_none_are_400() {
+async fn invalid_or_contradictory_headers_are_400() {
     check(
         [
             &b"GET /feed HTTP/1.1\r\nhost x\r\n\r\n"[..],
@@ -139,7 +139,7 @@ async fn headers_that_contradict_each_other_or_are_none_are_400() {
 #[tokio::test]
 async fn a_path_that_is_not_utf_8_is_refused() {
     let server = serve().await;
-    // The bytes themselves are no URI; encoded they are one, but no text.
+    // As raw bytes this is not a URI. Percent-encoded it is a URI, but not UTF-8.
     let raw = Raw::exchange(
         server.address,
         b"GET /named/\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n",
@@ -158,7 +158,7 @@ async fn a_path_that_is_not_utf_8_is_refused() {
 }
 
 #[tokio::test]
-async fn a_percent_sign_that_encodes_nothing_stands_for_itself() {
+async fn an_invalid_percent_encoding_is_kept_as_text() {
     let server = serve().await;
     for protocol in BOTH {
         for (path, expected) in [
@@ -174,7 +174,7 @@ async fn a_percent_sign_that_encodes_nothing_stands_for_itself() {
 }
 
 #[tokio::test]
-async fn a_path_cannot_climb() {
+async fn a_path_cannot_leave_the_root() {
     let server = serve().await;
     for path in [
         "/named/../feed",
@@ -191,19 +191,19 @@ async fn a_path_cannot_climb() {
 }
 
 #[tokio::test]
-async fn methods_that_nobody_knows_and_lower_case_ones_are_405() {
+async fn unknown_and_lower_case_methods_are_405() {
     let requests = ["BREW", "get", "Get", "X-Y_Z", "TRACE", "OPTIONS"]
         .map(|method| format!("{method} /feed HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"));
     check(requests, &[405]).await;
 }
 
 #[tokio::test]
-async fn unusual_targets_have_their_answers() {
+async fn unusual_request_targets_are_answered() {
     let close = "HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     check([format!("GET http://elsewhere/feed {close}")], &[200]).await;
     check(
         [
-            // The name of a host, as CONNECT sends it.
+            // The name of a host, as CONNECT has it.
             format!("GET feed {close}"),
             format!("OPTIONS * {close}"),
             format!("CONNECT example.org:443 {close}"),
@@ -221,7 +221,7 @@ async fn http_0_9_is_refused() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_nothing_and_ends_gets_nothing() {
+async fn a_client_that_closes_without_a_request_gets_no_response() {
     let server = serve().await;
     for start in [
         "",
@@ -247,7 +247,7 @@ async fn a_client_that_sends_nothing_and_ends_gets_nothing() {
 }
 
 #[tokio::test]
-async fn garbage_after_the_preface_of_http_2_is_cut() {
+async fn a_connection_with_invalid_bytes_after_the_http_2_preface_is_cut() {
     let server = serve().await;
     for garbage in [
         &b"this is no frame, and it is long enough to hold the head of one"[..],
@@ -260,7 +260,7 @@ async fn garbage_after_the_preface_of_http_2_is_cut() {
         raw.send(PREFACE).await;
         raw.send(garbage).await;
         let mut answer = Vec::new();
-        // An orderly end or a reset: both are a cut.
+        // The connection ends in order or with a reset. Both are correct.
         let _ = wait::within("the cut", raw.connection.read_to_end(&mut answer)).await;
         let reply = get(Protocol::Http2, server.address, "/feed").await;
         assert_eq!(reply.text().await, "data: fine\n\n");
@@ -269,7 +269,7 @@ async fn garbage_after_the_preface_of_http_2_is_cut() {
 }
 
 #[tokio::test]
-async fn a_body_on_get_is_no_harm() {
+async fn a_get_request_may_have_a_body() {
     let server = serve().await;
     for protocol in BOTH {
         let mut connection = Connection::open(protocol, server.address).await;
@@ -280,7 +280,7 @@ async fn a_body_on_get_is_no_harm() {
             assert_eq!(reply.text().await, "data: fine\n\n");
         }
     }
-    // A body that looks like a request is not taken for one.
+    // A body that looks like a request is not handled as a request.
     let hidden = "GET /named/hidden HTTP/1.1\r\nhost: x\r\n\r\n";
     let request = format!(
         "GET /feed HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{hidden}",
@@ -292,14 +292,15 @@ async fn a_body_on_get_is_no_harm() {
 }
 
 #[tokio::test]
-async fn chunks_that_are_none_break_the_body_and_not_the_server() {
+async fn invalid_chunks_end_the_body_and_not_the_server() {
     #[route("/read", methods = [POST])]
     async fn read(body: Result<String, axum::extract::rejection::StringRejection>) -> String {
         body.map_or_else(|error| error.body_text(), |body| format!("read {body}"))
     }
 
     let server = Server::start(App::new().routes(routes![read])).await;
-    // The connection is closed after each, or `exchange` would wait for ever: where the next request begins is unknown.
+    // The server closes the connection after each, because it does not know where the next request begins. Otherwise
+    // `exchange` would wait for ever.
     for chunk in [
         "x\r\nabc\r\n",
         "-1\r\nabc\r\n",
@@ -318,7 +319,7 @@ async fn chunks_that_are_none_break_the_body_and_not_the_server() {
 }
 
 #[tokio::test]
-async fn a_client_that_closes_says_so_in_the_answer_to_it() {
+async fn a_response_to_connection_close_has_connection_close() {
     let server = serve().await;
     let request = "GET /feed HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let answer = Raw::exchange(server.address, request).await;

@@ -1,4 +1,4 @@
-//! Headers that an author sets, beside those that the framework sets.
+//! Headers that a handler sets, and headers that the library sets.
 
 use bocadillo::{
     App, Html, IntoResponse, Json, Problem, Response, StatusCode, StopReconnecting, StreamOptions,
@@ -22,7 +22,7 @@ generators!(
     }
 );
 
-/// The headers that the request has as `x-set-NAME` and `x-append-NAME`.
+/// Sets the headers that the request has as `x-set-NAME` and `x-append-NAME`.
 fn told(request: &HeaderMap, mut response: Response) -> Response {
     for (name, value) in request {
         let headers = response.headers_mut();
@@ -150,7 +150,7 @@ const PLAIN: &str = "text/event-stream";
 const UTF_8: &str = "text/event-stream; charset=utf-8";
 
 #[tokio::test]
-async fn an_event_streams_type_stays_as_the_author_has_it() {
+async fn an_event_stream_content_type_of_the_handler_is_kept() {
     for own in [
         UTF_8,
         "text/event-stream;charset=utf-8",
@@ -191,7 +191,7 @@ async fn an_event_streams_type_stays_as_the_author_has_it() {
 }
 
 #[tokio::test]
-async fn another_type_is_replaced_by_the_streams_own() {
+async fn another_content_type_of_the_handler_is_replaced() {
     for other in [
         "application/json",
         "text/event-streams",
@@ -214,7 +214,7 @@ async fn another_type_is_replaced_by_the_streams_own() {
 }
 
 #[tokio::test]
-async fn a_charset_is_added_by_the_app_or_by_the_stream() {
+async fn the_app_or_the_stream_can_add_a_charset() {
     check(app, "/events", &[], "content-type", &[PLAIN]).await;
     check(app, "/utf-8", &[], "content-type", &[UTF_8]).await;
     let with = || app().stream_options(StreamOptions::new().charset(true));
@@ -231,7 +231,7 @@ async fn a_charset_is_added_by_the_app_or_by_the_stream() {
 }
 
 #[tokio::test]
-async fn what_the_author_sets_beside_a_default_replaces_it() {
+async fn a_header_of_the_handler_replaces_the_default() {
     check(
         app,
         "/events",
@@ -288,7 +288,7 @@ async fn what_the_author_sets_beside_a_default_replaces_it() {
 }
 
 #[tokio::test]
-async fn a_layer_has_the_last_word() {
+async fn a_layer_can_change_each_header() {
     let with = || {
         let name = header::CACHE_CONTROL;
         let value = HeaderValue::from_static("no-store");
@@ -317,7 +317,7 @@ async fn a_layer_has_the_last_word() {
 }
 
 #[tokio::test]
-async fn problems_and_pages_have_one_type() {
+async fn problems_and_pages_have_one_content_type() {
     let json = "application/json";
     check(app, "/problem", &[], "content-type", &[json]).await;
     check(app, "/problem", &[], "set-cookie", &["a=1", "b=2"]).await;
@@ -372,7 +372,7 @@ async fn a_length_that_would_break_the_response_is_removed() {
     check(app, "/events", &own, "content-type", &["text/own"]).await;
 }
 
-/// RFC 9110, section 15.3.6: the response has no content, and says so.
+/// RFC 9110, section 15.3.6: the response has no content.
 #[tokio::test]
 async fn a_205_has_no_body() {
     let server = Server::start(app()).await;
@@ -384,7 +384,7 @@ async fn a_205_has_no_body() {
             assert_eq!(reply.status, 205);
             assert_eq!(reply.header("content-type"), None);
             assert_eq!(reply.text().await, "");
-            // The next answer of the connection is whole.
+            // The next response of the connection is complete.
             let reply = connection.get("/events").await;
             assert_eq!(reply.text().await, "data: one\n\n");
         }
@@ -397,7 +397,7 @@ async fn a_205_has_no_body() {
 }
 
 #[tokio::test]
-async fn the_author_may_close_the_connection() {
+async fn the_handler_may_close_the_connection() {
     let server = Server::start(app()).await;
     let mut connection = Connection::open(Protocol::Http1, server.address).await;
     let asked = [("x-set-connection", "close")];

@@ -1,4 +1,4 @@
-//! tower-http's layers around an app, as they are.
+//! Layers of tower-http around an app.
 
 use std::future::pending;
 use std::io::Write;
@@ -38,7 +38,7 @@ fn app(watch: &Watch) -> App<Watch> {
 }
 
 #[tokio::test]
-async fn cors_answers_preflights_and_marks_streams_and_refusals() {
+async fn cors_answers_preflights_and_adds_headers_to_streams_and_refusals() {
     let (watch, _reports) = watch();
     let cors = CorsLayer::new()
         .allow_origin(Any)
@@ -74,7 +74,7 @@ async fn cors_answers_preflights_and_marks_streams_and_refusals() {
 }
 
 #[tokio::test]
-async fn compression_leaves_streams_alone_and_takes_the_rest() {
+async fn compression_does_not_compress_streams_but_other_responses() {
     let (watch, _reports) = watch();
     let server = Server::start(app(&watch).layer(CompressionLayer::new())).await;
     let headers = [("accept-encoding", "gzip")];
@@ -95,7 +95,7 @@ async fn compression_leaves_streams_alone_and_takes_the_rest() {
 }
 
 #[tokio::test]
-async fn compression_that_is_asked_for_streams_as_well_delivers_each_event() {
+async fn compression_that_includes_streams_delivers_each_event_at_once() {
     let everything = CompressionLayer::new().compress_when(SizeAbove::new(0));
     let (sender, receiver) = mpsc::unbounded_channel();
     let receiver = std::sync::Arc::new(tokio::sync::Mutex::new(receiver));
@@ -122,7 +122,7 @@ async fn compression_that_is_asked_for_streams_as_well_delivers_each_event() {
         let mut decoder = GzDecoder::new(Vec::new());
         for n in 0..3 {
             sender.send(n.to_string()).expect("the generator listens");
-            // The next event is not sent before this one has arrived.
+            // The next event is sent only after this one has arrived.
             let expected = format!("data: {n}\n\n");
             while !decoder.get_ref().ends_with(expected.as_bytes()) {
                 let bytes = reply.frame().await;
@@ -134,7 +134,7 @@ async fn compression_that_is_asked_for_streams_as_well_delivers_each_event() {
 }
 
 #[tokio::test]
-async fn layers_that_trace_and_set_headers_keep_a_stream_as_it_is() {
+async fn layers_for_tracing_and_headers_do_not_change_a_stream() {
     let (watch, mut reports) = watch();
     let name = HeaderName::from_static("x-layer");
     let inner = SetResponseHeaderLayer::appending(name.clone(), HeaderValue::from_static("inner"));
@@ -154,7 +154,7 @@ async fn layers_that_trace_and_set_headers_keep_a_stream_as_it_is() {
         let mut reply = connection.get("/feed").await;
         assert_eq!(reply.header("content-type"), Some("text/event-stream"));
         assert_eq!(reply.header("x-accel-buffering"), Some("no"));
-        // The layer added last is the outermost: its header is appended last.
+        // The layer that was added last is the outermost. Its header is appended last.
         let all: Vec<_> = reply.headers.get_all("x-layer").iter().collect();
         assert_eq!(all, ["inner", "outer"]);
         assert_eq!(reply.until("\n\n").await, "data: one\n\n");

@@ -1,4 +1,4 @@
-//! HTTP as it stands on the wire, beyond what the original had.
+//! HTTP on the wire, beyond the tests of the original framework.
 
 mod bad_input;
 mod headers;

@@ -1,8 +1,8 @@
-//! Expanded code in surroundings that hide, rename and shadow all that it could lean on.
+//! Expanded code in modules that hide, rename or shadow the names that it could use.
 
 use futures_util::StreamExt as _;
 
-/// Neither the prelude nor a macro of `std` is in sight.
+/// Neither the prelude nor a macro of `std` is in scope.
 #[no_implicit_prelude]
 mod without_a_prelude {
     ::bocadillo::generators!(
@@ -37,7 +37,7 @@ mod without_a_prelude {
     }
 }
 
-/// Everything that generated code might name is something else here.
+/// Each name that generated code could use means something else here.
 #[allow(
     dead_code,
     non_camel_case_types,
@@ -82,7 +82,7 @@ mod shadowed {
     );
 }
 
-/// The crate under another name, and reached through another module.
+/// The crate has another name, and is reached through another module.
 mod renamed {
     pub(super) mod web {
         pub(in super::super) use bocadillo as sse;
@@ -109,7 +109,7 @@ mod renamed {
     }
 }
 
-/// A library that builds upon ours hands its own path on.
+/// A library that uses Bocadillo gives its own path to the macros.
 macro_rules! in_a_macro {
     ($name:ident, $path:literal, $argument:ident: $ty:ty, $body:block, $event:expr) => {
         bocadillo::generators!(
@@ -130,7 +130,7 @@ macro_rules! in_a_macro {
 in_a_macro!(made, "/made/{id}", id: u8, { id.to_string() }, "event");
 
 #[tokio::test]
-async fn without_a_prelude_it_runs() {
+async fn expanded_code_runs_without_a_prelude() {
     use bocadillo::testing::TestClient;
 
     let client = TestClient::new(without_a_prelude::app()).unwrap();
@@ -147,14 +147,14 @@ async fn without_a_prelude_it_runs() {
 }
 
 #[tokio::test]
-async fn among_shadows_it_runs() {
+async fn expanded_code_runs_where_its_names_are_shadowed() {
     let mut stream = shadowed::names(1, bocadillo::Client::new());
     let event = stream.next().await.unwrap().unwrap();
     assert_eq!(event.data(), Some(r#"{"outcome":1,"json":1}"#));
 }
 
 #[tokio::test]
-async fn under_another_name_it_runs() {
+async fn expanded_code_runs_with_the_crate_renamed() {
     use bocadillo::testing::TestClient;
 
     let client = TestClient::new(renamed::app()).unwrap();
@@ -164,7 +164,7 @@ async fn under_another_name_it_runs() {
 }
 
 #[tokio::test]
-async fn made_by_a_macro_it_runs() {
+async fn expanded_code_runs_inside_another_macro() {
     let events =
         made(7, bocadillo::Client::new()).map(|event| event.unwrap().data().unwrap().to_owned());
     assert_eq!(events.collect::<Vec<_>>().await, ["7", "event"]);

@@ -1,4 +1,4 @@
-//! The macros: what they refuse, what they mean, and what their code meets in strange surroundings.
+//! The macros: their errors, the meaning of the generated code, and unusual modules around it.
 
 mod compile_errors;
 mod hygiene;

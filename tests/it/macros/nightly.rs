@@ -1,6 +1,6 @@
-//! The keyword in a plain attribute, where the compiler's gate can be opened: on nightly, or as here by
-//! `RUSTC_BOOTSTRAP`. The program is built by cargo in a folder of its own, against the macros alone: a runtime of
-//! twenty lines stands in for the real one, which would take a minute to build again.
+//! The keyword in a plain attribute. It needs an unstable feature of the compiler: on nightly, or with
+//! `RUSTC_BOOTSTRAP` as here. Cargo builds the program in a separate folder with only the macros. A runtime of twenty
+//! lines replaces the real library, because building that again would take a minute.
 
 use std::fs;
 use std::path::Path;
@@ -62,7 +62,7 @@ fn main() {
 "#;
 
 #[test]
-fn the_keyword_works_in_a_plain_attribute_once_its_gate_is_open() {
+fn the_keyword_works_in_a_plain_attribute_with_the_compilers_feature() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nightly-row");
     fs::create_dir_all(package.join("src")).unwrap();
@@ -76,7 +76,7 @@ fn the_keyword_works_in_a_plain_attribute_once_its_gate_is_open() {
         ),
     )
     .unwrap();
-    // The versions that the workspace has, so that nothing is looked for outside.
+    // With the versions of the workspace, cargo downloads nothing.
     fs::copy(root.join("Cargo.lock"), package.join("Cargo.lock")).unwrap();
     let output = Command::new(env!("CARGO"))
         .args(["run", "--quiet", "--offline"])

@@ -1,4 +1,4 @@
-//! What an annotated function means: an `async fn` of the same text, as far as that goes.
+//! The meaning of an annotated function. It is that of an `async fn` with the same text, as far as possible.
 
 use std::num::ParseIntError;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use bocadillo::{
 };
 use futures_util::StreamExt as _;
 
-/// What a stream says, one text for each event.
+/// Returns the events of a stream as texts.
 async fn data(stream: EventStream) -> Vec<String> {
     stream
         .map(|event| event.unwrap().data().unwrap_or_default().to_owned())
@@ -19,7 +19,7 @@ async fn data(stream: EventStream) -> Vec<String> {
         .await
 }
 
-/// Writes its name down when it is dropped.
+/// Records its name when it is dropped.
 struct Named(&'static str, Arc<Mutex<Vec<&'static str>>>);
 
 impl Drop for Named {
@@ -147,7 +147,7 @@ async fn yield_works_in_every_position() {
 }
 
 #[tokio::test]
-async fn arguments_live_and_fall_as_those_of_an_async_fn() {
+async fn arguments_are_dropped_as_in_an_async_fn() {
     async fn model(first: Named, _second: Named, _: Named, Wrapped(fourth): Wrapped) {
         let _ = first.0;
         let _local = Named("local", fourth.1.clone());
@@ -180,14 +180,14 @@ async fn arguments_live_and_fall_as_those_of_an_async_fn() {
 }
 
 #[tokio::test]
-async fn options_may_use_arguments_that_are_copied() {
+async fn options_may_use_arguments_that_are_copy() {
     let second = Duration::from_secs(1);
     let events = data(options_use_arguments(second, second, 1)).await;
     assert_eq!(events.last().unwrap(), "2 1s");
 }
 
 #[tokio::test]
-async fn generics_methods_and_modules() {
+async fn generators_may_be_generic_methods_or_in_modules() {
     assert_eq!(data(generic([1, 2], 3)).await, ["1", "2", "3"]);
     assert_eq!(data(Wrapped::associated(2)).await, ["4"]);
     assert_eq!(data(inner::in_a_module()).await, ["module"]);
@@ -195,7 +195,7 @@ async fn generics_methods_and_modules() {
 }
 
 #[tokio::test]
-async fn the_plain_attribute_means_the_same() {
+async fn a_plain_attribute_makes_the_same_stream_as_the_keyword() {
     assert_eq!(data(plain()).await, ["path", "event", "select"]);
 }
 
@@ -206,7 +206,7 @@ async fn a_plain_stream_gives_its_chunks() {
 }
 
 #[test]
-fn server_event_sets_what_it_is_told() {
+fn server_event_sets_each_field() {
     let text = String::from("run time");
     let event: ServerEvent = server_event!(
         "greeting",
@@ -262,7 +262,7 @@ mod api {
         Ok(format!("{greeting} {room} {rest} {body}"))
     }
 
-    /// The view answers first, then streams.
+    /// The handler checks first, then streams.
     #[route("/then/{id}")]
     pub(super) async fn then_stream(id: u8) -> EventStream {
         generic([id], id)
@@ -335,7 +335,7 @@ async fn routes_can_be_called() {
     );
 }
 
-/// In modules that import no `yield_`.
+/// The functions here do not import `yield_`.
 #[deny(warnings)]
 mod without_an_import {
     use bocadillo::{event_stream, route, stream};
@@ -422,7 +422,7 @@ mod without_an_import {
     }
 }
 
-/// In modules that import it all the same.
+/// The functions here import `yield_` although they do not need to.
 #[deny(warnings)]
 mod with_an_import {
     pub(super) mod by_name {
@@ -470,7 +470,7 @@ mod with_an_import {
 }
 
 #[tokio::test]
-async fn a_plain_attribute_knows_its_own_word() {
+async fn yield_works_in_a_plain_attribute_without_an_import() {
     let expected = [
         "statement",
         "brackets",
@@ -504,7 +504,7 @@ async fn a_plain_attribute_knows_its_own_word() {
 }
 
 #[tokio::test]
-async fn an_import_of_the_word_stays_free_of_warnings() {
+async fn an_import_of_yield_causes_no_warning() {
     assert_eq!(
         data(with_an_import::by_name::feed()).await,
         ["by name", "helper"]
@@ -533,7 +533,7 @@ generators!(
 );
 
 #[tokio::test]
-async fn closures_and_blocks_use_the_question_mark_where_the_generator_cannot() {
+async fn closures_and_blocks_may_use_the_question_mark_if_the_generator_cannot() {
     let data = data(questions_of_its_closures_and_blocks()).await;
     assert_eq!(data, ["2", "3", r#"{"four":4}"#]);
 }

@@ -1,4 +1,4 @@
-//! Expanded code under the lints that strict users deny: none of it may warn.
+//! Expanded code causes no warning of lints that strict users enable.
 #![deny(
     warnings,
     unused,
@@ -62,7 +62,7 @@
     reason = "of the code in this file, not of expanded code"
 )]
 
-/// With the keyword.
+/// Functions with the keyword.
 pub(crate) mod keyword {
     use bocadillo::{
         Client, ClientDisconnect, Json, State, event_stream, generators, route, server_event,
@@ -71,11 +71,11 @@ pub(crate) mod keyword {
     use std::time::Duration;
 
     generators!(
-        /// All that a generator can have.
+        /// Has all parts that a generator can have.
         ///
         /// # Errors
         ///
-        /// In mid-stream.
+        /// Ends in the middle of the stream.
         #[route("/rooms/{room}/{id}", methods = [GET, POST])]
         #[event_stream(
             raise_on_disconnect,
@@ -126,7 +126,7 @@ pub(crate) mod keyword {
     );
 }
 
-/// Without it.
+/// Functions without the keyword.
 pub(crate) mod plain {
     use bocadillo::{event_stream, route, yield_};
 
@@ -150,7 +150,7 @@ pub(crate) mod plain {
 }
 
 #[test]
-fn expanded_code_is_free_of_warnings() {
+fn expanded_code_causes_no_warnings() {
     let app = bocadillo::App::with_state(String::new()).routes(bocadillo::routes![
         keyword::everything,
         plain::index,

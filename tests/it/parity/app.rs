@@ -1,4 +1,4 @@
-//! `App` and routes of the original.
+//! `App` and routes of the original framework.
 
 use std::path::PathBuf;
 
@@ -166,7 +166,7 @@ async fn a_method_that_is_not_served_is_405_with_allow() {
 }
 
 #[tokio::test]
-async fn get_brings_head_and_other_methods_are_listed() {
+async fn get_adds_head_and_other_methods_are_declared() {
     let server = Server::start(app()).await;
     for protocol in BOTH {
         let mut connection = Connection::open(protocol, server.address).await;
@@ -208,7 +208,7 @@ async fn path_parameters_are_decoded_and_parsed_by_the_types_of_the_arguments() 
 }
 
 #[tokio::test]
-async fn a_path_parameter_that_does_not_parse_is_400_and_named() {
+async fn a_path_parameter_that_does_not_parse_is_400_with_its_name() {
     let server = Server::start(app()).await;
     for protocol in BOTH {
         for (path, parameter, why) in [
@@ -238,7 +238,7 @@ async fn a_path_parameter_that_does_not_parse_is_400_and_named() {
 }
 
 #[tokio::test]
-async fn a_query_and_headers_are_taken_by_extractors() {
+async fn extractors_read_the_query_and_headers() {
     let server = Server::start(app()).await;
     for protocol in BOTH {
         let reply = get(protocol, server.address, "/pages?start=3&text=a+b%26c").await;
@@ -267,7 +267,7 @@ async fn a_query_and_headers_are_taken_by_extractors() {
 }
 
 #[tokio::test]
-async fn a_json_body_is_taken_and_answered_and_what_is_wrong_with_it_is_said() {
+async fn a_json_body_is_read_and_an_error_in_it_is_explained() {
     let server = Server::start(app()).await;
     let json = "application/json";
     for protocol in BOTH {
@@ -354,7 +354,7 @@ async fn a_json_body_over_its_limit_is_413() {
 }
 
 #[tokio::test]
-async fn a_body_is_read_chunk_by_chunk_and_without_a_limit() {
+async fn a_streamed_body_is_read_by_chunks_without_a_limit() {
     let server = Server::start(app()).await;
     for protocol in BOTH {
         let mut connection = Connection::open(protocol, server.address).await;
@@ -387,7 +387,7 @@ async fn the_test_client_reads_an_endless_stream_event_by_event() {
     let client = TestClient::new(app()).expect("the routes do not conflict");
     let mut stream = client.get("/endless").send().await;
     for n in 0..1000 {
-        let event = stream.next_event().await.expect("it is endless");
+        let event = stream.next_event().await.expect("the stream is endless");
         assert_eq!(event.data, n.to_string());
     }
     stream.leave();
@@ -442,7 +442,7 @@ async fn a_strict_app_answers_an_accept_that_excludes_an_event_stream_with_406()
             assert_eq!(reply.header("vary"), Some("accept"));
             assert_eq!(reply.text().await, "data: 0\n\n");
         }
-        // What is no event stream is none of `Accept`'s business.
+        // `Accept` is checked only for event streams.
         let headers = [("accept", "application/json")];
         let reply = connection
             .send(Method::GET, "/hello", &headers, empty())
@@ -453,7 +453,7 @@ async fn a_strict_app_answers_an_accept_that_excludes_an_event_stream_with_406()
 }
 
 #[test]
-fn what_is_an_answer_stays_callable_as_a_function() {
+fn a_route_can_be_called_as_a_function() {
     let answer = futures_util::FutureExt::now_or_never(seat(7, "blue".to_owned()));
     assert_eq!(answer.as_deref(), Some("seat 7 of blue"));
     assert_eq!(teapot_status(), 418);

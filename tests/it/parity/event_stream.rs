@@ -1,6 +1,6 @@
-//! `@res.event_stream` and `@res.stream` of the original.
+//! `@res.event_stream` and `@res.stream` of the original framework.
 //!
-//! How soon a disconnect is noticed, and how a process drains, is measured elsewhere.
+//! Other tests measure how soon a disconnect is noticed, and how a process drains.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ generators!(
         yield "one";
     }
 
-    /// Says what happens to it, and waits for ever after its first event.
+    /// Reports what happens to it. After its first event it waits for ever.
     #[route("/idle", methods = [GET, POST])]
     #[event_stream]
     async fn idle(State(watch): State<Watch>) {
@@ -248,7 +248,7 @@ async fn the_headers_are_those_of_an_event_stream() {
 }
 
 #[tokio::test]
-async fn a_view_sets_what_it_likes_but_not_another_type() {
+async fn a_view_may_set_headers_but_not_the_content_type() {
     let server = Server::start(app(watch().0)).await;
     for protocol in BOTH {
         let reply = get(protocol, server.address, "/headers").await;
@@ -261,7 +261,7 @@ async fn a_view_sets_what_it_likes_but_not_another_type() {
 }
 
 #[tokio::test]
-async fn the_status_that_a_view_sets_is_the_streams() {
+async fn a_view_may_set_the_status_of_a_stream() {
     let server = Server::start(app(watch().0)).await;
     for protocol in BOTH {
         let reply = get(protocol, server.address, "/created").await;
@@ -286,7 +286,7 @@ async fn a_204_has_no_body_and_starts_no_generator() {
         assert_eq!(reply.header("content-length"), None);
         assert_eq!(reply.header("set-cookie"), Some("seen=1"));
         assert_eq!(reply.text().await, "");
-        // The connection is as good as before.
+        // The connection can still be used.
         for path in ["/no-content-of-bytes", "/stop"] {
             let reply = connection.get(path).await;
             assert_eq!(reply.status, 204);
@@ -302,7 +302,7 @@ async fn an_idle_generator_is_dropped_when_its_client_leaves() {
     let server = Server::start(app(watch)).await;
     for protocol in BOTH {
         let mut reply = get(protocol, server.address, "/idle").await;
-        // The event of the `yield` at which it stands has arrived: nothing is lost.
+        // The event of the current `yield` has arrived. Nothing is lost.
         assert_eq!(reply.until("\n\n").await, "data: one\n\n");
         assert_eq!(reports.next().await, "started");
         assert_eq!(reports.so_far(), [""; 0]);
@@ -312,7 +312,7 @@ async fn an_idle_generator_is_dropped_when_its_client_leaves() {
 }
 
 #[tokio::test]
-async fn a_disconnect_is_raised_at_the_yield_and_the_clean_up_runs_to_its_end() {
+async fn a_disconnect_is_raised_at_yield_and_the_clean_up_finishes() {
     let (watch, mut reports) = watch();
     let server = Server::start(app(watch)).await;
     for protocol in BOTH {
@@ -325,7 +325,7 @@ async fn a_disconnect_is_raised_at_the_yield_and_the_clean_up_runs_to_its_end() 
 }
 
 #[tokio::test]
-async fn a_disconnect_is_raised_again_at_each_yield_that_follows() {
+async fn a_disconnect_is_raised_again_at_each_later_yield() {
     let (watch, mut reports) = watch();
     let server = Server::start(app(watch)).await;
     for protocol in BOTH {
@@ -340,7 +340,7 @@ async fn a_disconnect_is_raised_again_at_each_yield_that_follows() {
 }
 
 #[tokio::test]
-async fn a_disconnect_that_is_handed_on_ends_the_generator() {
+async fn a_disconnect_that_is_returned_ends_the_generator() {
     let (watch, mut reports) = watch();
     let server = Server::start(app(watch)).await;
     for protocol in BOTH {
@@ -370,9 +370,9 @@ async fn a_request_body_is_read_while_its_stream_runs() {
 }
 
 #[tokio::test]
-async fn a_client_may_leave_in_the_middle_of_its_request_body() {
+async fn a_client_may_disconnect_during_its_request_body() {
     let (watch, mut reports) = watch();
-    // In HTTP/1 a body that nobody reads hides the client's end until a comment finds it.
+    // In HTTP/1 an unread request body hides the disconnect until a comment is written.
     let app = app(watch).stream_options(StreamOptions::new().keep_alive(Duration::from_millis(10)));
     let server = Server::start(app).await;
 
@@ -412,7 +412,7 @@ async fn an_error_before_the_first_event_ends_the_stream_in_order() {
 }
 
 #[tokio::test]
-async fn a_view_that_refuses_answers_a_status_and_no_stream() {
+async fn a_view_that_refuses_sends_a_status_without_a_stream() {
     let (watch, mut reports) = watch();
     let server = Server::start(app(watch)).await;
     for protocol in BOTH {
@@ -450,7 +450,7 @@ async fn head_has_the_headers_and_never_starts_the_generator() {
         );
         assert_eq!(reply.header("content-length"), None);
         assert_eq!(reply.text().await, "");
-        // The connection is as good as before: no byte of a body has been sent on it.
+        // The connection can still be used, because no byte of a body was sent.
         assert_eq!(
             connection.get("/bare").await.text().await,
             "data: one\n\ndata: two\n\n"
@@ -460,7 +460,7 @@ async fn head_has_the_headers_and_never_starts_the_generator() {
 }
 
 #[tokio::test]
-async fn an_http_1_0_client_gets_no_chunks_and_the_end_of_the_connection() {
+async fn an_http_1_0_client_gets_no_chunks_and_the_connection_is_closed() {
     let server = Server::start(app(watch().0)).await;
     for connection in ["", "connection: keep-alive\r\n"] {
         let request = format!("GET /bare HTTP/1.0\r\n{connection}\r\n");

@@ -1,4 +1,4 @@
-//! What the original framework does, row by row: the same here where it was right, and not so where it was wrong.
+//! The behaviour of the original framework. It is the same here, except where the original was wrong.
 
 mod app;
 mod event_stream;

@@ -1,7 +1,6 @@
-//! `server_event(name, *, data, json, id)` of the original, and the bytes that it makes.
+//! `server_event(name, *, data, json, id)` of the original framework, and the bytes that it makes.
 //!
-//! What is a compile error here (`json` with `data`, a line end in a literal name, no field at all) is tested where the
-//! macros are.
+//! The tests of the macros cover compile errors: `json` with `data`, a line end in a literal name, and no field.
 
 use std::error::Error as _;
 
@@ -22,12 +21,12 @@ fn check_refused(event: Result<ServerEvent>, character: char, offset: usize) {
     let field: &FieldError = error
         .source()
         .and_then(|source| source.downcast_ref())
-        .expect("it says where");
+        .expect("the source is a `FieldError`");
     assert_eq!((field.character(), field.offset()), (character, offset));
 }
 
 #[test]
-fn data_is_one_line_and_the_event_ends_with_an_empty_one() {
+fn data_is_one_line_and_an_empty_line_ends_the_event() {
     check(server_event!(data = "hello"), "data: hello\n\n");
 }
 
@@ -43,7 +42,7 @@ fn data_is_any_iterable_of_text() {
 }
 
 #[test]
-fn fields_come_in_the_order_id_event_data() {
+fn fields_are_written_in_the_order_id_event_data() {
     let expected = "id: 1\nevent: foo\ndata: hello\n\n";
     check(server_event!("foo", id = 1, data = "hello"), expected);
     check(server_event!("foo", data = "hello", id = 1), expected);
@@ -84,7 +83,7 @@ fn an_event_inside_of_data_stays_data() {
 }
 
 #[test]
-fn a_name_or_an_id_with_a_line_end_is_an_error_that_says_where() {
+fn an_error_names_the_name_or_id_with_a_line_end() {
     let user = |text: &str| text.to_owned();
     check_refused(server_event!(user("a\nb"), data = "x"), '\n', 1);
     check_refused(server_event!(user("evil\rdata: y"), data = "x"), '\r', 4);
@@ -95,7 +94,7 @@ fn a_name_or_an_id_with_a_line_end_is_an_error_that_says_where() {
 }
 
 #[test]
-fn an_iterable_of_nothing_is_an_event_with_empty_data() {
+fn an_empty_iterable_is_an_event_with_empty_data() {
     check(server_event!(data = [""; 0]), "data: \n\n");
 }
 
@@ -128,12 +127,12 @@ fn json_without_a_number_is_an_error() {
 }
 
 #[test]
-fn a_leading_space_of_data_survives() {
+fn a_leading_space_of_data_is_kept() {
     check(server_event!(data = " leading"), "data:  leading\n\n");
 }
 
 #[test]
-fn retry_and_comments_are_added_to_what_the_original_has() {
+fn retry_and_comments_can_be_set() {
     let second = std::time::Duration::from_secs(1);
     check(server_event!(retry = second), "retry: 1000\n");
     check(server_event!(comment = "hi"), ": hi\n");

@@ -1,7 +1,7 @@
-//! The original's own tests, in our words.
+//! The tests of the original framework, written for this library.
 //!
-//! Two of them stand elsewhere: that both ends of a disconnect are noticed within 100 ms is in `disconnect`, that what
-//! is no generator is refused is among the compile errors.
+//! Two of them are elsewhere. `disconnect` tests that a disconnect is noticed within 100 ms. The compile errors test
+//! that a function that is not a generator is refused.
 
 use axum::extract::Request;
 use bocadillo::{
@@ -59,7 +59,7 @@ fn app() -> App {
 }
 
 #[tokio::test]
-async fn five_forms_of_events_read_back_as_exact_lines_and_the_stream_ends() {
+async fn five_forms_of_events_have_the_expected_lines() {
     let server = Server::start(app()).await;
     for protocol in BOTH {
         let reply = get(protocol, server.address, "/five-forms").await;
@@ -89,7 +89,7 @@ async fn five_forms_of_events_read_back_as_exact_lines_and_the_stream_ends() {
 }
 
 #[tokio::test]
-async fn a_plain_stream_reads_back_as_its_text_with_the_views_status_and_headers() {
+async fn a_plain_stream_has_its_text_and_the_status_and_headers_of_the_view() {
     let server = Server::start(app()).await;
     for protocol in BOTH {
         let reply = get(protocol, server.address, "/plain").await;
@@ -114,7 +114,7 @@ async fn a_request_body_of_three_chunks_is_streamed() {
         assert_eq!(reply.header("content-type"), Some("text/plain"));
         for chunk in ["one", "two", "three"] {
             body.send(Ok(chunk)).expect("the request is still sent");
-            // Each is answered before the next is sent.
+            // Each chunk is answered before the next one is sent.
             assert_eq!(reply.until("]").await, format!("[{chunk}]"));
         }
         drop(body);

@@ -1,4 +1,4 @@
-//! Where a server listens: several addresses and listeners, with one log, one shutdown and one error.
+//! A server with several addresses and listeners. They share a log, a shutdown and an error.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ generators!(
     }
 );
 
-/// The addresses of the lines `listening on …`, in order.
+/// Returns the addresses in the lines `listening on …`, in order.
 async fn addresses(log: &Log, count: usize) -> Vec<String> {
     let lines = async {
         loop {
@@ -42,7 +42,7 @@ async fn several_addresses_and_listeners_share_one_shutdown() {
     let log = Log::at(tracing::Level::INFO);
     let (watch, mut reports) = watch();
     let path = scratch("several").join("s");
-    let unix = UnixListener::bind(&path).expect("a path of the test's own");
+    let unix = UnixListener::bind(&path).expect("the path is valid");
     let tcp = TcpListener::bind("127.0.0.3:0").await.expect("a free port");
     let stop = CancellationToken::new();
     let app = App::with_state(watch).routes(routes![feed]);
@@ -77,7 +77,9 @@ async fn several_addresses_and_listeners_share_one_shutdown() {
             let address = address.parse().expect("it is an address");
             streams.push(get(protocol, address, "/feed").await);
         }
-        let socket = UnixStream::connect(&path).await.expect("it listens");
+        let socket = UnixStream::connect(&path)
+            .await
+            .expect("the server listens");
         let mut connection = Connection::over(protocol, socket, "localhost").await;
         streams.push(connection.get("/feed").await);
     }
@@ -105,11 +107,11 @@ async fn several_addresses_and_listeners_share_one_shutdown() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_named_and_the_others_are_closed() {
+async fn an_error_names_an_address_in_use_and_the_other_addresses_are_closed() {
     let held = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let taken = held.local_addr().expect("it is bound");
+    let taken = held.local_addr().expect("the listener is bound");
     let other = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let free = other.local_addr().expect("it is bound");
+    let free = other.local_addr().expect("the listener is bound");
     let error = Server::new(App::new())
         .listener(other)
         .bind(taken)
@@ -127,7 +129,7 @@ async fn an_address_that_is_taken_is_named_and_the_others_are_closed() {
 }
 
 #[tokio::test]
-async fn an_address_without_a_port_is_an_error_that_names_it() {
+async fn an_error_names_an_address_without_a_port() {
     let error = Server::new(App::new()).bind("127.0.0.1").serve().await;
     let text = error.expect_err("there is no port").chain().to_string();
     assert!(text.contains("cannot listen on 127.0.0.1: "), "{text}");
@@ -156,7 +158,7 @@ async fn dropping_the_future_closes_the_listeners_and_cuts_the_connections() {
     served.abort();
     for stream in streams {
         let end = wait::within("the cut", stream.end()).await;
-        assert!(end.1.is_err(), "it is cut in the middle");
+        assert!(end.1.is_err(), "the response has to be cut");
     }
     for address in addresses {
         wait::within("the end of the listener", async {

@@ -1,4 +1,4 @@
-//! What runs beside the server.
+//! Background tasks of an app.
 
 use bocadillo::App;
 use tokio::sync::oneshot;
@@ -7,7 +7,7 @@ use crate::support::http::{Protocol, get};
 use crate::support::{Server, wait};
 
 #[tokio::test]
-async fn a_task_runs_while_the_app_is_served_and_is_dropped_with_it() {
+async fn a_background_task_runs_until_the_server_ends() {
     let (begun, begins) = oneshot::channel();
     let (held, drop_of_the_task) = oneshot::channel::<()>();
     let app = bocadillo::Server::new(App::new()).background(async move {
@@ -21,11 +21,11 @@ async fn a_task_runs_while_the_app_is_served_and_is_dropped_with_it() {
         .expect("it runs");
     server.stop().await;
     let dropped = wait::within("the task's end", drop_of_the_task).await;
-    assert!(dropped.is_err(), "it was dropped in the middle");
+    assert!(dropped.is_err(), "the task was not dropped before its end");
 }
 
 #[tokio::test]
-async fn a_task_that_panics_ends_nothing_else() {
+async fn a_panic_in_a_background_task_does_not_stop_the_server() {
     let app = bocadillo::Server::new(App::new()).background(async { panic!("on purpose") });
     let server = Server::start(app).await;
     let reply = get(Protocol::Http1, server.address, "/nowhere").await;

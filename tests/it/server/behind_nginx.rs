@@ -1,4 +1,4 @@
-//! A real nginx in front, which keeps its connections to the server open.
+//! A real nginx in front of the server. It keeps its connections to the server open.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,19 +19,19 @@ async fn echo(Peer(peer): Peer, text: String) -> String {
 }
 
 #[tokio::test]
-async fn a_post_that_meets_a_connection_which_was_idle_for_the_time_of_a_head_is_answered() {
+async fn a_post_over_a_connection_that_nginx_kept_idle_is_answered() {
     let app = App::new().routes(routes![echo]);
     let server = Server::start(bocadillo::Server::new(app).header_timeout(HEAD)).await;
     let upstream = server.address;
     let nginx = tokio::task::spawn_blocking(move || Nginx::start(upstream));
-    let nginx = nginx.await.expect("it does not panic");
+    let nginx = nginx.await.expect("the task does not panic");
     let address = nginx.address;
     let mut clients = Vec::new();
     for _ in 0..16 {
         clients.push(Connection::open(Protocol::Http1, address).await);
     }
-    // All at once, so that nginx needs all of its connections, around the moment at which the time of a head is over:
-    // a connection that is closed there is closed under a request.
+    // All requests are sent at once, so that nginx uses all of its connections. They are sent when the time-out for
+    // heads passes. If the server closed idle connections then, a request would fail.
     let mut connections = HashSet::new();
     for wave in 0..10 {
         let answers = join_all(clients.iter_mut().map(async |client| {
@@ -44,7 +44,7 @@ async fn a_post_that_meets_a_connection_which_was_idle_for_the_time_of_a_head_is
         }
         sleep(HEAD - Duration::from_millis(6) + Duration::from_millis(wave)).await;
     }
-    // None of them was closed between the waves.
+    // No connection was closed between the waves.
     assert!(connections.len() <= clients.len(), "{connections:?}");
     drop(nginx);
     server.stop().await;

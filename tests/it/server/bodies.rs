@@ -1,4 +1,4 @@
-//! Clients that are slow with the body of a request, or never send it.
+//! Clients that send the body of a request slowly or never.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ async fn form(axum::extract::RawForm(form): axum::extract::RawForm) -> Bytes {
     form
 }
 
-/// Reads by itself, and takes an error for a mistake of the client.
+/// Reads the body without an extractor. Answers 400 to an error.
 #[route("/stream", methods = [POST])]
 async fn stream(body: axum::body::Body) -> Result<String, StatusCode> {
     let mut stream = body.into_data_stream();
@@ -54,7 +54,7 @@ async fn stream(body: axum::body::Body) -> Result<String, StatusCode> {
     Ok(length.to_string())
 }
 
-/// Takes what has come.
+/// Uses the part of the body that has arrived.
 #[route("/part", methods = [POST])]
 async fn part(body: axum::body::Body) -> String {
     let mut stream = body.into_data_stream();
@@ -78,13 +78,13 @@ async fn panics(body: axum::body::Body) -> String {
     format!("{:?}", body.to_bytes())
 }
 
-/// Answers without a look at the body.
+/// Answers without reading the body.
 #[route("/unread", methods = [POST])]
 async fn unread() -> &'static str {
     "answered"
 }
 
-/// Tells that it reads.
+/// Reports when it reads.
 #[route("/told", methods = [POST])]
 async fn told(State(watch): State<Watch>, body: axum::body::Body) -> Result<Bytes, StatusCode> {
     watch.say("reads");
@@ -94,7 +94,7 @@ async fn told(State(watch): State<Watch>, body: axum::body::Body) -> Result<Byte
 }
 
 generators!(
-    /// Has begun its answer when the body breaks off.
+    /// Has started its response when the body breaks off.
     #[route("/both", methods = [POST])]
     #[event_stream]
     async fn both(State(watch): State<Watch>, body: axum::body::Body) {
@@ -127,7 +127,7 @@ fn app(watch: &Watch) -> bocadillo::Server {
     bocadillo::Server::new(app)
 }
 
-/// How the body is announced, and what of it is sent.
+/// The headers of a body, and the part of it that is sent.
 const BODIES: [(&str, &str); 4] = [
     ("content-length: 100", ""),
     ("content-length: 100", "some"),
@@ -164,7 +164,7 @@ fn check_refused(answer: &str, what: &str) {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_answered_with_408_and_the_connection_is_closed() {
+async fn a_body_that_does_not_arrive_is_answered_with_408_and_the_connection_is_closed() {
     let (watch, _reports) = watch();
     let server = &Server::start(app(&watch).body_timeout(SHORT)).await;
     let cases = READERS
@@ -176,7 +176,7 @@ async fn a_body_that_does_not_come_is_answered_with_408_and_the_connection_is_cl
         check_refused(&answer, &request);
     }))
     .await;
-    // In HTTP/2 the connection stays.
+    // An HTTP/2 connection stays open.
     let mut connection = Connection::open(Protocol::Http2, server.address).await;
     for path in READERS {
         let (sender, body) = pieces();
@@ -206,9 +206,9 @@ async fn a_body_that_does_not_come_is_answered_with_408_and_the_connection_is_cl
 }
 
 #[tokio::test]
-async fn a_body_that_trickles_is_refused() {
+async fn a_body_that_arrives_too_slowly_is_refused() {
     let (watch, _reports) = watch();
-    // The rate alone cuts: a byte comes well within the time-out.
+    // Only the minimum rate can cut it. Each byte arrives before the time-out.
     let server = &Server::start(app(&watch).body_timeout(SHORT * 4).min_body_rate(1_000_000)).await;
     let http1 = [
         ("content-length: 1000000", "x"),
@@ -248,7 +248,7 @@ async fn a_body_that_trickles_is_refused() {
 }
 
 #[tokio::test]
-async fn what_a_handler_makes_of_a_part_stays() {
+async fn a_handler_may_answer_after_a_part_of_the_body() {
     let (watch, _reports) = watch();
     let server = Server::start(app(&watch).body_timeout(SHORT)).await;
     let request = head("/part", "content-length: 100") + "some";
@@ -262,7 +262,7 @@ async fn what_a_handler_makes_of_a_part_stays() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_under_an_answer_that_has_begun_is_an_error() {
+async fn a_body_that_times_out_during_the_response_is_an_error_for_the_handler() {
     let (watch, mut reports) = watch();
     let server = Server::start(app(&watch).body_timeout(SHORT)).await;
     let request = head("/both", "content-length: 100") + "some";
@@ -281,7 +281,7 @@ async fn a_body_that_breaks_off_under_an_answer_that_has_begun_is_an_error() {
 #[tokio::test]
 async fn a_body_that_nobody_reads_does_not_hold_the_connection() {
     let (watch, _reports) = watch();
-    // No time-out of ours helps here.
+    // No time-out of the server applies here.
     let app = app(&watch)
         .body_timeout(NEVER)
         .header_timeout(NEVER)
@@ -331,7 +331,7 @@ async fn a_shutdown_does_not_wait_for_slow_bodies() {
                     .status
             }));
         }
-        // A byte now and then does not help them.
+        // A single byte from time to time does not prevent it.
         let trickle = tokio::spawn(async move {
             while !senders.is_empty() {
                 senders.retain(|sender| sender.send(Ok("x")).is_ok());
@@ -353,7 +353,7 @@ async fn a_shutdown_does_not_wait_for_slow_bodies() {
 async fn the_defaults_are_30_seconds_and_240_bytes_a_second() {
     let (watch, _reports) = watch();
     let memory = &Memory::serve(app(&watch));
-    // How often a piece comes, how long it is, and when the answer comes: the answer is 408 before 200 seconds.
+    // The pause between pieces, their length, and the time of the response. Before 200 seconds the response is 408.
     for (interval, length, expected) in [
         (3600, 1, 30),
         (29, 1, 30),
@@ -393,9 +393,9 @@ async fn the_defaults_are_30_seconds_and_240_bytes_a_second() {
     }
 }
 
-/// A handler that takes its time between two pieces, with a client that sends them at once.
+/// The handler waits between two pieces. The client sends them at once.
 #[tokio::test(start_paused = true)]
-async fn the_time_of_a_handler_is_not_the_clients() {
+async fn the_time_that_a_handler_takes_does_not_count_against_the_client() {
     #[route("/slow", methods = [POST])]
     async fn slow(mut body: axum::body::Body) -> String {
         let mut length = 0;

@@ -1,4 +1,4 @@
-//! The limits of connections and of the server, by counts and bytes. Where time decides, it is paused.
+//! The limits of connections and of the server, in numbers and bytes. Tests of time-outs use paused time.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ use crate::support::{Lines, Server, wait};
 type Count = Arc<AtomicUsize>;
 
 generators!(
-    /// Bytes without an end, and how many of them have been taken.
+    /// An endless body that counts the bytes that were read from it.
     #[route("/bytes")]
     #[stream]
     async fn endless(State(count): State<Count>) {
@@ -37,7 +37,7 @@ generators!(
         }
     }
 
-    /// One event of a megabyte, and then silence.
+    /// Sends one event of a megabyte, then nothing.
     #[route("/large")]
     #[event_stream(keep_alive = off)]
     async fn large() {
@@ -45,7 +45,7 @@ generators!(
         std::future::pending::<()>().await;
     }
 
-    /// One small event, silence, and the end by the lifetime.
+    /// Sends one small event, then nothing. Its lifetime ends it.
     #[route("/ended")]
     #[event_stream(keep_alive = off, max_lifetime = Duration::from_secs(5))]
     async fn ended() {
@@ -88,7 +88,7 @@ fn get(stream: u32, path: &[u8; 6]) -> Vec<u8> {
     frame(HEADERS, END_STREAM_AND_HEADERS, stream, &head)
 }
 
-/// The next frame that the server sends: its kind, its stream and its payload.
+/// Reads the next frame of the server. Returns its type, its stream and its payload.
 async fn next_frame<C: AsyncRead + AsyncWrite + Unpin>(raw: &mut Raw<C>) -> (u8, u32, Vec<u8>) {
     let mut header = [0; 9];
     let read = raw.connection.read_exact(&mut header);
@@ -118,7 +118,7 @@ async fn a_connection_of_http2_has_at_most_250_streams() {
             .find(|chunk| chunk[..2] == setting.to_be_bytes())
             .map(|chunk| number(&chunk[2..]))
     };
-    // RFC 9113, section 6.5.2: the streams, and the bytes of a head.
+    // RFC 9113, section 6.5.2: the number of streams, and the bytes of a head.
     assert_eq!((said(3), said(6)), (Some(250), Some(16 * 1024)));
     raw.send(frame(SETTINGS, 1, 0, b"")).await;
     let ids = (0..252).map(|n| 2 * n + 1);
@@ -137,7 +137,7 @@ async fn a_connection_of_http2_has_at_most_250_streams() {
 }
 
 #[tokio::test]
-async fn a_client_that_resets_its_streams_at_once_is_sent_away() {
+async fn a_client_that_resets_its_streams_at_once_is_disconnected() {
     let server = Server::start(app(&Count::default())).await;
     let mut raw = Raw::connect(server.address).await;
     raw.send([PREFACE, &frame(SETTINGS, 0, 0, b"")].concat())
@@ -155,10 +155,10 @@ async fn a_client_that_resets_its_streams_at_once_is_sent_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_for_a_client_that_does_not_read_is_bounded() {
+async fn the_bytes_buffered_for_a_client_that_does_not_read_are_bounded() {
     let (most, count) = ((1 << 31) - 1_u32, Count::default());
     let memory = Memory::serve(app(&count));
-    // The windows of this client are as large as they can be, and it reads nothing.
+    // This client has the largest windows, and reads nothing.
     let mut pipe = memory.connect(1024);
     let window = [&[0, 4][..], &most.to_be_bytes()].concat();
     let opening = [
@@ -167,18 +167,20 @@ async fn what_waits_for_a_client_that_does_not_read_is_bounded() {
         &frame(WINDOW_UPDATE, 0, 0, &(most - 65_535).to_be_bytes()),
         &get(1, b"/bytes"),
     ];
-    pipe.write_all(&opening.concat()).await.expect("it reads");
-    // In paused time the clock goes on when nothing else does.
+    pipe.write_all(&opening.concat())
+        .await
+        .expect("the server reads");
+    // Paused time advances when no task can run.
     sleep(Duration::from_secs(1)).await;
     let taken = count.load(Ordering::Relaxed);
-    // 64 KiB that are queued, and what hyper and the stream have in hand.
+    // 64 KiB in the queue, and the buffers of hyper and the stream.
     let bound = 64 * 1024 + 3 * 16 * 1024;
     assert!((32 * 1024..=bound).contains(&taken), "HTTP/2: {taken}");
 
     count.store(0, Ordering::Relaxed);
     let mut pipe = memory.connect(1024);
     let request = b"GET /bytes HTTP/1.1\r\nhost: x\r\n\r\n";
-    pipe.write_all(request).await.expect("it reads");
+    pipe.write_all(request).await.expect("the server reads");
     sleep(Duration::from_secs(1)).await;
     let taken = count.load(Ordering::Relaxed);
     let bound = 4 * 16 * 1024;
@@ -196,10 +198,10 @@ async fn a_client_that_reads_a_large_event_slowly_is_not_cut() {
     tokio::spawn(driver);
     let request = http::Request::get("http://here/large").body(empty());
     let response = sender.send_request(request.expect("a request")).await;
-    let mut body = response.expect("it answers").into_body();
+    let mut body = response.expect("the server answers").into_body();
     let (mut read, start) = (0, Instant::now());
     while read < 1_000_000 {
-        let frame = body.frame().await.expect("it goes on");
+        let frame = body.frame().await.expect("the stream continues");
         read += frame
             .expect("it is not cut")
             .into_data()
@@ -212,8 +214,8 @@ async fn a_client_that_reads_a_large_event_slowly_is_not_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_of_http2_is_reset_when_its_client_has_no_room_for_its_rest() {
-    // The windows of the stream in bytes: none, a part of the event, and all but one byte of it.
+async fn an_http2_stream_is_reset_if_its_client_has_no_window_for_the_rest() {
+    // The windows of the stream in bytes: zero, a part of the event, and the whole event without one byte.
     for window in [0_u32, 1, 1000, 2007] {
         let memory = Memory::serve(app(&Count::default()));
         let mut raw = Raw::over(memory.connect(1 << 16));
@@ -241,7 +243,7 @@ async fn a_stream_of_http2_is_reset_when_its_client_has_no_room_for_its_rest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_of_http2_that_its_lifetime_ends_has_an_empty_comment_at_its_end() {
+async fn an_http2_stream_that_its_lifetime_ends_has_an_empty_comment_at_its_end() {
     let memory = Memory::serve(app(&Count::default()));
     let event = format!("data: {}\n\n", "x".repeat(2000));
     for protocol in BOTH {
@@ -258,7 +260,7 @@ async fn a_stream_of_http2_that_its_lifetime_ends_has_an_empty_comment_at_its_en
 }
 
 #[tokio::test]
-async fn a_shutdown_adds_nothing_to_a_stream() {
+async fn a_shutdown_adds_no_bytes_to_a_stream() {
     for protocol in BOTH {
         let server = Server::start(app(&Count::default())).await;
         let mut connection = Connection::open(protocol, server.address).await;
@@ -275,7 +277,9 @@ async fn a_client_of_http2_that_answers_no_ping_is_cut_after_30_seconds() {
     let memory = Memory::serve(app(&Count::default()));
     let mut pipe = memory.connect(1 << 16);
     let opening = [PREFACE, &frame(SETTINGS, 0, 0, b""), &get(1, b"/waits")];
-    pipe.write_all(&opening.concat()).await.expect("it reads");
+    pipe.write_all(&opening.concat())
+        .await
+        .expect("the server reads");
     let start = Instant::now();
     let mut bytes = Vec::new();
     let closed = timeout(Duration::from_secs(3600), pipe.read_to_end(&mut bytes)).await;
@@ -284,7 +288,7 @@ async fn a_client_of_http2_that_answers_no_ping_is_cut_after_30_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_waits_for_20_seconds_unless_the_server_sets_another_time() {
+async fn the_default_drain_timeout_is_20_seconds() {
     for (app, expected) in [
         (app(&Count::default()), 20),
         (
@@ -301,7 +305,7 @@ async fn a_shutdown_waits_for_20_seconds_unless_the_server_sets_another_time() {
         ));
         let mut client = client;
         let request = b"GET /waits HTTP/1.1\r\nhost: x\r\n\r\n";
-        client.write_all(request).await.expect("it reads");
+        client.write_all(request).await.expect("the server reads");
         sleep(Duration::from_secs(1)).await;
         let start = Instant::now();
         drop(stop);
@@ -311,7 +315,7 @@ async fn a_shutdown_waits_for_20_seconds_unless_the_server_sets_another_time() {
     }
 }
 
-/// Fails some times before it hands over its one connection.
+/// A listener that fails several times before it returns its only connection.
 struct Failing {
     connection: Option<DuplexStream>,
     failures: usize,
@@ -337,7 +341,7 @@ impl Listener for Failing {
         self.asked.fetch_add(1, Ordering::Relaxed);
         if let Some(left) = self.failures.checked_sub(1) {
             self.failures = left;
-            // Too many open files.
+            // The error is "too many open files".
             return Err(self
                 .kind
                 .map_or_else(|| io::Error::from_raw_os_error(24), io::Error::from));
@@ -354,7 +358,7 @@ impl Listener for Failing {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_an_error_of_its_own_the_listener_is_asked_again_in_a_second() {
+async fn accept_is_called_again_one_second_after_an_error_of_the_listener() {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     let cases = [
         (None, 10),
@@ -370,7 +374,7 @@ async fn after_an_error_of_its_own_the_listener_is_asked_again_in_a_second() {
         let app = app(&Count::default());
         let served = tokio::spawn(app.listener(listener).serve());
         let request = b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n";
-        client.write_all(request).await.expect("it reads");
+        client.write_all(request).await.expect("the server reads");
         let mut answer = [0; 12];
         client.read_exact(&mut answer).await.expect("an answer");
         assert_eq!(start.elapsed().as_secs(), seconds, "{kind:?}");
@@ -380,7 +384,7 @@ async fn after_an_error_of_its_own_the_listener_is_asked_again_in_a_second() {
 }
 
 #[tokio::test]
-async fn a_status_without_a_body_is_sent_without_one() {
+async fn no_body_is_sent_with_a_status_that_has_none() {
     #[route("/{status}/{own_length}", methods = [GET, POST])]
     async fn status(status: u16, own_length: bool) -> Response {
         let status = StatusCode::from_u16(status).expect("the test asks for one");
@@ -402,7 +406,7 @@ async fn a_status_without_a_body_is_sent_without_one() {
         ("/304/false", None),
     ] {
         let mut raw = Raw::connect(server.address).await;
-        // A byte of a body would stand before the next answer.
+        // A byte of a body would come before the next response.
         for method in ["GET", "POST", "HEAD", "GET"] {
             raw.send(format!("{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n"))
                 .await;
@@ -428,7 +432,7 @@ async fn a_status_without_a_body_is_sent_without_one() {
                 assert_eq!(reply.text().await, "", "{protocol:?} {path}");
             }
         }
-        // In process no HTTP library helps.
+        // Without a socket no HTTP library removes the body.
         let service = App::new().routes(routes![status]).into_service();
         let request = http::Request::get(path).body(axum::body::Body::empty());
         let response = service
@@ -441,21 +445,21 @@ async fn a_status_without_a_body_is_sent_without_one() {
     }
 }
 
-/// Set where a test is its own child.
+/// Set in the process that the test starts of itself.
 const CHILD: &str = "BOCADILLO_TEST_CHILD";
 
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself, which is as good.
+        // This fails if the process has already exited.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
 #[test]
-fn a_task_that_blocks_does_not_hold_up_the_end_of_the_process() {
+fn a_blocked_task_does_not_delay_the_end_of_the_process() {
     if std::env::var_os(CHILD).is_some() {
         let server = bocadillo::Server::new(App::new()).background(async {
             let blocking = || std::thread::sleep(Duration::from_secs(3600));
@@ -464,7 +468,7 @@ fn a_task_that_blocks_does_not_hold_up_the_end_of_the_process() {
         server.bind("127.0.0.1:0").run().expect("it is served");
         return;
     }
-    let test = "server::limits::a_task_that_blocks_does_not_hold_up_the_end_of_the_process";
+    let test = "server::limits::a_blocked_task_does_not_delay_the_end_of_the_process";
     let child = Command::new(std::env::current_exe().expect("a running program has a path"))
         .args(["--exact", test, "--nocapture"])
         .env(CHILD, "1")
@@ -472,14 +476,17 @@ fn a_task_that_blocks_does_not_hold_up_the_end_of_the_process() {
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn();
-    let mut child = Running(child.expect("the program is there"));
-    let lines = Lines::read(child.0.stderr.take().expect("it is piped"));
+    let mut child = Running(child.expect("the program exists"));
+    let lines = Lines::read(child.0.stderr.take().expect("the output is piped"));
     lines.wait_for("listening on");
     let pid = child.0.id().to_string();
     let sent = Command::new("kill").args(["-TERM", &pid]).status();
-    assert!(sent.expect("`kill` is there").success());
+    assert!(sent.expect("`kill` is installed").success());
     let status = wait::until("the end of the process", || {
-        child.0.try_wait().expect("it is a child")
+        child
+            .0
+            .try_wait()
+            .expect("the process is a child of the test")
     });
     assert_eq!(status.code(), Some(0));
 }

@@ -1,4 +1,4 @@
-//! Where an app listens, and who asks.
+//! The addresses and sockets that an app listens on, and the address of the client.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -41,25 +41,29 @@ async fn a_unix_socket_serves_both_protocols() {
             }),
     );
     for protocol in BOTH {
-        let connection = UnixStream::connect(&path).await.expect("it listens");
+        let connection = UnixStream::connect(&path)
+            .await
+            .expect("the server listens");
         let mut connection = Connection::over(protocol, connection, "localhost").await;
         let reply = connection.get("/feed").await;
         assert_eq!(reply.text().await, "data: fine\n\n");
         assert_eq!(connection.get("/peer").await.text().await, "nobody");
     }
-    let connection = UnixStream::connect(&path).await.expect("it listens");
+    let connection = UnixStream::connect(&path)
+        .await
+        .expect("the server listens");
     let mut raw = Raw::over(connection);
     raw.send("GET /feed HTTP/1.0\r\n\r\n").await;
     assert!(raw.rest().await.ends_with("\r\n\r\ndata: fine\n\n"));
     drop(stop);
     wait::within("the server's end", served)
         .await
-        .expect("it does not panic")
+        .expect("the task does not panic")
         .expect("it ends in order");
     std::fs::remove_dir_all(folder).expect("it is the test's own");
 }
 
-/// A new folder for this test, with a path that is short enough for a socket's name.
+/// Makes a new folder for a test. Its path is short enough for the name of a socket.
 fn tempfile() -> std::path::PathBuf {
     let name = format!("bocadillo-{}-{:x}", std::process::id(), fastrand::u32(..));
     let folder = std::env::temp_dir().join(name);
@@ -73,15 +77,15 @@ async fn a_handler_knows_the_peers_address() {
     for protocol in BOTH {
         let stream = tokio::net::TcpStream::connect(server.address)
             .await
-            .expect("it listens");
-        let own = stream.local_addr().expect("it is bound");
+            .expect("the server listens");
+        let own = stream.local_addr().expect("the listener is bound");
         let mut connection = Connection::over(protocol, stream, "localhost").await;
         assert_eq!(connection.get("/peer").await.text().await, own.to_string());
     }
 }
 
 #[tokio::test]
-async fn http_1_serves_one_request_after_the_other_and_pipelined_ones_in_order() {
+async fn http_1_answers_requests_in_order_also_if_they_are_pipelined() {
     let server = Server::start(app()).await;
     let mut connection = Connection::open(Protocol::Http1, server.address).await;
     for _ in 0..3 {
@@ -106,13 +110,13 @@ async fn http_2_serves_many_streams_at_once() {
     }
 }
 
-/// Set where a test is its own child: a process whose environment nobody else reads.
+/// Set in the process that the test starts of itself, because its environment differs.
 const CHILD: &str = "BOCADILLO_TEST_CHILD";
 
 struct Running(Child, Lines);
 
 impl Running {
-    /// Runs the app of [`host_and_port_choose_where_run_listens`] with these variables.
+    /// Runs the app of [`host_and_port_choose_where_run_listens`] with these environment variables.
     fn with<V: AsRef<OsStr>>(variables: &[(&str, V)]) -> Self {
         let program = std::env::current_exe().expect("a running program has a path");
         let test = "server::places::host_and_port_choose_where_run_listens";
@@ -127,8 +131,8 @@ impl Running {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("the program is there");
-        let lines = Lines::read(child.stderr.take().expect("it is piped"));
+            .expect("the program exists");
+        let lines = Lines::read(child.stderr.take().expect("the output is piped"));
         Self(child, lines)
     }
 
@@ -142,7 +146,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself, which is as good.
+        // This fails if the process has already exited.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -158,22 +162,26 @@ fn host_and_port_choose_where_run_listens() {
     }
     let listens = "listening on";
     Running::with(&[("HOST", "127.0.0.2"), ("PORT", "0")]).check(listens, "http://127.0.0.2:");
-    // A port alone means all interfaces.
+    // With only a port, the server listens on all interfaces.
     Running::with(&[("PORT", "0")]).check(listens, "http://0.0.0.0:");
     Running::with(&[("HOST", "::1"), ("PORT", "0")]).check(listens, "http://[::1]:");
 }
 
 #[test]
-fn a_host_or_port_that_cannot_be_is_named() {
+fn an_error_names_an_invalid_host_or_port() {
     let refused = "refused: ";
     let hint = "set it to a number from 0 to 65535";
     Running::with(&[("HOST", "127.0.0.1"), ("PORT", "http")])
         .check(refused, &format!("PORT is `http`; {hint}"));
-    // Bytes that are no text are not passed over either.
+    // A value that is not UTF-8 is an error too.
     Running::with(&[("PORT", OsStr::from_bytes(b"80\xff"))])
         .check(refused, &format!("PORT is `80\u{fffd}`; {hint}"));
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    let port = taken.local_addr().expect("it is bound").port().to_string();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = taken
+        .local_addr()
+        .expect("the listener is bound")
+        .port()
+        .to_string();
     Running::with(&[("HOST", "127.0.0.1"), ("PORT", &port)])
         .check(refused, &format!("cannot listen on 127.0.0.1:{port}"));
 }

@@ -1,4 +1,4 @@
-//! What a server serves: apps, services of axum and of tower, and make-services.
+//! The services that a server can serve: apps, services of axum and tower, and make-services.
 
 use std::convert::Infallible;
 use std::io;
@@ -52,7 +52,7 @@ generators!(
 
 type Watched = axum::extract::State<Watch>;
 
-/// A router that knows nothing of `Streams`.
+/// A router without the layer of `Streams`.
 fn router(watch: &Watch) -> Router {
     Router::new()
         .route("/greets", on_get(async || greets()))
@@ -64,7 +64,7 @@ fn router(watch: &Watch) -> Router {
             "/spawned",
             on_get(async |axum::extract::State(watch): Watched| {
                 let made = tokio::spawn(async { cleans_up(watch).into_response() });
-                made.await.expect("it does not panic")
+                made.await.expect("the task does not panic")
             }),
         )
         .route(
@@ -99,7 +99,7 @@ async fn streams_of_a_plain_router_get_the_options_of_the_servers_streams() {
 }
 
 #[tokio::test]
-async fn streams_of_a_plain_router_end_in_order_and_their_clean_ups_are_waited_for() {
+async fn a_shutdown_ends_the_streams_of_a_plain_router_and_waits_for_their_clean_ups() {
     for path in ["/cleans-up", "/spawned"] {
         for protocol in BOTH {
             let (watch, mut reports) = watch();
@@ -146,7 +146,7 @@ async fn head_of_a_plain_router_starts_no_stream_and_strict_accept_is_applied() 
 }
 
 #[tokio::test]
-async fn the_drain_of_the_servers_streams_ends_streams_while_the_server_goes_on() {
+async fn a_drain_of_the_servers_streams_does_not_stop_the_server() {
     let (watch, _reports) = watch();
     let streams = Streams::new();
     let app = App::with_state(watch.clone())
@@ -188,8 +188,11 @@ async fn connect_info_of_axum_is_the_clients_address() {
     for protocol in BOTH {
         let stream = TcpStream::connect(server.address)
             .await
-            .expect("it listens");
-        let own = stream.local_addr().expect("it is bound").to_string();
+            .expect("the server listens");
+        let own = stream
+            .local_addr()
+            .expect("the listener is bound")
+            .to_string();
         let mut connection = Connection::over(protocol, stream, "localhost").await;
         assert_eq!(connection.get("/client").await.text().await, own);
         let feed = connection.get("/greets").await.text().await;
@@ -223,13 +226,17 @@ async fn a_make_service_is_called_once_for_each_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_without_an_address_is_closed_where_the_make_service_needs_one() {
+async fn a_connection_without_an_address_is_closed_if_the_make_service_needs_an_address() {
     let log = Log::start();
     let path = scratch("make").join("s");
-    let listener = UnixListener::bind(&path).expect("a path of the test's own");
+    let listener = UnixListener::bind(&path).expect("the path is valid");
     let make = Router::new().into_make_service_with_connect_info::<SocketAddr>();
     let server = Server::on(BocadilloServer::from_make_service(make), listener);
-    let mut raw = Raw::over(UnixStream::connect(&path).await.expect("it listens"));
+    let mut raw = Raw::over(
+        UnixStream::connect(&path)
+            .await
+            .expect("the server listens"),
+    );
     assert_eq!(raw.rest().await, "");
     let lines = log.lines("the make-service needs the client's address");
     assert_eq!(lines.len(), 1, "{lines:?}");
@@ -282,7 +289,7 @@ async fn a_service_that_fails_or_panics_answers_500() {
     assert_eq!(log.lines("the service panicked").len(), 2);
 }
 
-/// Is ready at the second question. It panics if it is called before.
+/// A service that is ready at the second `poll_ready`. It panics if it is called before.
 #[derive(Clone, Default)]
 struct ReadyLater {
     asked: usize,
@@ -303,14 +310,14 @@ impl tower::Service<Request<axum::body::Body>> for ReadyLater {
     }
 
     fn call(&mut self, _: Request<axum::body::Body>) -> Self::Future {
-        assert_eq!(self.asked, 2, "it is not ready");
+        assert_eq!(self.asked, 2, "the service was called before it was ready");
         self.asked = 0;
         std::future::ready(Ok(Response::new("fine".to_owned())))
     }
 }
 
 #[tokio::test]
-async fn a_service_is_called_when_it_is_ready() {
+async fn a_service_is_called_only_after_it_is_ready() {
     let server = Server::start(BocadilloServer::new(ReadyLater::default())).await;
     for protocol in BOTH {
         let mut connection = Connection::open(protocol, server.address).await;
@@ -321,7 +328,7 @@ async fn a_service_is_called_when_it_is_ready() {
 }
 
 #[tokio::test]
-async fn an_app_service_and_an_app_are_served_alike() {
+async fn an_app_service_is_served_like_an_app() {
     #[route("/hello")]
     async fn hello() -> &'static str {
         "hello"
@@ -338,7 +345,7 @@ async fn an_app_service_and_an_app_are_served_alike() {
 }
 
 #[tokio::test]
-async fn routes_that_conflict_are_an_error_of_serve() {
+async fn serve_returns_an_error_for_routes_that_conflict() {
     #[route("/hello")]
     async fn one() {}
     #[route("/hello")]
@@ -349,12 +356,12 @@ async fn routes_that_conflict_are_an_error_of_serve() {
     assert!(error.is_route());
     let error = std::thread::spawn(move || BocadilloServer::new(app()).run())
         .join()
-        .expect("it does not panic")
+        .expect("the task does not panic")
         .expect_err("two routes conflict");
     assert!(error.is_route());
 }
 
-/// A body of hyper's own type and an upgrade go through.
+/// The server passes a body of hyper's type and an upgrade through.
 #[tokio::test]
 async fn a_websocket_of_a_plain_router_is_upgraded() {
     use axum::extract::ws::WebSocketUpgrade;
@@ -380,7 +387,7 @@ async fn a_websocket_of_a_plain_router_is_upgraded() {
     raw.send(request).await;
     let head = raw.until("\r\n\r\n").await;
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-    // "hi" as a masked text frame (RFC 6455, section 5.2), and what comes back without a mask.
+    // "hi" as a masked text frame (RFC 6455, section 5.2). The server returns it without a mask.
     raw.send(b"\x81\x82\0\0\0\0hi").await;
     let mut answer = [0; 4];
     wait::within(
@@ -392,7 +399,7 @@ async fn a_websocket_of_a_plain_router_is_upgraded() {
     assert_eq!(&answer, b"\x81\x02hi");
 }
 
-/// The version that a service sees is the client's.
+/// A service sees the HTTP version of the client.
 #[tokio::test]
 async fn a_service_sees_the_version_of_the_request() {
     let service = service_fn(async |request: Request<axum::body::Body>| {

@@ -1,4 +1,4 @@
-//! The end of a process, by signals, with streams open.
+//! A signal ends a process with open streams.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -27,17 +27,17 @@ fn signal(example: &Example, name: &str) {
     let sent = Command::new("kill")
         .args([name, &example.pid().to_string()])
         .status()
-        .expect("`kill` is there");
+        .expect("`kill` is installed");
     assert!(sent.success());
 }
 
 #[test]
-fn sigterm_ends_a_hundred_streams_in_order_and_waits_for_the_clean_ups() {
+fn sigterm_ends_a_hundred_streams_in_order_and_waits_for_their_clean_ups() {
     let mut example = Example::start("clean_up");
     let mut streams: Vec<_> = (0..99)
         .map(|n| open(&example, &format!("/exports/{n}")))
         .collect();
-    // The hundredth is in its clean-up when the signal comes.
+    // The hundredth stream cleans up when the signal arrives.
     drop(open(&example, "/exports/99"));
     example.stdout.wait_for("export 99: nobody waits");
 
@@ -50,13 +50,13 @@ fn sigterm_ends_a_hundred_streams_in_order_and_waits_for_the_clean_ups() {
             .expect("the stream is not cut");
         assert!(
             rest.ends_with("\r\n0\r\n\r\n"),
-            "the body's end is said: {rest:?}"
+            "the body has its end: {rest:?}"
         );
     }
     let status = example.wait();
     println!("100 streams ended {:?} after SIGTERM", start.elapsed());
     assert_eq!(status.code(), Some(0));
-    // The default deadline of a shutdown is 20 seconds; the clean-ups take two, all at once.
+    // The default time-out of a shutdown is 20 seconds. The clean-ups run at the same time and take two seconds.
     assert!(start.elapsed() < Duration::from_secs(20));
     for n in 0..100 {
         example.stdout.wait_for(&format!("export {n}: removed"));
@@ -65,7 +65,7 @@ fn sigterm_ends_a_hundred_streams_in_order_and_waits_for_the_clean_ups() {
 }
 
 #[test]
-fn sigint_does_the_same() {
+fn sigint_ends_a_hundred_streams_in_order_and_waits_for_their_clean_ups() {
     let mut example = Example::start("clean_up");
     let mut stream = open(&example, "/exports/1");
     signal(&example, "-INT");
@@ -79,7 +79,7 @@ fn sigint_does_the_same() {
 }
 
 #[test]
-fn while_it_drains_it_takes_no_connection_and_a_second_signal_ends_the_wait() {
+fn a_draining_server_accepts_no_connection_and_a_second_signal_ends_the_wait() {
     let mut example = Example::start("clean_up");
     let _stream = open(&example, "/exports/1");
     signal(&example, "-TERM");

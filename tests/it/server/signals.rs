@@ -1,4 +1,4 @@
-//! Signals: who listens to them, and who does not. The server runs in a process of its own: this test, once more.
+//! Servers with and without signal handlers. The server runs in a child process: the test starts itself again.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -8,7 +8,7 @@ use bocadillo::{App, EventStream, Server, Streams, route, routes, shutdown_signa
 
 use crate::support::{Lines, wait};
 
-/// Set in the child: how it serves.
+/// Set in the child process. Its value says how the child serves.
 const CHILD: &str = "BOCADILLO_TEST_SIGNALS";
 
 const SIGTERM: i32 = 15;
@@ -36,8 +36,8 @@ impl Running {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("the program is there");
-        let lines = Lines::read(child.stderr.take().expect("it is piped"));
+            .expect("the program exists");
+        let lines = Lines::read(child.stderr.take().expect("the output is piped"));
         lines.wait_for("ready");
         Self(child, lines)
     }
@@ -46,26 +46,28 @@ impl Running {
         let sent = Command::new("kill")
             .args([name, &self.0.id().to_string()])
             .status();
-        assert!(sent.expect("`kill` is there").success());
+        assert!(sent.expect("`kill` is installed").success());
     }
 
     #[track_caller]
     fn end(&mut self) -> ExitStatus {
         wait::until("the end of the process", || {
-            self.0.try_wait().expect("it is a child")
+            self.0
+                .try_wait()
+                .expect("the process is a child of the test")
         })
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // This fails if the process has already exited.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Serves in the child, with a background task that says when the server runs.
+/// Serves in the child process. A background task reports when the server runs.
 fn serve(how: &str) {
     let server = Server::new(App::new().routes(routes![feed]))
         .bind("127.0.0.1:0")
@@ -98,8 +100,8 @@ fn serve(how: &str) {
 }
 
 #[test]
-fn without_signals_a_signal_ends_the_process_as_it_does_any_other() {
-    const TEST: &str = "without_signals_a_signal_ends_the_process_as_it_does_any_other";
+fn without_signal_handlers_a_signal_kills_the_process() {
+    const TEST: &str = "without_signal_handlers_a_signal_kills_the_process";
     if let Ok(how) = std::env::var(CHILD) {
         return serve(&how);
     }
@@ -111,8 +113,8 @@ fn without_signals_a_signal_ends_the_process_as_it_does_any_other() {
 }
 
 #[test]
-fn with_signals_a_signal_ends_the_server_in_order() {
-    const TEST: &str = "with_signals_a_signal_ends_the_server_in_order";
+fn with_signal_handlers_a_signal_shuts_the_server_down_in_order() {
+    const TEST: &str = "with_signal_handlers_a_signal_shuts_the_server_down_in_order";
     if let Ok(how) = std::env::var(CHILD) {
         return serve(&how);
     }
@@ -144,7 +146,7 @@ fn a_second_signal_ends_the_wait_of_the_shutdown() {
 }
 
 impl Running {
-    /// The signal comes when the server listens to signals: a process that does not would be ended by it.
+    /// The signal arrives when the server listens to signals. Otherwise it would kill the process.
     fn signal_until_it_ends(&self, name: &str) {
         let caught = format!("/proc/{}/status", self.0.id());
         wait::until("the process to listen to the signal", || {

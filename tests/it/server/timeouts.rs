@@ -1,6 +1,6 @@
 //! Time-outs for the head of a request and for the idle time between requests.
 //!
-//! Over sockets one of the two is short and the other is far longer than a test lasts, so that no test depends on the
+//! In tests over sockets, one time-out is short and the other is much longer than the test. So no test depends on the
 //! speed of the machine. The defaults are measured in paused time.
 
 use std::time::Duration;
@@ -22,7 +22,7 @@ generators!(
     #[event_stream]
     async fn feed() {
         yield "fine";
-        // Longer than a head may take, and longer than the idle time: neither is the stream's.
+        // This is longer than both time-outs. They do not apply to streams.
         sleep(SHORT * 3).await;
         yield "still fine";
     }
@@ -47,18 +47,18 @@ fn app() -> bocadillo::Server {
     bocadillo::Server::new(App::new().routes(routes![feed, text, echo, large]))
 }
 
-/// Heads are cut soon, and idle connections never.
+/// The time-out for heads is short. Idle connections are never closed.
 async fn short_heads() -> Server {
     Server::start(app().header_timeout(SHORT).idle_timeout(NEVER)).await
 }
 
-/// Idle connections are closed soon, and heads are never cut.
+/// Idle connections are closed soon. Heads are never cut.
 async fn short_idle() -> Server {
     Server::start(app().header_timeout(NEVER).idle_timeout(SHORT)).await
 }
 
-/// Sends `start`, and then one byte of `rest` after the other, until the server has cut the connection. Returns what the
-/// server sent.
+/// Sends `start`, and then one byte of `rest` after the other, until the server has cut the connection. Returns what
+/// the server sent.
 async fn until_cut(raw: &mut Raw, start: &[u8], rest: &[u8]) -> Vec<u8> {
     raw.send(start).await;
     let (mut reads, mut writes) = raw.connection.split();
@@ -89,12 +89,12 @@ async fn a_slow_head_is_cut() {
     let server = short_heads().await;
     let endless = b"x: y\r\n".repeat(1000);
     let cases: [(&[u8], &[u8]); 6] = [
-        // Nothing at all.
+        // The client sends nothing.
         (b"", b""),
         (b"GET /feed HTTP/1.1\r\n", b""),
         (b"GET /feed HTTP/1.1\r\nhost: x\r\n", &endless),
         (b"", &endless),
-        // The preface of HTTP/2, byte by byte; the last one has all of it but the end.
+        // The preface of HTTP/2, byte by byte. The last one lacks only the end.
         (b"", &PREFACE.repeat(100)),
         (&PREFACE[..PREFACE.len() - 1], b""),
     ];
@@ -103,7 +103,7 @@ async fn a_slow_head_is_cut() {
         let mut raw = Raw::connect(server.address).await;
         assert_eq!(until_cut(&mut raw, start, rest).await, b"");
     });
-    // The same on a connection that has been idle for longer than a head may take. An empty head is not cut there.
+    // The same on a connection that was idle for longer than the time-out for heads. An empty head is not cut there.
     let later = cases[1..4].iter().flat_map(|(start, rest)| {
         [GET_TEXT, POST_ECHO, POST_CHUNKED].map(|request| async move {
             let mut raw = Raw::connect(server.address).await;
@@ -116,7 +116,7 @@ async fn a_slow_head_is_cut() {
         })
     });
     tokio::join!(join_all(first), join_all(later));
-    // Others are served meanwhile and afterwards, for longer than the time-out.
+    // Other clients are served at the same time and later, for longer than the time-out.
     let reply = get(Protocol::Http1, server.address, "/feed").await;
     assert_eq!(reply.text().await, "data: fine\n\ndata: still fine\n\n");
 }
@@ -155,7 +155,7 @@ async fn a_part_of_a_head_that_comes_during_a_stream_is_cut_after_the_stream() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_answered_after_more_than_the_time_of_a_head() {
+async fn an_idle_connection_is_answered_after_the_time_out_for_heads() {
     let server = &short_heads().await;
     let http1 = [GET_TEXT, POST_ECHO, POST_CHUNKED, "stream"].map(|request| async move {
         let mut raw = Raw::connect(server.address).await;
@@ -164,7 +164,7 @@ async fn an_idle_connection_is_answered_after_more_than_the_time_of_a_head() {
                 raw.send("GET /feed HTTP/1.1\r\nhost: x\r\n\r\n").await;
                 raw.until("data: still fine\n\n\r\n0\r\n\r\n").await;
             } else {
-                // Two at once.
+                // Two requests at once.
                 raw.send(request.repeat(2)).await;
                 raw.until("\r\n\r\ntext").await;
                 raw.until("\r\n\r\ntext").await;
@@ -251,10 +251,10 @@ async fn a_slow_head_of_http2_is_cut() {
     let part = frame(HEADERS, END_STREAM, 1, &REQUEST[..2]);
     let continued = frame(CONTINUATION, 0, 1, b"").repeat(100);
     let cases = [
-        // No SETTINGS.
+        // The client sends no SETTINGS.
         (PREFACE.to_vec(), vec![]),
         (PREFACE.to_vec(), frame(SETTINGS, 0, 0, &[0; 240])),
-        // A frame that is not whole.
+        // An incomplete frame.
         ([opening(), whole[..5].to_vec()].concat(), vec![]),
         ([opening(), whole[..12].to_vec()].concat(), vec![]),
         (opening(), [&part[..], &pings].concat()),
@@ -273,13 +273,13 @@ async fn a_slow_head_of_http2_is_cut() {
 #[tokio::test]
 async fn a_connection_of_http2_without_streams_is_closed_after_the_idle_time() {
     let server = &short_idle().await;
-    // One that has asked for nothing, and one that has been answered.
+    // One connection without a request, and one that was answered.
     let whole = frame(HEADERS, END_STREAM | END_HEADERS, 1, REQUEST);
     let cases = [(opening(), false), ([opening(), whole].concat(), true)];
     join_all(cases.map(|(start, answered)| async move {
         let mut raw = Raw::connect(server.address).await;
-        // The server waits for the answer to a ping before it closes; this client never sends one, and is cut by the
-        // end of its own side.
+        // Before the server closes, it waits for the answer to a ping. This client does not answer, and is cut when it
+        // closes its side.
         raw.send(&start).await;
         let mut bytes = Vec::new();
         let goes_away = async {
@@ -292,7 +292,7 @@ async fn a_connection_of_http2_without_streams_is_closed_after_the_idle_time() {
         assert_eq!(has_answer(&bytes), answered);
     }))
     .await;
-    // A client that answers: its connection is closed, but not under an open stream.
+    // This client answers pings. Its connection is closed only after its stream has ended.
     let mut connection = Connection::open(Protocol::Http2, server.address).await;
     let reply = connection.get("/feed").await;
     assert_eq!(reply.text().await, "data: fine\n\ndata: still fine\n\n");
@@ -309,11 +309,11 @@ async fn a_connection_of_http2_without_streams_is_closed_after_the_idle_time() {
 }
 
 #[tokio::test]
-async fn a_shutdown_does_not_wait_for_slow_heads_nor_for_silent_clients() {
+async fn a_shutdown_does_not_wait_for_slow_heads_or_silent_clients() {
     let whole = frame(HEADERS, END_STREAM | END_HEADERS, 1, REQUEST);
     let pings = frame(PING, 0, 0, b"12345678").repeat(1000);
     let cases: [(&[u8], &[u8], &[u8]); 8] = [
-        // What the client sends, what the server answers to it, and what the client goes on to send byte by byte.
+        // What the client sends, the answer of the server, and the bytes that the client then sends one by one.
         (b"", b"", b""),
         (b"GET / HT", b"", b""),
         (
@@ -358,7 +358,7 @@ async fn a_shutdown_does_not_wait_for_slow_heads_nor_for_silent_clients() {
             until_cut(&mut raw, b"", &rest).await;
         }));
     }
-    // The server has read what came in parts, too.
+    // The server has also read the request that arrived in parts.
     sleep(SHORT).await;
     server.stop().await;
     for client in clients {
@@ -366,7 +366,7 @@ async fn a_shutdown_does_not_wait_for_slow_heads_nor_for_silent_clients() {
     }
 }
 
-/// What a client sends, each with the seconds that it waits before.
+/// The parts that a client sends, each with the seconds that it waits before.
 type Parts<'a> = &'a [(u64, &'a [u8])];
 
 /// Writes each of `parts` after its pause, and returns how long after the last of them the server closed.
@@ -390,17 +390,18 @@ async fn the_defaults_are_10_seconds_for_a_head_and_75_between_requests() {
     let opening = opening();
     let part = frame(HEADERS, END_STREAM, 1, &REQUEST[..2]);
     let cases: [(Parts<'_>, u64); 11] = [
-        // The first head, from the connection's start.
+        // The time of the first head is counted from the start of the connection.
         (&[(0, b"")], 10),
         (&[(4, b"GET"), (5, b" ")], 1),
         (&[(9, b"PRI * ")], 1),
-        // The second, from its first byte.
+        // The time of the second head is counted from its first byte.
         (&[(0, get), (60, b"GET")], 10),
         (&[(0, get), (60, b"GET"), (9, b" ")], 1),
-        // Between requests.
+        // The idle time between requests.
         (&[(0, get)], 75),
         (&[(0, get), (74, get)], 75),
-        // HTTP/2: no SETTINGS, and a head without its end. This client does not answer pings, so it cannot wait for long.
+        // HTTP/2: no SETTINGS, and a head without its end. This client does not answer pings, so it cannot wait for
+        // long.
         (&[(0, PREFACE)], 10),
         (&[(9, PREFACE)], 1),
         (&[(4, &PREFACE[..20]), (4, &PREFACE[20..])], 2),
@@ -410,7 +411,7 @@ async fn the_defaults_are_10_seconds_for_a_head_and_75_between_requests() {
         let time = closed_after(memory.connect(1 << 16), parts).await;
         assert_eq!(time.as_secs_f64().round() as u64, expected, "{parts:?}");
     }
-    // HTTP/2 between requests: the client answers pings, as hyper's does.
+    // The idle time of HTTP/2 between requests. The client of hyper answers pings.
     let pipe = memory.connect(1 << 16);
     let mut connection = Connection::over(Protocol::Http2, pipe, "x").await;
     for (pause, is_open) in [(0, true), (74, true), (76, false)] {
@@ -423,7 +424,7 @@ async fn the_defaults_are_10_seconds_for_a_head_and_75_between_requests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_response_that_is_not_taken_is_not_idle_time() {
+async fn a_connection_is_not_idle_while_the_client_does_not_read_a_response() {
     let memory = Memory::serve(app());
     let mut pipe = memory.connect(1000);
     let get = b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -435,13 +436,16 @@ async fn a_response_that_is_not_taken_is_not_idle_time() {
     let start = Instant::now();
     let mut rest = Vec::new();
     pipe.read_to_end(&mut rest).await.expect("it is not cut");
-    assert!(bytes.len() + rest.len() > 10_000, "all of it has come");
-    // From the moment at which the client had taken all.
+    assert!(
+        bytes.len() + rest.len() > 10_000,
+        "the client has read everything"
+    );
+    // The time is counted from the moment at which the client had read everything.
     assert_eq!(start.elapsed().as_secs_f64().round() as u64, 75);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_largest_durations_mean_for_ever() {
+async fn the_largest_duration_disables_a_time_out() {
     let app = app()
         .header_timeout(Duration::MAX)
         .idle_timeout(Duration::MAX)

@@ -1,5 +1,5 @@
-//! Clients that do not read: what the server decides reaches the generator at once, and the client's connection, or its
-//! stream in HTTP/2, ends within a stated time.
+//! Clients that do not read. A decision of the server reaches the generator at once. The client's connection, or its
+//! HTTP/2 stream, ends within a stated time.
 
 use std::io;
 use std::pin::Pin;
@@ -26,7 +26,7 @@ use tokio::time::timeout;
 
 use crate::support::{Reports, Server, Watch, scratch, wait, watch};
 
-/// Within this time all that is decided has happened. The stated times together are one second.
+/// All decisions have taken effect within this time. The sum of the stated times is one second.
 const SOON: Duration = Duration::from_secs(5);
 const END: Duration = Duration::from_millis(100);
 const LIFETIME: Duration = Duration::from_millis(500);
@@ -40,7 +40,7 @@ async fn topic_route(State(topic): State<Topic>) -> EventStream {
 }
 
 generators!(
-    /// Fills what a client does not read, as fast as it can.
+    /// Sends events as fast as it can.
     #[route("/flood")]
     #[event_stream]
     async fn flood(State(said): State<Said>) {
@@ -52,7 +52,7 @@ generators!(
         }
     }
 
-    /// The same; it cleans up.
+    /// The same with a clean-up.
     #[route("/raising")]
     #[event_stream(raise_on_disconnect)]
     async fn raising(State(said): State<Said>, client: Client) {
@@ -64,7 +64,7 @@ generators!(
         said.0.say("dropped");
     }
 
-    /// One event, and then silence.
+    /// Sends one event, then nothing.
     #[route("/one", methods = [GET, POST])]
     #[event_stream(keep_alive = off)]
     async fn one(State(said): State<Said>) {
@@ -74,7 +74,7 @@ generators!(
         std::future::pending::<()>().await;
     }
 
-    /// Bytes, as fast as it can.
+    /// Sends bytes as fast as it can.
     #[route("/chunks")]
     #[stream]
     async fn chunks(State(said): State<Said>) {
@@ -86,7 +86,7 @@ generators!(
         }
     }
 
-    /// Takes its time before it reads the request, while its response has begun.
+    /// Starts its response, and reads the request body later.
     #[route("/echo", methods = [POST])]
     #[event_stream]
     async fn echo(State(said): State<Said>, body: axum::body::Body) {
@@ -116,7 +116,7 @@ fn app() -> (App<Said>, Reports) {
     (app, reports)
 }
 
-/// A connection that a test can stop reading: its kernel goes on, as that of a stopped process does.
+/// A connection that a test can stop reading. Its kernel still works, as with a stopped process.
 #[derive(Debug)]
 struct Pausable<C> {
     connection: C,
@@ -156,18 +156,18 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Pausable<C> {
     }
 }
 
-/// Where the server listens.
+/// The kind of listener of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Transport {
     Tcp,
     Unix,
-    /// A listener of the test's own, whose connections are more than a socket.
+    /// A listener of the test. Its connections wrap a socket.
     Own,
 }
 
 const TRANSPORTS: [Transport; 3] = [Transport::Tcp, Transport::Unix, Transport::Own];
 
-/// Connections without a socket that the server knows of.
+/// Connections whose socket the server cannot see.
 struct Own(TcpListener);
 
 impl Listener for Own {
@@ -212,46 +212,48 @@ impl Served {
             }
             Transport::Unix => {
                 let path = scratch("unread").join("s");
-                let listener = UnixListener::bind(&path).expect("a path of the test's own");
+                let listener = UnixListener::bind(&path).expect("the path is valid");
                 (Server::on(app, listener), Place::Unix(path))
             }
             Transport::Own => {
                 let listener = TcpListener::bind("127.0.0.1:0")
                     .await
-                    .expect("there is a free port");
-                let address = listener.local_addr().expect("it is bound");
+                    .expect("a port is free");
+                let address = listener.local_addr().expect("the listener is bound");
                 (Server::on(app, Own(listener)), Place::Tcp(address))
             }
         };
         Self { server, place }
     }
 
-    /// A connection with little room for what is not read.
+    /// Opens a connection with small buffers.
     async fn connect(&self) -> Box<dyn Connection> {
         match &self.place {
             Place::Tcp(address) => {
                 let socket = TcpSocket::new_v4().expect("a socket");
                 socket
                     .set_recv_buffer_size(4096)
-                    .expect("before the connect");
-                Box::new(socket.connect(*address).await.expect("it listens"))
+                    .expect("the socket is not connected yet");
+                Box::new(socket.connect(*address).await.expect("the server listens"))
             }
-            Place::Unix(path) => Box::new(UnixStream::connect(path).await.expect("it listens")),
+            Place::Unix(path) => {
+                Box::new(UnixStream::connect(path).await.expect("the server listens"))
+            }
         }
     }
 }
 
-/// How a client does not read.
+/// The way in which a client does not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unread {
     Http1,
     /// The window of each HTTP/2 stream is zero.
     Window,
-    /// The window of the HTTP/2 connection is used up by another stream.
+    /// Another stream has used up the window of the HTTP/2 connection.
     ConnectionWindow,
-    /// Nothing of the HTTP/2 connection is read.
+    /// The client reads nothing from the HTTP/2 connection.
     Socket,
-    /// The window of the one HTTP/2 stream is used up, those of others are not.
+    /// Only the window of one HTTP/2 stream is used up.
     Own,
 }
 
@@ -269,7 +271,7 @@ enum Request {
         is_paused: Arc<AtomicBool>,
         connection: Arc<AtomicWaker>,
         sender: http2::SendRequest<Empty<Bytes>>,
-        // What else the client has asked for, and does not read.
+        // Other requests of the client, whose responses it does not read.
         others: Vec<Incoming>,
     },
 }
@@ -319,7 +321,7 @@ impl Request {
         }
     }
 
-    /// Waits for longer than the server does, reads again, and sees that the stream was cut. Fails if it goes on.
+    /// Waits for longer than the server does, and reads again. Fails if the stream was not cut.
     async fn ends_by_a_cut(self, what: &str) {
         // On a busy machine the server may be late.
         tokio::time::sleep(END * 20).await;
@@ -365,7 +367,7 @@ async fn ask(sender: &mut http2::SendRequest<Empty<Bytes>>, path: &str) -> Incom
         .expect("a request");
     wait::within("a response", sender.send_request(request))
         .await
-        .expect("it answers")
+        .expect("the server answers")
         .into_body()
 }
 
@@ -376,7 +378,7 @@ async fn dropped(reports: &mut Reports, what: &str) {
         .unwrap_or_else(|_| panic!("{what}: the generator was not told"));
 }
 
-/// Runs `check` for each way not to read, over each transport, all at once.
+/// Runs `check` for each way not to read and each transport, all at the same time.
 async fn everywhere<F: Future<Output = ()>>(check: impl Fn(Transport, Unread) -> F) {
     let checks = TRANSPORTS
         .into_iter()
@@ -425,11 +427,11 @@ async fn a_shutdown_does_not_wait_for_a_client_that_does_not_read() {
     }
 }
 
-/// A client that leaves while bytes of its own stand unread before the end of its connection.
+/// The client disconnects while the server has not read all of its bytes.
 #[tokio::test]
-async fn leaving_is_noticed_behind_bytes_that_nobody_reads() {
+async fn a_disconnect_after_unread_bytes_is_noticed() {
     let heads = [
-        // A body that the handler does not take.
+        // A body that the handler does not read.
         ("POST", "content-length: 100000\r\n\r\n", "0123456789"),
         ("POST", "content-length: 10\r\n\r\n", "0123456789"),
         (
@@ -448,7 +450,7 @@ async fn leaving_is_noticed_behind_bytes_that_nobody_reads() {
             "expect: 100-continue\r\ncontent-length: 10\r\n\r\n",
             "0123",
         ),
-        // The next request, or a part of it.
+        // The next request or a part of it.
         ("GET", "\r\n", "G"),
         ("GET", "\r\n", "GET /one HTTP/1.1\r\nhost: x\r\n\r\n"),
         ("GET", "\r\n", ""),
@@ -490,9 +492,9 @@ async fn leaving_is_noticed_behind_bytes_that_nobody_reads() {
     }
 }
 
-/// The end of a client's sending half says nothing while its request is still read.
+/// While the handler reads the request, a half-close is not a disconnect.
 #[tokio::test]
-async fn a_half_close_behind_a_body_does_not_cut_its_reader() {
+async fn a_half_close_after_a_request_body_does_not_cut_the_handler_that_reads_it() {
     for transport in [Transport::Tcp, Transport::Unix] {
         let (app, mut reports) = app();
         let served = Served::start(app, transport).await;
@@ -507,7 +509,7 @@ async fn a_half_close_behind_a_body_does_not_cut_its_reader() {
 }
 
 #[tokio::test]
-async fn a_subscriber_that_does_not_read_ends_when_the_policy_says_so() {
+async fn a_subscriber_that_does_not_read_is_ended_by_its_policy() {
     for (name, policy) in [
         ("disconnect", SlowPolicy::disconnect()),
         ("block", SlowPolicy::block(Duration::from_millis(50))),
@@ -529,7 +531,7 @@ async fn a_subscriber_that_does_not_read_ends_when_the_policy_says_so() {
             let served = Served::start(app, transport).await;
             let request = Request::send(&served, unread, "/topic").await;
             let publishing = async {
-                // Until it is no subscriber any more, with nothing read.
+                // Waits until the topic has no subscriber. The client has read nothing.
                 let mut published = 0;
                 while published == 0 || hub.stats().subscribers > 0 {
                     topic.publish("x".repeat(4000)).await.expect("in memory");
@@ -545,13 +547,13 @@ async fn a_subscriber_that_does_not_read_ends_when_the_policy_says_so() {
     }
 }
 
-/// Long enough for a flood to fill what is between it and its client.
+/// In this time a fast stream fills the buffers between it and its client.
 async fn stalled() {
     tokio::time::sleep(Duration::from_millis(300)).await;
 }
 
 #[tokio::test]
-async fn a_client_that_takes_no_events_is_cut_after_the_write_timeout() {
+async fn a_client_that_reads_no_events_is_cut_after_the_write_timeout() {
     for path in ["/flood", "/raising"] {
         everywhere(async |transport, unread| {
             let what = format!("{transport:?} {unread:?} {path}");
@@ -568,7 +570,7 @@ async fn a_client_that_takes_no_events_is_cut_after_the_write_timeout() {
 }
 
 #[tokio::test]
-async fn a_source_that_is_slow_does_not_cut_its_client() {
+async fn a_client_of_a_slow_source_is_not_cut() {
     everywhere(async |transport, unread| {
         let what = format!("{transport:?} {unread:?}");
         let (app, mut reports) = app();
@@ -577,7 +579,7 @@ async fn a_source_that_is_slow_does_not_cut_its_client() {
             transport,
         )
         .await;
-        // What it has sent stands in no buffer: the source waits, and not the client.
+        // The client has read everything. So the source is slow, and not the client.
         let _request = Request::send(&served, Unread::Http1, "/one").await;
         while reports.next().await != "begun" {}
         tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -587,7 +589,7 @@ async fn a_source_that_is_slow_does_not_cut_its_client() {
 }
 
 #[tokio::test]
-async fn other_streams_of_a_connection_live_on() {
+async fn other_streams_of_a_connection_continue() {
     for (lifetime, write_timeout) in [(LIFETIME, SOON), (SOON * 10, Duration::from_millis(600))] {
         let (app, mut reports) = app();
         let app = app.stream_options(
@@ -607,7 +609,9 @@ async fn other_streams_of_a_connection_live_on() {
         let mut text = String::new();
         while !text.contains("data: 300\n") {
             let frame = wait::within("a number", numbers.frame()).await;
-            let data = frame.expect("it goes on").expect("it is not reset");
+            let data = frame
+                .expect("the stream continues")
+                .expect("it is not reset");
             text += std::str::from_utf8(&data.into_data().expect("data")).expect("text");
         }
         drop(body);
@@ -615,7 +619,7 @@ async fn other_streams_of_a_connection_live_on() {
 }
 
 #[tokio::test]
-async fn bytes_wait_for_their_client_unless_there_is_a_timeout() {
+async fn a_byte_stream_waits_for_its_client_unless_a_timeout_is_set() {
     everywhere(async |transport, unread| {
         let what = format!("{transport:?} {unread:?}");
         let (app, mut reports) = app();

@@ -1,6 +1,7 @@
-//! Clients that vanish without a word are told from clients that are paused: a network is cut, a process is stopped.
+//! The server distinguishes clients whose network fails from paused clients. The tests cut a network and stop a
+//! process.
 //!
-//! It needs Linux, and the right to make network namespaces.
+//! The tests need Linux, and permission to make network namespaces.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -19,7 +20,7 @@ const WHOLE: usize = 12_000_000;
 struct Said(Watch);
 
 generators!(
-    /// Small events, which the kernel's buffers have room for.
+    /// Sends small events, for which the kernel's buffers have room.
     #[route("/events")]
     #[event_stream]
     async fn events(State(said): State<Said>) {
@@ -43,7 +44,7 @@ generators!(
         }
     }
 
-    /// More than all buffers take.
+    /// Sends more than all buffers can hold.
     #[route("/whole")]
     #[stream]
     async fn whole(State(said): State<Said>) {
@@ -70,7 +71,7 @@ fn run(command: &str) {
     assert!(status.success(), "{command}: {status}");
 }
 
-/// A network of two: the test, and a namespace of the test's own.
+/// A network between the test and a network namespace that the test makes.
 struct Network {
     name: String,
     subnet: u32,
@@ -102,7 +103,7 @@ impl Network {
         let address = format!("10.213.{}.1:0", self.subnet);
         TcpListener::bind(address)
             .await
-            .expect("an address of the test's own")
+            .expect("the address is valid")
     }
 
     fn cut(&self) {
@@ -112,7 +113,7 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        // The devices go with it.
+        // This removes the devices too.
         let _ = Command::new("ip")
             .args(["netns", "del", &self.name])
             .status();
@@ -122,7 +123,7 @@ impl Drop for Network {
     }
 }
 
-/// A client of its own process.
+/// A client in another process.
 struct Curl(Child);
 
 impl Curl {
@@ -137,7 +138,7 @@ impl Curl {
             .args(&words[1..])
             .stdin(Stdio::null())
             .spawn()
-            .expect("curl is there");
+            .expect("curl is installed");
         Self(child)
     }
 
@@ -154,7 +155,7 @@ impl Drop for Curl {
 }
 
 #[tokio::test]
-async fn a_client_whose_network_is_cut_is_found() {
+async fn a_client_whose_network_fails_is_detected() {
     for (subnet, path, write_timeout) in [
         (1, "/events", true),
         (2, "/events", false),
@@ -169,13 +170,13 @@ async fn a_client_whose_network_is_cut_is_found() {
             app.stream_options(StreamOptions::new().no_write_timeout())
         };
         let listener = network.listen().await;
-        let address = listener.local_addr().expect("it is bound");
+        let address = listener.local_addr().expect("the listener is bound");
         let _server = Server::on(bocadillo::Server::new(app).ack_timeout(ACK), listener);
         let prefix = ["ip", "netns", "exec", &network.name];
         let curl = Curl::start(&prefix, address, path, "/dev/null");
         assert_eq!(reports.next().await, "begun");
         if path == "/whole" {
-            // A client that is paused, and then gone.
+            // The client is paused, and then killed.
             curl.signal("-STOP");
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -193,7 +194,7 @@ async fn a_client_whose_network_is_cut_is_found() {
 }
 
 #[tokio::test]
-async fn a_download_that_is_paused_comes_whole() {
+async fn a_paused_download_arrives_completely() {
     const ACK: Duration = Duration::from_secs(1);
     let (app, mut reports) = app();
     let server = Server::start(bocadillo::Server::new(app).ack_timeout(ACK)).await;

@@ -1,4 +1,4 @@
-//! `Streams` in servers that are not ours.
+//! `Streams` in other servers.
 
 mod rules;
 mod shutdown;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::wait::within;
 
-/// axum's own server, run as the documentation of `Streams` shows it.
+/// The server of axum, used as the documentation of `Streams` shows.
 #[derive(Debug)]
 pub(crate) struct AxumServer {
     pub(crate) address: SocketAddr,
@@ -26,8 +26,8 @@ impl AxumServer {
     pub(crate) async fn start(app: Router, streams: &Streams) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
-            .expect("there is a free port");
-        let address = listener.local_addr().expect("it is bound");
+            .expect("a port is free");
+        let address = listener.local_addr().expect("the listener is bound");
         let signal = CancellationToken::new();
         let server = axum::serve(listener, app).with_graceful_shutdown({
             let (streams, signal) = (streams.clone(), signal.clone());

@@ -1,4 +1,4 @@
-//! HTTP's rules for streams under `axum::serve`: they are those of an `App`.
+//! HTTP's rules for streams under `axum::serve` are the same as in an `App`.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn events(bocadillo::State(watch): bocadillo::State<Watch>) -> EventStream
 async fn spawned(bocadillo::State(watch): bocadillo::State<Watch>) -> Response {
     tokio::spawn(async move { counted(watch).into_response() })
         .await
-        .expect("it does not panic")
+        .expect("the task does not panic")
 }
 
 #[route("/no-content", methods = [GET, HEAD])]
@@ -79,7 +79,7 @@ fn router(watch: &Watch) -> Router {
         .with_state(watch.clone())
 }
 
-/// What a client sees of a response. The date is not compared.
+/// The parts of a response that a client sees. The date is not compared.
 #[derive(Debug, PartialEq)]
 struct Seen {
     status: StatusCode,
@@ -100,7 +100,7 @@ async fn see(
     let mut headers: Vec<_> = (reply.headers.iter())
         .filter(|(name, _)| *name != "date")
         .map(|(name, value)| {
-            let value = value.to_str().expect("headers of text");
+            let value = value.to_str().expect("the header is text");
             (name.to_string(), value.to_owned())
         })
         .collect();
@@ -151,7 +151,7 @@ async fn responses_are_the_same_as_those_of_an_app() {
                 if is_sent {
                     assert_eq!(theirs.body, "retry: 2000\ndata: one\n\n", "{case}");
                 }
-                // One of each server.
+                // One stream of each server.
                 assert_eq!(so_far(&mut reports), if is_sent { 2 } else { 0 }, "{case}");
             }
         }
@@ -176,7 +176,7 @@ async fn http_1_0_gets_a_stream_that_ends_with_its_connection() {
 }
 
 #[tokio::test]
-async fn other_responses_are_left_as_they_are() {
+async fn other_responses_are_not_changed() {
     let streams = Streams::new().strict_accept(true);
     let router = || {
         Router::new()
@@ -235,7 +235,7 @@ generators!(
 );
 
 #[tokio::test(start_paused = true)]
-async fn the_attribute_takes_the_forms_of_a_keep_alive() {
+async fn the_attribute_accepts_the_forms_of_a_keep_alive() {
     let streams = Streams::new();
     let app = Router::new()
         .route("/", get(async || silent()))
@@ -243,7 +243,7 @@ async fn the_attribute_takes_the_forms_of_a_keep_alive() {
     let mut stream = TestClient::of(app).get("/").send().await;
     let start = tokio::time::Instant::now();
     for round in 1..=3 {
-        let event = stream.next_event().await.expect("it is endless");
+        let event = stream.next_event().await.expect("the stream is endless");
         assert_eq!(event.name, "ping");
         assert_eq!(start.elapsed().as_secs(), 5 * round);
     }

@@ -25,7 +25,7 @@ generators!(
     async fn until_left(watch: Watch, client: Client) {
         let _ = yield "one";
         client.disconnected().await;
-        // A clean-up that takes its time: the drain has to wait for it.
+        // The clean-up takes time. The drain has to wait for it.
         sleep(Duration::from_millis(50)).await;
         watch.say("cleaned up");
     }
@@ -39,10 +39,10 @@ generators!(
     }
 );
 
-/// How long a test's shutdown may wait for what never ends. A test that reaches it fails.
+/// The time-out of shutdowns. A test that reaches it fails.
 const NEVER: Duration = Duration::from_secs(600);
 
-/// The handlers hand the stream to axum in the ways that programs do.
+/// The handlers return streams to axum in the ways that programs use.
 fn app(watch: &Watch) -> Router {
     async fn in_the_handler(State(watch): State<Watch>) -> EventStream {
         until_left(watch, Client::new())
@@ -52,7 +52,7 @@ fn app(watch: &Watch) -> Router {
     async fn in_a_spawned_task(State(watch): State<Watch>) -> Response {
         tokio::spawn(async move { until_left(watch, Client::new()).into_response() })
             .await
-            .expect("it does not panic")
+            .expect("the task does not panic")
     }
 
     async fn bytes(State(watch): State<Watch>) -> Response {
@@ -85,12 +85,15 @@ async fn a_drain_ends_the_streams_and_waits_for_their_clean_ups() {
         for reply in events {
             assert_eq!(reply.text().await, "", "{protocol:?}");
         }
-        assert!(bytes.end().await.1.is_err(), "a part is not the whole");
+        assert!(
+            bytes.end().await.1.is_err(),
+            "a byte stream that is cut must not look complete"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_holds_neither_the_generator_nor_the_server() {
+async fn a_client_that_does_not_read_delays_neither_the_generator_nor_the_server() {
     for protocol in BOTH {
         let (watch, mut reports) = watch();
         let client = Client::new();
@@ -131,10 +134,10 @@ async fn a_stream_that_is_opened_during_the_drain_ends_at_once_in_order() {
         .defaults(StreamOptions::new().retry(Duration::from_millis(1500)));
     let (watch, mut reports) = watch();
     let server = AxumServer::start(app(&watch).layer(streams.layer()), &streams).await;
-    // A task holds the drain, and so the server, open.
+    // A task keeps the drain and the server open.
     let hold = tokio_util::sync::CancellationToken::new();
     streams.spawn(hold.clone().cancelled_owned());
-    // It was opened before the drain.
+    // The connection was opened before the drain.
     let mut kept = Connection::open(Protocol::Http1, server.address).await;
     server.begin_shutdown();
     within("the drain", streams.draining()).await;
@@ -159,7 +162,7 @@ async fn a_stream_that_is_opened_during_the_drain_ends_at_once_in_order() {
 }
 
 #[tokio::test]
-async fn a_late_stream_without_a_retry_of_its_own_says_three_seconds() {
+async fn a_stream_opened_during_the_drain_has_a_default_retry_of_three_seconds() {
     let streams = Streams::new().drain_timeout(NEVER);
     let (watch, _) = watch();
     let server = AxumServer::start(app(&watch).layer(streams.layer()), &streams).await;
@@ -254,11 +257,11 @@ async fn a_subscription_is_released_by_its_policy_although_nobody_polls_its_body
         .route("/", handler)
         .layer(Streams::new().layer());
     let mut response = TestClient::of(app).get("/").send().await;
-    topic.publish("first").await.expect("it is in memory");
+    topic.publish("first").await.expect("the hub is in memory");
     assert_eq!(response.next_event().await.expect("one").data, "first");
     for _ in 0..100 {
         let published = topic.publish("x".repeat(1000)).await;
-        published.expect("it is in memory");
+        published.expect("the hub is in memory");
     }
     assert!(!client.is_disconnected());
     sleep(Duration::from_secs(6)).await;

@@ -1,4 +1,4 @@
-//! The layer of `Streams` among other layers, and services inside of one another, under `axum::serve` and our server.
+//! The layer of `Streams` with other layers, and nested services, under `axum::serve` and our server.
 
 use std::future::pending;
 use std::time::Duration;
@@ -42,7 +42,7 @@ async fn events(bocadillo::State(watch): bocadillo::State<Watch>) -> EventStream
 async fn spawned(bocadillo::State(watch): bocadillo::State<Watch>) -> Response {
     tokio::spawn(async move { until_left(watch, Client::new()).into_response() })
         .await
-        .expect("it does not panic")
+        .expect("the task does not panic")
 }
 
 const PATHS: [&str; 2] = ["/events", "/spawned"];
@@ -68,7 +68,7 @@ fn service<S: Clone + Send + Sync + 'static>(app: App<S>) -> AppService {
     app.into_service().expect("the routes do not conflict")
 }
 
-/// How long a test's shutdown may wait for what never ends. A test that reaches it fails.
+/// The time-out of shutdowns. A test that reaches it fails.
 const NEVER: Duration = Duration::from_secs(600);
 
 fn streams() -> Streams {
@@ -77,8 +77,8 @@ fn streams() -> Streams {
         .defaults(StreamOptions::new().retry(Duration::from_secs(9)))
 }
 
-/// Opens streams of both paths in the router, and shuts down: they end in order, and their clean-ups have run. They have
-/// the options of `streams`.
+/// Opens streams of both paths in the router, and shuts down. Checks that they end in order, that their clean-ups have
+/// run, and that they have the options of `streams`.
 async fn check(name: &str, protocols: &[Protocol], build: impl Fn(&Watch, &Streams) -> Router) {
     for protocol in protocols {
         let (watch, mut reports) = watch();
@@ -105,7 +105,7 @@ async fn check(name: &str, protocols: &[Protocol], build: impl Fn(&Watch, &Strea
 }
 
 #[tokio::test]
-async fn the_layer_stands_inside_or_outside_of_other_layers() {
+async fn the_layer_works_inside_and_outside_of_other_layers() {
     macro_rules! around {
         ($name:literal, $layer:expr) => {
             check(concat!($name, " outside"), &BOTH, |watch, streams| {
@@ -133,7 +133,7 @@ async fn the_layer_stands_inside_or_outside_of_other_layers() {
     );
 }
 
-/// The task-local still connects the stream.
+/// The task-local connects the stream although the extension is lost.
 #[tokio::test]
 async fn a_layer_may_make_a_new_response_of_the_body() {
     let streams = streams();
@@ -254,7 +254,7 @@ async fn our_server_drains_the_streams_of_a_router_with_a_layer() {
 }
 
 #[tokio::test]
-async fn the_drain_of_streams_inside_ends_only_these() {
+async fn a_drain_of_inner_streams_ends_only_those_streams() {
     let (watch, mut reports) = watch();
     let (inner, outer) = (streams(), streams());
     let app = Router::new()
@@ -276,7 +276,7 @@ async fn the_drain_of_streams_inside_ends_only_these() {
 }
 
 #[tokio::test]
-async fn options_of_streams_inside_go_before_those_outside() {
+async fn options_of_inner_streams_override_those_of_outer_streams() {
     let outer = Streams::new().defaults(
         StreamOptions::new()
             .retry(Duration::from_secs(1))
@@ -306,7 +306,7 @@ async fn options_of_streams_inside_go_before_those_outside() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_given_up_leaves_nothing() {
+async fn a_cancelled_request_leaves_nothing_behind() {
     let streams = streams().end_timeout(Duration::from_millis(1));
     let app = Router::new()
         .route(
@@ -324,7 +324,7 @@ async fn a_request_that_is_given_up_leaves_nothing() {
     server.stop().await;
 }
 
-/// The warning is logged once in a process, so this test has a process of its own.
+/// The warning is logged once in a process, so this test runs in a child process.
 #[test]
 fn a_stream_that_belongs_to_no_streams_is_logged_once() {
     const CHILD: &str = "BOCADILLO_TEST_WITHOUT_STREAMS";
@@ -350,7 +350,7 @@ fn a_stream_that_belongs_to_no_streams_is_logged_once() {
             let log = Log::start();
             let streams = streams();
             let (watch, _reports) = watch();
-            // In the task of the request there is no need for the extension.
+            // In the task of the request the stream does not need the extension.
             let app = router(&watch)
                 .layer(from_fn(async |request, next: axum::middleware::Next| {
                     axum::response::Response::new(next.run(request).await.into_body())

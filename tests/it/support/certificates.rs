@@ -1,4 +1,4 @@
-//! An authority of the test's own, and a certificate for 127.0.0.1 that it has signed.
+//! A certificate authority for one test, and a certificate for 127.0.0.1 that it has signed.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -32,7 +32,7 @@ impl Certificates {
         Self(folder)
     }
 
-    /// `ca.pem`, `server.pem` or `server.key`.
+    /// The path of `ca.pem`, `server.pem` or `server.key`.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -40,7 +40,7 @@ impl Certificates {
 
 impl Drop for Certificates {
     fn drop(&mut self) {
-        // What is left over lies in the build folder, and harms nobody.
+        // If this fails, the files stay in the build folder.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -22,7 +22,7 @@ impl Example {
         Self::start_with(name, 0, &[])
     }
 
-    /// Starts an example on a port that an earlier one had.
+    /// Starts an example on the port that an earlier example had.
     #[track_caller]
     pub(crate) fn start_on(name: &str, port: u16) -> Self {
         Self::start_with(name, port, &[])
@@ -40,10 +40,12 @@ impl Example {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the example starts");
-        let stdout = Lines::read(child.stdout.take().expect("it is piped"));
-        let stderr = Lines::read(child.stderr.take().expect("it is piped"));
+        let stdout = Lines::read(child.stdout.take().expect("the output is piped"));
+        let stderr = Lines::read(child.stderr.take().expect("the output is piped"));
         let first = wait::until("the address on standard error", || {
-            let ended = child.try_wait().expect("a child can be asked");
+            let ended = child
+                .try_wait()
+                .expect("the state of the child can be read");
             assert!(
                 ended.is_none(),
                 "{name} ended at once: {:?}",
@@ -61,7 +63,7 @@ impl Example {
         }
     }
 
-    /// What an example says that does not take its arguments. It has to fail by itself.
+    /// Returns what an example prints if it refuses its arguments. The example has to exit with an error.
     #[track_caller]
     pub(crate) fn refuses(name: &str, arguments: &[&str]) -> String {
         let mut child = Command::new(program(name))
@@ -71,9 +73,11 @@ impl Example {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the example starts");
-        let stderr = Lines::read(child.stderr.take().expect("it is piped"));
+        let stderr = Lines::read(child.stderr.take().expect("the output is piped"));
         let status = wait::until(&format!("the end of {name}, with {arguments:?}"), || {
-            child.try_wait().expect("a child can be asked")
+            child
+                .try_wait()
+                .expect("the state of the child can be read")
         });
         assert!(!status.success(), "{name} takes {arguments:?}");
         wait::until("the reason", || (!stderr.so_far().is_empty()).then_some(()));
@@ -84,7 +88,7 @@ impl Example {
         format!("http://{}{path}", self.address)
     }
 
-    /// Ends the process as a crash would, and waits until its port is free.
+    /// Kills the process with SIGKILL, and waits until its port is free.
     pub(crate) fn kill(mut self) {
         self.end();
     }
@@ -93,7 +97,9 @@ impl Example {
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
         wait::until("the example's end", || {
-            self.child.try_wait().expect("a child can be asked")
+            self.child
+                .try_wait()
+                .expect("the state of the child can be read")
         })
     }
 
@@ -102,7 +108,7 @@ impl Example {
     }
 
     fn end(&mut self) {
-        // It may have ended by itself, which is as good.
+        // This fails if the process has already exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -114,7 +120,7 @@ impl Drop for Example {
     }
 }
 
-/// The address behind `http://` in a line of the log.
+/// Returns the address after `http://` in a line of the log.
 fn address(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once("http://")?;
     let end = rest
@@ -123,7 +129,8 @@ fn address(line: &str) -> Option<SocketAddr> {
     rest[..end].parse().ok()
 }
 
-/// The built example: `cargo test` builds all of them before it runs a test, `cargo test --test it` does not.
+/// Returns the path of the built example. `cargo test` builds all examples before it runs a test. `cargo test --test
+/// it` does not build them.
 fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a running program has a path");
     let profile = test
@@ -140,7 +147,7 @@ fn program(name: &str) -> PathBuf {
     program
 }
 
-/// Whether no source of the program, as cargo lists them beside it, is younger than the program.
+/// Whether the program is newer than all of its sources. Cargo lists the sources in a file beside the program.
 fn is_fresh(program: &Path) -> bool {
     let Some(built) = modified(program) else {
         return false;

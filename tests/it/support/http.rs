@@ -1,4 +1,4 @@
-//! Clients: the bytes of HTTP/1 by hand, and hyper for both protocols.
+//! HTTP clients: one that writes the bytes of HTTP/1 itself, and hyper for both protocols.
 
 use std::fmt;
 use std::io;
@@ -30,7 +30,7 @@ pub(crate) fn full(body: impl Into<Bytes>) -> RequestBody {
         .boxed()
 }
 
-/// A body that is sent piece by piece. It ends when the sender is dropped; an error cuts it.
+/// A body that is sent in pieces. Dropping the sender ends it. An error cuts it off.
 pub(crate) fn pieces() -> (mpsc::UnboundedSender<io::Result<&'static str>>, RequestBody) {
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let frames = stream::poll_fn(move |cx| {
@@ -42,14 +42,14 @@ pub(crate) fn pieces() -> (mpsc::UnboundedSender<io::Result<&'static str>>, Requ
     (sender, BodyExt::boxed(StreamBody::new(frames)))
 }
 
-/// How a client of HTTP/2 begins.
+/// The first bytes that a client of HTTP/2 sends.
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection whose bytes the test writes and reads itself.
 #[derive(Debug)]
 pub(crate) struct Raw<C = TcpStream> {
     pub(crate) connection: C,
-    /// What has been read and not been asked for yet.
+    /// Bytes that were read from the socket and that no call has returned yet.
     unread: Vec<u8>,
 }
 
@@ -62,7 +62,7 @@ impl Raw {
         )
     }
 
-    /// One exchange on a connection of its own: sends `bytes`, and reads until the server closes.
+    /// Opens a connection, sends `bytes`, and reads until the server closes the connection.
     pub(crate) async fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
         let mut raw = Self::connect(address).await;
         raw.send(bytes).await;
@@ -85,7 +85,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Raw<C> {
             .expect("the connection is open");
     }
 
-    /// Reads up to and with `mark`.
+    /// Reads up to and including `mark`.
     #[track_caller]
     pub(crate) fn until(&mut self, mark: &str) -> impl Future<Output = String> {
         let what = format!("{mark:?} from the server");
@@ -107,7 +107,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Raw<C> {
         }
     }
 
-    /// Ends the sending half.
+    /// Closes the sending half of the connection.
     pub(crate) async fn end(&mut self) {
         self.connection
             .shutdown()
@@ -115,13 +115,13 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Raw<C> {
             .expect("the connection is open");
     }
 
-    /// All that comes until the server closes, or cuts, the connection.
+    /// Reads until the server closes or resets the connection.
     pub(crate) async fn rest(&mut self) -> String {
         loop {
             let read = self.connection.read_buf(&mut self.unread);
             match wait::within("the server to close the connection", read).await {
                 Ok(1..) => {}
-                // A server that closes while bytes of ours are unread makes the kernel send a reset.
+                // If the server closes the socket before it has read all of our bytes, the kernel sends a reset.
                 Ok(0) | Err(_) => return text(std::mem::take(&mut self.unread)),
             }
         }
@@ -144,7 +144,7 @@ pub(crate) enum Protocol {
 
 pub(crate) const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
 
-/// One connection of hyper's. Dropping it closes the connection, once its responses are dropped too.
+/// A connection of hyper. It closes when it and all of its responses are dropped.
 pub(crate) struct Connection {
     sender: Sender,
     authority: String,
@@ -219,7 +219,7 @@ impl Connection {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(body).expect("the test asks for what can be");
+        let request = request.body(body).expect("the test makes a valid request");
         let response = match &mut self.sender {
             Sender::Http1(sender) => {
                 wait::within("the connection to be free", sender.ready()).await?;
@@ -249,12 +249,12 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a new connection.
 pub(crate) async fn get(protocol: Protocol, address: SocketAddr, path: &str) -> Reply {
     Connection::open(protocol, address).await.get(path).await
 }
 
-/// A response, of which the body is still to come. Dropping it is the client's leaving.
+/// A response whose body has not been read. Dropping it disconnects the client.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
@@ -269,7 +269,7 @@ impl Reply {
         Some(self.headers.get(name)?.to_str().expect("a header of text"))
     }
 
-    /// Reads up to and with `mark`: `"\n\n"` for one event with all that comes before it.
+    /// Reads up to and including `mark`. With `"\n\n"` it returns one event and everything before it.
     pub(crate) async fn until(&mut self, mark: &str) -> String {
         loop {
             if let Some(at) = self.unread.find(mark) {
@@ -285,7 +285,7 @@ impl Reply {
         }
     }
 
-    /// The rest of the body, which has to end in order.
+    /// Reads the rest of the body as text. The body has to end without an error.
     pub(crate) async fn text(mut self) -> String {
         while self
             .more("the body's end")
@@ -295,7 +295,7 @@ impl Reply {
         self.unread
     }
 
-    /// How the body ends, and what came before its end.
+    /// Reads to the end of the body. Returns what was read, and whether the body ended with an error.
     pub(crate) async fn end(mut self) -> (String, hyper::Result<()>) {
         loop {
             match self.more("the body's end").await {
@@ -311,22 +311,23 @@ impl Reply {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text:?}"))
     }
 
-    /// The rest of the body, whatever it is.
+    /// Reads the rest of the body as bytes.
     pub(crate) async fn bytes(self) -> Bytes {
         let body = wait::within("the body's end", self.body.collect()).await;
         body.expect("the body ends in order").to_bytes()
     }
 
-    /// The next piece of the body, whatever it is.
+    /// Reads the next frame of the body as bytes.
     pub(crate) async fn frame(&mut self) -> Bytes {
         let frame = wait::within("a piece of the body", self.body.frame()).await;
         let frame = frame
-            .expect("the body goes on")
+            .expect("the body has another frame")
             .expect("the body is not cut");
         frame.into_data().expect("no trailers are sent")
     }
 
-    /// What has come, or else what comes next. `None` once the body has ended, or was cut off.
+    /// Returns the text that was read but not returned yet, or else the next frame. `None` means that the body has
+    /// ended or was cut off.
     pub(crate) async fn chunk(&mut self) -> Option<String> {
         if self.unread.is_empty() && !matches!(self.more("more of the body").await, Ok(true)) {
             return None;
@@ -339,7 +340,8 @@ impl Reply {
             return Ok(false);
         };
         if let Ok(data) = frame?.into_data() {
-            let text = std::str::from_utf8(&data).expect("frames hold whole characters here");
+            let text =
+                std::str::from_utf8(&data).expect("no frame of this test splits a character");
             self.unread.push_str(text);
         }
         Ok(true)

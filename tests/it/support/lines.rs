@@ -1,4 +1,4 @@
-//! The lines that a child process writes, read as they come so that its pipe never fills up.
+//! The lines that a child process writes. They are read at once, so that the pipe does not fill up.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,13 +33,14 @@ impl Lines {
             .clone()
     }
 
-    /// Waits for a line with this text in it. It keeps the thread: an async test's connections stand still meanwhile.
+    /// Waits for a line that contains this text. It blocks the thread, so the connections of an async test make no
+    /// progress.
     #[track_caller]
     pub(crate) fn wait_for(&self, text: &str) -> String {
         wait::until(&format!("a line with {text:?}"), || self.find(text))
     }
 
-    /// As [`wait_for`](Self::wait_for), for async tests.
+    /// The same as [`wait_for`](Self::wait_for), for async tests.
     pub(crate) async fn line(&self, text: &str) -> String {
         let found = async {
             loop {

@@ -1,4 +1,4 @@
-//! What the code under test logs, on the test's own thread.
+//! Collects what the tested code logs on the thread of the test.
 
 use std::io::Write;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use tracing::Dispatch;
 use tracing::subscriber::DefaultGuard;
 
-/// A subscriber that wants all lines, and writes none. Without it a line that another thread reaches first, while no
-/// subscriber is there, may stay switched off for this thread's log.
+/// A subscriber that enables all lines and writes none. tracing remembers whether a line is enabled. Without this
+/// subscriber, a line that another thread logs first could be disabled for the log of this thread too.
 static INTERESTED: LazyLock<Dispatch> = LazyLock::new(|| {
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::INFO)
@@ -16,7 +16,7 @@ static INTERESTED: LazyLock<Dispatch> = LazyLock::new(|| {
     Dispatch::new(subscriber)
 });
 
-/// The log of this thread for as long as it is there: of a test on a runtime of one thread, all of it.
+/// Collects the log of this thread until it is dropped. If the runtime of a test has one thread, this is the whole log.
 pub(crate) struct Log {
     text: Text,
     _guard: DefaultGuard,
@@ -26,7 +26,7 @@ pub(crate) struct Log {
 struct Text(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Warnings and errors.
+    /// Collects warnings and errors.
     pub(crate) fn start() -> Self {
         Self::at(tracing::Level::WARN)
     }
@@ -47,7 +47,7 @@ impl Log {
         }
     }
 
-    /// The lines that have this in them.
+    /// Returns the lines that contain this text.
     pub(crate) fn lines(&self, part: &str) -> Vec<String> {
         let text = self.text.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&text);

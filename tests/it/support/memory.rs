@@ -1,4 +1,4 @@
-//! A server over pipes in memory, for tests in paused time: nothing there waits for the kernel.
+//! A server over pipes in memory. Tests with paused time use it, because it does not wait for the kernel.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ impl Listener for Pipes {
     }
 }
 
-/// Connects to an app that is served in this runtime.
+/// Opens connections to an app that runs in this runtime.
 #[derive(Debug)]
 pub(crate) struct Memory(mpsc::UnboundedSender<DuplexStream>);
 
@@ -40,7 +40,7 @@ impl Memory {
         Self(sender)
     }
 
-    /// A connection whose two directions hold `room` bytes each.
+    /// Opens a connection that buffers `room` bytes in each direction.
     pub(crate) fn connect(&self, room: usize) -> DuplexStream {
         let (client, server) = tokio::io::duplex(room);
         self.0.send(server).expect("the server runs");

@@ -1,4 +1,4 @@
-//! What tests share.
+//! Code that several tests use.
 
 mod certificates;
 mod example;
@@ -26,16 +26,16 @@ pub(crate) use watch::{Reports, Watch, watch};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The folder that cargo builds into.
+/// Returns the build folder of cargo.
 pub(crate) fn target() -> PathBuf {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
     scratch
         .parent()
-        .expect("cargo's scratch folder lies in its build folder")
+        .expect("the folder for tests is in the build folder")
         .to_owned()
 }
 
-/// A new folder of its own, in cargo's scratch folder.
+/// Makes a new folder in the folder that cargo has for the files of tests.
 pub(crate) fn scratch(name: &str) -> PathBuf {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -45,7 +45,7 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
     folder
 }
 
-/// Whether the tests of load run at full size, which takes minutes: `cargo xtask soak`.
+/// Whether the load tests run at full size, as in `cargo xtask soak`. They then take minutes.
 pub(crate) fn is_soak() -> bool {
     std::env::var_os("BOCADILLO_SOAK").is_some()
 }

@@ -1,4 +1,4 @@
-//! A `nats-server` of the test's own: on free ports, with JetStream's data in a folder of its own.
+//! Starts a `nats-server` for one test, on free ports. JetStream keeps its data in a new folder.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,9 +14,9 @@ pub(crate) struct Nats {
     monitor: u16,
     folder: PathBuf,
     host: String,
-    /// A file with more of its settings.
+    /// The file with its other settings.
     config: Option<PathBuf>,
-    /// `None` while it is down.
+    /// `None` while the server does not run.
     child: Option<Child>,
 }
 
@@ -26,12 +26,12 @@ impl Nats {
         Self::start_at("127.0.0.1", None)
     }
 
-    /// Starts a server with these settings beside those that it has here.
+    /// Starts a server with these settings, in addition to those of [`start`](Self::start).
     pub(crate) fn configured(config: &str) -> Self {
         Self::start_at("127.0.0.1", Some(config))
     }
 
-    /// The same at another address of this machine.
+    /// Starts a server with these settings at another address of this machine.
     pub(crate) fn start_at(host: &str, config: Option<&str>) -> Self {
         let mut nats = Self {
             port: 0,
@@ -44,13 +44,12 @@ impl Nats {
         if let Some(text) = config {
             nats.configure(text);
         }
-        // Another process may take a port that was free a moment ago.
+        // Another process may take the port before the server does.
         wait::until("a nats-server that answers", || {
-            let free =
-                [(); 2].map(|()| TcpListener::bind((host, 0)).expect("there is a free port"));
+            let free = [(); 2].map(|()| TcpListener::bind((host, 0)).expect("a port is free"));
             let ports = free
                 .each_ref()
-                .map(|free| free.local_addr().expect("it is bound").port());
+                .map(|free| free.local_addr().expect("the listener is bound").port());
             [nats.port, nats.monitor] = ports;
             drop(free);
             nats.launch().then_some(())
@@ -67,7 +66,7 @@ impl Nats {
         SocketAddr::new(host, self.port)
     }
 
-    /// Gives it other settings while it runs.
+    /// Changes the settings of the running server.
     pub(crate) fn reload(&self, config: &str) {
         self.configure(config);
         let child = self.child.as_ref().expect("it runs");
@@ -80,15 +79,15 @@ impl Nats {
 
     fn configure(&self, config: &str) {
         let file = self.config.as_ref().expect("it was started with settings");
-        // JetStream is in the file too: a reload without it would switch it off.
+        // The file has to enable JetStream too. Otherwise the reload would disable it.
         let folder = self.folder.display();
         let text = format!("jetstream {{ store_dir: \"{folder}\" }}\n{config}");
         std::fs::write(file, text).expect("the build folder can be written");
     }
 
-    /// Asks JetStream, as its command line tool does, and waits for the answer. For a server that lets everybody in.
+    /// Sends a request to the API of JetStream, and waits for the answer. The server must not require a login.
     pub(crate) fn ask_jetstream(&self, what: &str, payload: &str) -> serde_json::Value {
-        let mut connection = TcpStream::connect(self.address()).expect("it listens");
+        let mut connection = TcpStream::connect(self.address()).expect("the server listens");
         connection
             .set_read_timeout(Some(wait::LONG))
             .expect("a socket has timeouts");
@@ -97,11 +96,13 @@ impl Nats {
             std::process::id(),
             payload.len()
         );
-        connection.write_all(commands.as_bytes()).expect("it reads");
+        connection
+            .write_all(commands.as_bytes())
+            .expect("the server reads");
         let mut answer = Vec::new();
         let mut piece = [0; 4096];
         loop {
-            let read = connection.read(&mut piece).expect("it answers");
+            let read = connection.read(&mut piece).expect("the server answers");
             assert!(read > 0, "it hung up: {}", answer.escape_ascii());
             answer.extend_from_slice(&piece[..read]);
             let text = String::from_utf8_lossy(&answer);
@@ -118,29 +119,29 @@ impl Nats {
         }
     }
 
-    /// Ends it as a crash would: SIGKILL.
+    /// Kills the server with SIGKILL.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // It may have ended by itself, which is as good.
+            // This fails if the process has already exited.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 
-    /// Starts it again, with the data that it had.
+    /// Starts the server again with its data.
     pub(crate) fn restart(&mut self) {
         self.kill();
         wait::until("nats-server to come back", || self.launch().then_some(()));
     }
 
-    /// Starts it again, with nothing.
+    /// Starts the server again without its data.
     pub(crate) fn restart_empty(&mut self) {
         self.kill();
         std::fs::remove_dir_all(&self.folder).expect("the folder is there");
         self.restart();
     }
 
-    /// Copies what it has now, killed for the moment, for [`restart_with`](Self::restart_with).
+    /// Kills the server, copies its data for [`restart_with`](Self::restart_with), and starts it again.
     pub(crate) fn backup(&mut self) -> PathBuf {
         self.kill();
         let copy = scratch("nats-backup");
@@ -149,7 +150,7 @@ impl Nats {
         copy
     }
 
-    /// Starts it again with older data.
+    /// Starts the server again with older data.
     pub(crate) fn restart_with(&mut self, backup: &Path) {
         self.kill();
         std::fs::remove_dir_all(&self.folder).expect("the folder is there");
@@ -159,9 +160,9 @@ impl Nats {
         self.restart();
     }
 
-    /// Publishes as a program does that is not ours. Each of the headers is a line.
+    /// Publishes a message as a program without Bocadillo does. Each header is one line.
     pub(crate) fn publish(&self, subject: &str, headers: &str, payload: &str) {
-        let mut connection = TcpStream::connect(self.address()).expect("it listens");
+        let mut connection = TcpStream::connect(self.address()).expect("the server listens");
         connection
             .set_read_timeout(Some(wait::LONG))
             .expect("a socket has timeouts");
@@ -171,17 +172,19 @@ impl Nats {
             "CONNECT {{\"verbose\":false,\"headers\":true}}\r\nHPUB {subject} {} {size}\r\n{head}{payload}\r\nPING\r\n",
             head.len()
         );
-        connection.write_all(commands.as_bytes()).expect("it reads");
+        connection
+            .write_all(commands.as_bytes())
+            .expect("the server reads");
         let mut answer = Vec::new();
         let mut piece = [0; 1024];
         while !answer.windows(6).any(|six| six == b"PONG\r\n") {
-            let read = connection.read(&mut piece).expect("it answers");
+            let read = connection.read(&mut piece).expect("the server answers");
             assert!(read > 0, "it hung up: {}", answer.escape_ascii());
             answer.extend_from_slice(&piece[..read]);
         }
     }
 
-    /// How many connections it has, and how many subscriptions those have, by its own account.
+    /// Returns the number of connections and of their subscriptions, as the server reports them.
     pub(crate) fn connections(&self) -> (u64, u64) {
         let body = self.ask("/connz");
         let all = body["connections"].as_array().expect("a list");
@@ -193,22 +196,22 @@ impl Nats {
         )
     }
 
-    /// Publishes the numbers from zero on as events, without waiting for each, and waits until the server has them.
+    /// Publishes the numbers from zero on as events, all at once. Then waits until the server has stored them.
     pub(crate) fn flood(&self, subject: &str, count: usize) {
         let before = self.messages();
-        let mut connection = TcpStream::connect(self.address()).expect("it listens");
+        let mut connection = TcpStream::connect(self.address()).expect("the server listens");
         let mut commands = b"CONNECT {\"verbose\":false}\r\n".to_vec();
         for number in 0..count {
             let payload = format!("data: {number}\n\n");
             write!(commands, "PUB {subject} {}\r\n{payload}\r\n", payload.len()).expect("memory");
         }
-        connection.write_all(&commands).expect("it reads");
+        connection.write_all(&commands).expect("the server reads");
         wait::until("the stream to have them", || {
             (self.messages() >= before + count as u64).then_some(())
         });
     }
 
-    /// The consumers of its streams.
+    /// Returns the consumers of its streams.
     pub(crate) fn consumers(&self) -> Vec<serde_json::Value> {
         let all = self.ask("/jsz?accounts=1&streams=1&consumers=1&config=1");
         let mut consumers = Vec::new();
@@ -221,7 +224,7 @@ impl Nats {
         consumers
     }
 
-    /// How many bytes wait in it for its clients to read.
+    /// Returns how many bytes the server buffers for its clients.
     pub(crate) fn pending(&self) -> u64 {
         let body = self.ask("/connz");
         let all = body["connections"].as_array().expect("a list");
@@ -230,31 +233,36 @@ impl Nats {
             .sum()
     }
 
-    /// How many requests JetStream has answered.
+    /// Returns how many requests JetStream has answered.
     pub(crate) fn requests(&self) -> u64 {
         self.ask("/jsz")["api"]["total"].as_u64().expect("a number")
     }
 
-    /// How many messages its streams hold.
+    /// Returns how many messages its streams have.
     pub(crate) fn messages(&self) -> u64 {
         self.ask("/jsz")["messages"].as_u64().expect("a number")
     }
 
     fn ask(&self, path: &str) -> serde_json::Value {
-        let mut connection = TcpStream::connect((&*self.host, self.monitor)).expect("it listens");
+        let mut connection =
+            TcpStream::connect((&*self.host, self.monitor)).expect("the server listens");
         let request = format!("GET {path} HTTP/1.0\r\n\r\n");
-        connection.write_all(request.as_bytes()).expect("it reads");
+        connection
+            .write_all(request.as_bytes())
+            .expect("the server reads");
         let mut reply = String::new();
-        connection.read_to_string(&mut reply).expect("it answers");
+        connection
+            .read_to_string(&mut reply)
+            .expect("the server answers");
         let body = reply.split_once("\r\n\r\n").expect("a reply has a head").1;
         serde_json::from_str(body).expect("it is JSON")
     }
 
-    /// Whether it has come up.
+    /// Starts the process. Returns whether the server answers.
     fn launch(&mut self) -> bool {
         let config = self.config.as_ref();
         let config = config.map(|file| ["-c".as_ref(), file.as_os_str()]);
-        // The file names the folder, if there is one.
+        // If there is a file with settings, it names the folder.
         let folder = [
             "--jetstream".as_ref(),
             "--store_dir".as_ref(),
@@ -274,7 +282,11 @@ impl Nats {
             panic!("nats-server does not start ({error}): `cargo xtask test` installs it")
         });
         let is_up = wait::until("nats-server to answer or to end", || {
-            if child.try_wait().expect("a child can be asked").is_some() {
+            if child
+                .try_wait()
+                .expect("the state of the child can be read")
+                .is_some()
+            {
                 return Some(false);
             }
             self.answers().then_some(true)
@@ -283,7 +295,7 @@ impl Nats {
         is_up
     }
 
-    /// Whether it takes clients, which it does once it has read its data.
+    /// Whether the server accepts clients. It does so after it has read its data.
     fn answers(&self) -> bool {
         let Ok(mut connection) = TcpStream::connect(self.address()) else {
             return false;
@@ -311,7 +323,7 @@ fn copy_all(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).expect("the folder can be read") {
         let entry = entry.expect("the folder can be read");
         let target = to.join(entry.file_name());
-        if entry.file_type().expect("it has one").is_dir() {
+        if entry.file_type().expect("the file has a type").is_dir() {
             std::fs::create_dir_all(&target).expect("the folder can be made");
             copy_all(&entry.path(), &target);
         } else {
@@ -321,6 +333,6 @@ fn copy_all(from: &Path, to: &Path) {
 }
 
 fn remove(folder: &Path) {
-    // What is left over lies in the build folder, and harms nobody.
+    // If this fails, the files stay in the build folder.
     let _ = std::fs::remove_dir_all(folder);
 }

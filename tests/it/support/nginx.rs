@@ -1,4 +1,4 @@
-//! An nginx of the test's own, as a proxy in front of a server: on a free port, with its files in a folder of its own.
+//! Starts an nginx for one test, as a proxy in front of a server. It has a free port and a new folder for its files.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -12,11 +12,11 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// Starts a proxy for `upstream` that keeps up to 32 connections to it, and waits until it listens.
+    /// Starts a proxy for `upstream`, and waits until it listens. It keeps up to 32 idle connections to `upstream`.
     pub(crate) fn start(upstream: SocketAddr) -> Self {
         wait::until("an nginx that listens", || {
-            let free = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-            let address = free.local_addr().expect("it is bound");
+            let free = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+            let address = free.local_addr().expect("the listener is bound");
             drop(free);
             Self::launch(address, upstream)
         })
@@ -25,7 +25,7 @@ impl Nginx {
     fn launch(address: SocketAddr, upstream: SocketAddr) -> Option<Self> {
         let folder = scratch("nginx");
         let place = folder.display();
-        // One process, so that ending it ends all of it. No request is tried twice.
+        // With one process, killing it ends the whole nginx. nginx must not send a request twice.
         let config = format!(
             r#"
             daemon off;
@@ -58,7 +58,7 @@ impl Nginx {
         );
         let file = folder.join("nginx.conf");
         std::fs::write(&file, config).expect("the folder can be written");
-        // Debian keeps it in a folder that is not on everyone's `PATH`.
+        // Debian installs nginx in a folder that is not in the `PATH` of every user.
         let path = std::env::var("PATH").unwrap_or_default();
         let mut child = Command::new("nginx")
             .env("PATH", format!("{path}:/usr/sbin:/sbin"))
@@ -77,7 +77,11 @@ impl Nginx {
                 return Some(Self { address, child });
             }
             // Another process may have taken the port.
-            if child.try_wait().expect("it is a child").is_some() {
+            if child
+                .try_wait()
+                .expect("the process is a child of the test")
+                .is_some()
+            {
                 return None;
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
@@ -87,7 +91,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // It may have ended by itself, which is as good.
+        // This fails if the process has already exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! A `redis-server` of the test's own: on a free port, with its data in a folder of its own.
+//! Starts a `redis-server` for one test, on a free port. It keeps its data in a new folder.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,19 +13,19 @@ use super::{scratch, wait};
 pub(crate) struct Redis {
     port: u16,
     folder: PathBuf,
-    /// More settings, as on its command line.
+    /// Other settings, as arguments of its command line.
     arguments: Vec<String>,
-    /// `None` while it is down.
+    /// `None` while the server does not run.
     child: Option<Child>,
 }
 
 impl Redis {
-    /// Starts a server that keeps all it has confirmed, and waits until it answers.
+    /// Starts a server, and waits until it answers. The server writes each change to disk before it confirms it.
     pub(crate) fn start() -> Self {
         Self::start_with(|_| Vec::new())
     }
 
-    /// Starts a server that takes TLS on a port of its own, and gives that port.
+    /// Starts a server that accepts TLS on a second port. Returns that port too.
     pub(crate) fn start_with_tls(certificates: &Certificates) -> (Self, u16) {
         let mut tls_port = 0;
         let redis = Self::start_with(|free| {
@@ -45,7 +45,7 @@ impl Redis {
         (redis, tls_port)
     }
 
-    /// `arguments` gets another free port.
+    /// `arguments` is called with a second free port.
     fn start_with(mut arguments: impl FnMut(u16) -> Vec<String>) -> Self {
         let mut redis = Self {
             port: 0,
@@ -53,13 +53,12 @@ impl Redis {
             arguments: Vec::new(),
             child: None,
         };
-        // Another process may take a port that was free a moment ago.
+        // Another process may take the port before the server does.
         wait::until("a redis-server that answers", || {
-            let free =
-                [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("there is a free port"));
+            let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port is free"));
             let [port, other] = free
                 .each_ref()
-                .map(|free| free.local_addr().expect("it is bound").port());
+                .map(|free| free.local_addr().expect("the listener is bound").port());
             drop(free);
             redis.port = port;
             redis.arguments = arguments(other);
@@ -76,26 +75,26 @@ impl Redis {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
-    /// The Unix socket on which it listens too.
+    /// Returns the path of the Unix socket on which the server listens too.
     pub(crate) fn socket(&self) -> PathBuf {
         self.folder.join("redis.sock")
     }
 
-    /// Runs a command, as it is typed into `redis-cli`, and gives the answer as Redis writes it.
+    /// Runs a command in the syntax of `redis-cli`. Returns the answer as Redis writes it.
     pub(crate) fn command(&self, command: &str) -> String {
         let mut connection = TcpStream::connect(self.address()).expect("redis-server listens");
-        write!(connection, "{command}\r\nQUIT\r\n").expect("it reads");
+        write!(connection, "{command}\r\nQUIT\r\n").expect("the server reads");
         let mut answer = String::new();
         connection
             .read_to_string(&mut answer)
-            .expect("it answers in text");
+            .expect("the answer is text");
         answer
             .strip_suffix("+OK\r\n")
-            .expect("it says goodbye")
+            .expect("the server answers QUIT")
             .to_owned()
     }
 
-    /// A number out of `INFO section`: the one behind `name`.
+    /// Returns the number of the field `name` in `INFO section`.
     pub(crate) fn statistic(&self, section: &str, name: &str) -> usize {
         let info = self.command(&format!("INFO {section}"));
         let Some((_, rest)) = info.split_once(name) else {
@@ -107,20 +106,24 @@ impl Redis {
             .expect("it is a number")
     }
 
-    /// Watches what it executes from now on.
+    /// Records the commands that the server executes from now on.
     pub(crate) fn monitor(&self) -> Monitor {
         let mut connection = TcpStream::connect(self.address()).expect("redis-server listens");
-        connection.write_all(b"MONITOR\r\n").expect("it reads");
+        connection
+            .write_all(b"MONITOR\r\n")
+            .expect("the server reads");
         let mut answer = [0; 5];
-        connection.read_exact(&mut answer).expect("it answers");
+        connection
+            .read_exact(&mut answer)
+            .expect("the server answers");
         assert_eq!(&answer, b"+OK\r\n");
         let seen = Arc::<Mutex<Vec<Vec<String>>>>::default();
         let adding = Arc::clone(&seen);
         std::thread::spawn(move || {
             for line in BufReader::new(connection).lines() {
-                // The server ends, and with it the connection.
+                // The server has ended, and so the connection is closed.
                 let Ok(line) = line else { return };
-                // What a script runs is part of the script.
+                // Commands that a script runs are not counted.
                 let Some((_, command)) = line.split_once("] \"") else {
                     continue;
                 };
@@ -128,39 +131,42 @@ impl Redis {
                     let command = command.strip_suffix('"').unwrap_or(command);
                     let command = command.split("\" \"");
                     let command = command.map(str::to_owned).collect();
-                    adding.lock().expect("nobody panics").push(command);
+                    adding
+                        .lock()
+                        .expect("no thread panicked while it held the lock")
+                        .push(command);
                 }
             }
         });
         Monitor(seen)
     }
 
-    /// Ends it as a crash would: SIGKILL.
+    /// Kills the server with SIGKILL.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // It may have ended by itself, which is as good.
+            // This fails if the process has already exited.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 
-    /// Starts it again, with the data that it had.
+    /// Starts the server again with its data.
     pub(crate) fn restart(&mut self) {
         self.kill();
         wait::until("redis-server to come back", || self.launch().then_some(()));
     }
 
-    /// Starts it again, with nothing.
+    /// Starts the server again without its data.
     pub(crate) fn restart_empty(&mut self) {
         self.kill();
         self.restore(&[]);
         self.restart();
     }
 
-    /// What it would come back with: the files, by their paths.
+    /// Returns the data on disk: the content of each file, by its path.
     pub(crate) fn backup(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let files =
-            std::fs::read_dir(self.append_only()).expect("redis-server keeps its data there");
+            std::fs::read_dir(self.append_only()).expect("the folder with the data can be read");
         let files = files.map(|file| file.expect("the folder can be read").path());
         files
             .map(|path| {
@@ -172,10 +178,10 @@ impl Redis {
             .collect()
     }
 
-    /// Puts back what it had, while it is down.
+    /// Replaces the data on disk. The server must not run.
     pub(crate) fn restore(&self, files: &[(PathBuf, Vec<u8>)]) {
         assert!(self.child.is_none(), "it is running");
-        // It may never have been there.
+        // The folder may not exist.
         let _ = std::fs::remove_dir_all(self.append_only());
         for (path, content) in files {
             std::fs::create_dir_all(self.append_only()).expect("the folder can be made");
@@ -187,7 +193,7 @@ impl Redis {
         self.folder.join("appendonlydir")
     }
 
-    /// Whether it has come up.
+    /// Starts the process. Returns whether the server answers.
     fn launch(&mut self) -> bool {
         let child = Command::new("redis-server")
             .args([
@@ -212,7 +218,11 @@ impl Redis {
             panic!("redis-server does not start ({error}): `cargo xtask test` installs it")
         });
         let is_up = wait::until("redis-server to answer or to end", || {
-            if child.try_wait().expect("a child can be asked").is_some() {
+            if child
+                .try_wait()
+                .expect("the state of the child can be read")
+                .is_some()
+            {
                 return Some(false);
             }
             self.answers().then_some(true)
@@ -221,7 +231,7 @@ impl Redis {
         is_up
     }
 
-    /// Whether it takes commands: while it loads its data it does not.
+    /// Whether the server accepts commands. It does so after it has loaded its data.
     fn answers(&self) -> bool {
         let Ok(mut connection) = TcpStream::connect(self.address()) else {
             return false;
@@ -238,9 +248,12 @@ impl Redis {
 pub(crate) struct Monitor(Arc<Mutex<Vec<Vec<String>>>>);
 
 impl Monitor {
-    /// All so far, each as a list of words.
+    /// Returns all commands so far. Each is a list of words.
     pub(crate) fn commands(&self) -> Vec<Vec<String>> {
-        self.0.lock().expect("nobody panics").clone()
+        self.0
+            .lock()
+            .expect("no thread panicked while it held the lock")
+            .clone()
     }
 }
 
@@ -252,6 +265,6 @@ impl Drop for Redis {
 }
 
 fn remove(folder: &Path) {
-    // What is left over lies in the build folder, and harms nobody.
+    // If this fails, the files stay in the build folder.
     let _ = std::fs::remove_dir_all(folder);
 }

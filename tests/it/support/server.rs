@@ -1,4 +1,4 @@
-//! An app of the test's own, served over real sockets within the test's runtime.
+//! Serves the app of a test over real sockets, in the runtime of the test.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::wait;
 
-/// What a test serves: an app, or a server with options.
+/// What a test can serve: an app, or a server with options.
 pub(crate) trait IntoServer {
     fn into_server(self) -> bocadillo::Server;
 }
@@ -26,8 +26,8 @@ impl IntoServer for bocadillo::Server {
     }
 }
 
-/// A server that runs. Dropping it begins the shutdown, as the signal does in a process; [`stop`](Self::stop) waits for
-/// its end as well.
+/// A server that runs. Dropping it begins the shutdown, as a signal does in a process. [`stop`](Self::stop) also waits
+/// until the server has ended.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -40,20 +40,20 @@ impl Server {
     pub(crate) async fn start(app: impl IntoServer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
-            .expect("there is a free port");
-        let address = listener.local_addr().expect("it is bound");
+            .expect("a port is free");
+        let address = listener.local_addr().expect("the listener is bound");
         let mut server = Self::on(app, listener);
         server.address = address;
         server
     }
 
-    /// Serves `app` on a listener of the test's. [`address`](Self::address) says nothing then.
+    /// Serves `app` on a listener that the test has made. [`address`](Self::address) has no meaning then.
     pub(crate) fn on(app: impl IntoServer, listener: impl Listener) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
         let server = app.into_server().listener(listener);
         let served = tokio::spawn(async move {
-            // A test whose server does not start sees why, beside the connection that it does not get.
+            // If the server does not start, the output of the test shows why.
             let served = server.serve_until(stopped).await;
             served.expect("the routes do not conflict");
         });
@@ -67,7 +67,7 @@ impl Server {
     /// Begins the drain, and waits until the server has ended in order.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
-        let served = self.served.take().expect("only this takes it");
+        let served = self.served.take().expect("nothing else takes it");
         wait::within("the server's end", served)
             .await
             .expect("the server does not panic");

@@ -1,11 +1,11 @@
-//! Waiting for a condition, with a deadline that is far longer than a healthy run needs.
+//! Waits for a condition. The deadline is much longer than a run without faults needs.
 
 use std::time::{Duration, Instant};
 
-/// How long anything may take before a test gives up, on a machine that is busy with much else.
+/// How long a test waits before it fails. It is long enough for a busy machine.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// Waits until `probe` has a value, or fails with `what` was waited for.
+/// Waits until `probe` returns a value. Panics at the deadline with `what`, the name of the condition.
 #[track_caller]
 pub(crate) fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
@@ -18,7 +18,7 @@ pub(crate) fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Awaits, or fails with `what` was waited for.
+/// Awaits `future`. Panics at the deadline with `what`, the name of the condition.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(LONG, future).await {
         Ok(value) => value,

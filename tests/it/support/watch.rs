@@ -1,14 +1,14 @@
-//! What happens inside a server, told to the test outside of it.
+//! Reports from code inside a server to the test outside of it.
 
 use tokio::sync::mpsc;
 
 use super::wait;
 
-/// The server's end: part of an app's state.
+/// Sends reports. It is part of the state of an app.
 #[derive(Clone, Debug)]
 pub(crate) struct Watch(mpsc::UnboundedSender<String>);
 
-/// The test's end.
+/// Receives the reports in the test.
 #[derive(Debug)]
 pub(crate) struct Reports(mpsc::UnboundedReceiver<String>);
 
@@ -19,11 +19,11 @@ pub(crate) fn watch() -> (Watch, Reports) {
 
 impl Watch {
     pub(crate) fn say(&self, what: impl Into<String>) {
-        // A test that has seen enough no longer listens.
+        // The test may have dropped the receiver.
         let _ = self.0.send(what.into());
     }
 
-    /// Says it when the guard is dropped.
+    /// Sends a report when the guard is dropped.
     pub(crate) fn guard(&self, what: &'static str) -> Guard {
         Guard(self.clone(), what)
     }
@@ -43,10 +43,10 @@ impl Reports {
     pub(crate) async fn next(&mut self) -> String {
         wait::within("a report from the server", self.0.recv())
             .await
-            .expect("the server lives")
+            .expect("the server runs")
     }
 
-    /// All that has been said so far and not been asked for.
+    /// Returns all reports that have arrived and have not been read.
     pub(crate) fn so_far(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.0.try_recv().ok()).collect()
     }

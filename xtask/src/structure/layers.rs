@@ -1,6 +1,6 @@
-//! Which part of `bocadillo/src` may import which, and the few imports that break the rule today.
+//! Which part of `bocadillo/src` may import which part, and the exceptions.
 //!
-//! Not here: how imports are read, which is in `modules`.
+//! `modules` reads the imports.
 
 use std::collections::BTreeSet;
 
@@ -50,7 +50,7 @@ const LAYERS: [Layer; 8] = [
 /// The files that users and generated code see. They may import everything, and nothing imports them.
 const FACE: [&str; 4] = ["lib", "macros", "private", "recipes"];
 
-/// An import against the rules that is still there, and why. The check asks for its removal when it is gone.
+/// An import that breaks the rules, and the reason. If there is no such import, the check fails.
 pub(crate) struct Exception {
     pub(crate) from: &'static str,
     pub(crate) to: &'static str,
@@ -59,7 +59,7 @@ pub(crate) struct Exception {
 
 pub(crate) const EXCEPTIONS: [Exception; 0] = [];
 
-/// What is wrong with the imports of `bocadillo/src`, one line for each fault.
+/// Returns one line for each fault in the imports of `bocadillo/src`.
 pub(crate) fn faults(imports: &BTreeSet<Import>, exceptions: &[Exception]) -> Vec<String> {
     let mut faults = Vec::new();
     let mut used = vec![false; exceptions.len()];
@@ -108,7 +108,7 @@ fn upward(from: &str, to: &str) -> Option<String> {
     })
 }
 
-/// Two files that import each other are one file in two pieces. A file and one below it in its folder may.
+/// Returns a fault for each two files that import each other. A file and another file below it in its folder may do so.
 fn mutual(import: &Import, imports: &BTreeSet<Import>) -> Option<String> {
     let Import { from, to, .. } = import;
     let (below_from, below_to) = (folder(from), folder(to));
@@ -132,7 +132,7 @@ fn layer(file: &str) -> &str {
     first.strip_suffix(".rs").unwrap_or(first)
 }
 
-/// The folder whose root a file is: `topic/` of `topic.rs`.
+/// Returns the folder that belongs to a file: `topic/` for `topic.rs`.
 fn folder(file: &str) -> String {
     format!("{}/", file.strip_suffix(".rs").unwrap_or(file))
 }

@@ -1,6 +1,6 @@
-//! The map in ARCHITECTURE.md: each name in it is a file.
+//! Checks that each name in the map of ARCHITECTURE.md is a file or a folder.
 
-/// Names in the map that are not files of `bocadillo/src`. `exists` tells whether a path below it exists.
+/// Returns the names in the map that are not files of `bocadillo/src`. `exists` says whether a path below it exists.
 pub(crate) fn faults(text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
     let map = text.split("## The map").nth(1).unwrap_or_default();
     let map = map.split("The other folders:").next().unwrap_or_default();
@@ -35,7 +35,7 @@ pub(crate) fn faults(text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
     faults
 }
 
-/// What stands in backticks and looks like the name of a file or a folder.
+/// Returns the words in backticks that look like the name of a file or a folder.
 fn names(cell: &str) -> impl Iterator<Item = &str> {
     let quoted = cell.split('`').skip(1).step_by(2);
     quoted

@@ -1,7 +1,7 @@
-//! Which file of a crate names an item of which other file, read from the text.
+//! Finds which file of a crate names an item of which other file.
 //!
-//! The text is split into tokens, so comments, documentation and strings are not seen, and the arguments of macros are.
-//! Not here: what is allowed, which is in `layers`.
+//! It splits the text into tokens. So it ignores comments, documentation and strings, and reads the arguments of
+//! macros. `layers` says which imports are allowed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// A module's path from the root of its crate: `["topic", "ring"]`.
 type Module = Vec<String>;
 
-/// `from` names something that is defined in `to`, in this line.
+/// In this line `from` names something that `to` defines.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Import {
     pub(crate) from: String,
@@ -18,18 +18,18 @@ pub(crate) struct Import {
     pub(crate) line: usize,
 }
 
-/// The modules of one crate, with what they bring into scope and what they name.
+/// The modules of one crate, the names that they import, and the names that they use.
 #[derive(Default)]
 struct Modules {
-    /// The file that a module is written in. A module in braces is written in its parent's file.
+    /// The file of a module. A module in braces has the file of its parent.
     files: BTreeMap<Module, String>,
-    /// What a `use` binds in a module, with the path behind it.
+    /// The names that a `use` binds in a module, with their paths.
     bindings: BTreeMap<(Module, String), Vec<String>>,
     /// Every path that starts with `crate`, `self` or `super`, and every `use`.
     named: Vec<(Module, Vec<String>, usize)>,
 }
 
-/// The imports between the files of a crate. Each file comes with its path below `src`, and its text.
+/// Returns the imports between the files of a crate. Each file is given by its path below `src` and its text.
 pub(crate) fn imports<'a>(
     files: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<BTreeSet<Import>, String> {
@@ -124,7 +124,8 @@ impl Modules {
         }
     }
 
-    /// The module that the last name of a path is defined in, or that it is. `None` if it belongs to another crate.
+    /// Returns the module that the last name of a path is, or that defines it. `None` means that it belongs to another
+    /// crate.
     fn resolve(&self, from: &Module, path: &[String], depth: usize) -> Option<Module> {
         if depth > 20 {
             return None;
@@ -180,13 +181,13 @@ impl Modules {
     }
 }
 
-/// The paths of a `use`, each with the name that it binds.
+/// Returns the paths of a `use`, each with the name that it binds.
 fn tree(tokens: &[TokenTree], before: &[String], found: &mut Vec<(Vec<String>, Option<String>)>) {
     let mut path = before.to_vec();
     let mut name = None;
     for (at, token) in tokens.iter().enumerate() {
         match token {
-            // `::http` is another crate, whatever the module is called.
+            // `::http` is another crate, also if there is a module `http`.
             TokenTree::Punct(punct) if punct.as_char() == ':' && at == 0 => return,
             TokenTree::Punct(punct) if punct.as_char() == '*' => {
                 found.push((path, None));
@@ -216,7 +217,7 @@ fn tree(tokens: &[TokenTree], before: &[String], found: &mut Vec<(Vec<String>, O
     found.push((path, name.filter(|name| name != "_")));
 }
 
-/// The path that starts at a token, and where it ends.
+/// Returns the path that starts at a token, and the position of its end.
 fn path(tokens: &[TokenTree], start: usize) -> (Vec<String>, usize) {
     let mut path = Vec::new();
     let mut at = start;

@@ -1,6 +1,6 @@
-//! Promises about single files: which words may stand where, and how long a file may be.
+//! Rules about single files: which words a file may contain, and how long it may be.
 //!
-//! Not here: imports between files, which are in `layers`.
+//! `layers` has the rules about imports between files.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,11 @@ use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 
 /// Words that only some files may contain, outside of comments and strings.
 struct Promise {
-    /// The files that the promise is about.
+    /// The files that the rule applies to.
     of: &'static str,
-    /// Those of them that may contain the words.
+    /// The files among these that may contain the words.
     except: &'static [&'static str],
-    /// Tokens in a row, separated by spaces. One that is found is a fault.
+    /// Sequences of tokens, separated by spaces. Each one that is found is a fault.
     words: &'static [&'static str],
     /// Whether code under `#[cfg(test)]` may contain them.
     tests_may: bool,
@@ -67,18 +67,18 @@ const PROMISES: [Promise; 5] = [
     },
 ];
 
-/// What generated code may name at the root of `bocadillo`: `private`, and what a user writes too.
+/// What generated code may name at the root of `bocadillo`: `private`, and names that users write too.
 const GENERATED: [&str; 4] = ["private", "EventStream", "ByteStream", "yield_"];
 
 const MOST_LINES: usize = 400;
 
-/// A longer file says this in its header, and then why. Files of tests are lists of cases, and may be longer.
+/// The header of a longer file contains this text and a reason. Files of tests are lists of cases and may be longer.
 const LONG: &str = "//! Longer than 400 lines: ";
 
-/// Files that are still longer, without a reason. The check asks for the removal of those that are not.
+/// Files that are too long and give no reason. If a file of this list is short, the check fails.
 pub(crate) const STILL_LONG: &[&str] = &[];
 
-/// What one file breaks. The promises that are not about it are passed over.
+/// Returns the faults of one file. Rules for other files are skipped.
 pub(crate) fn faults(name: &str, text: &str) -> Result<Vec<String>, String> {
     let tokens: TokenStream = text.parse().map_err(|error| format!("{name}: {error}"))?;
     let mut words = Vec::new();
@@ -125,7 +125,7 @@ pub(crate) fn faults(name: &str, text: &str) -> Result<Vec<String>, String> {
     Ok(faults)
 }
 
-/// Files that are too long, and entries of the list of such files that are not.
+/// Returns a fault for each file that is too long, and for each listed file that is not too long.
 pub(crate) fn lengths<'a>(
     files: impl IntoIterator<Item = (&'a str, &'a str)>,
     still_long: &[&str],
@@ -158,7 +158,7 @@ pub(crate) fn lengths<'a>(
     faults
 }
 
-/// Files that only tests compile, by their names.
+/// Whether a file, by its name, is compiled only in tests.
 fn is_test(name: &str) -> bool {
     name.starts_with("tests/")
         || name.contains("/tests/")
@@ -173,7 +173,7 @@ struct Word {
     in_test: bool,
 }
 
-/// The tokens in a row, with `::` as one.
+/// Returns the tokens of the text. `::` is one token.
 fn flatten(tokens: TokenStream, in_test: bool, words: &mut Vec<Word>) {
     let mut test_next = false;
     let mut pair = false;

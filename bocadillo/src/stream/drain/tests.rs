@@ -1,5 +1,7 @@
+use std::pin::Pin;
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
+use std::task::{Context, Waker};
 
 use http_body_util::BodyExt;
 use tokio::time::timeout;

@@ -477,6 +477,7 @@ async fn chunks_from_4_kib_on_are_passed_on() {
 }
 
 /// The lengths of the frames of one event of `size` bytes.
+#[cfg(feature = "server")]
 async fn frames(size: usize, is_http2: bool, options: StreamOptions) -> Vec<usize> {
     let stream = event_stream(move |y| async move {
         y.send("x".repeat(size - "data: \n\n".len())).await;
@@ -493,6 +494,7 @@ async fn frames(size: usize, is_http2: bool, options: StreamOptions) -> Vec<usiz
 }
 
 #[tokio::test]
+#[cfg(feature = "server")]
 async fn a_large_event_is_split_in_http2_if_there_is_a_write_timeout() {
     let unlimited = StreamOptions::new().no_write_timeout();
     for size in [2 * FRAME + 1, 1_000_000] {

@@ -59,6 +59,7 @@ impl TopicFeed {
 mod remote {
     use super::{Arc, Position, TakenWakers, TopicFeed};
     use crate::topic::encoded::{Encoded, EventWithoutId};
+    #[cfg(any(feature = "nats", feature = "redis"))]
     use crate::topic::history::History;
     use crate::topic::notice::Reason;
 
@@ -73,6 +74,7 @@ mod remote {
         }
 
         /// The history of the topic. `None` when the feed has ended.
+        #[cfg(any(feature = "nats", feature = "redis"))]
         pub(crate) fn history(&self) -> Option<History> {
             self.with(|channel, _| channel.options().history)
         }
