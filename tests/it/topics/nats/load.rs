@@ -83,7 +83,8 @@ async fn a_replay_slower_than_the_history_expires_ends_on_nats() {
             received < EVENTS,
             "events expire before the slow connection has sent them"
         );
-        assert_eq!(resets, 1);
+        // On a busy machine more events can expire after the first `reset`.
+        assert!((1..10).contains(&resets), "{resets}");
     }
 }
 
