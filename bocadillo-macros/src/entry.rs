@@ -8,7 +8,7 @@ use syn::parse::{ParseStream, Parser as _};
 use crate::args::{self, Arguments};
 use crate::errors::Context;
 use crate::item::Function;
-use crate::model::Kind;
+use crate::model::StreamKind;
 use crate::server_event::Call;
 use crate::{expand, keyword, validate};
 
@@ -18,7 +18,11 @@ pub(crate) fn route(arguments: TokenStream, item: TokenStream) -> TokenStream {
     })
 }
 
-pub(crate) fn generator(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn generator(
+    kind: StreamKind,
+    arguments: TokenStream,
+    item: TokenStream,
+) -> TokenStream {
     on_function(
         arguments,
         item,

@@ -37,13 +37,13 @@ pub fn routes(paths: TokenStream) -> TokenStream {
 #[allow(missing_docs, reason = "documented on the re-export")]
 #[proc_macro_attribute]
 pub fn event_stream(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    entry::generator(model::Kind::Events, arguments.into(), item.into()).into()
+    entry::generator(model::StreamKind::Events, arguments.into(), item.into()).into()
 }
 
 #[allow(missing_docs, reason = "documented on the re-export")]
 #[proc_macro_attribute]
 pub fn stream(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    entry::generator(model::Kind::Bytes, arguments.into(), item.into()).into()
+    entry::generator(model::StreamKind::Bytes, arguments.into(), item.into()).into()
 }
 
 #[allow(missing_docs, reason = "documented on the re-export")]

@@ -8,14 +8,14 @@ use crate::paths::Runtime;
 
 /// The kind of a generator.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
+pub(crate) enum StreamKind {
     /// A generator of events: `#[event_stream]`.
     Events,
     /// A generator of bytes: `#[stream]`.
     Bytes,
 }
 
-impl Kind {
+impl StreamKind {
     pub(crate) fn attribute(self) -> &'static str {
         match self {
             Self::Events => "event_stream",
@@ -27,7 +27,7 @@ impl Kind {
 /// A function under `#[event_stream]` or `#[stream]`.
 pub(crate) struct Generator {
     pub(crate) runtime: Runtime,
-    pub(crate) kind: Kind,
+    pub(crate) kind: StreamKind,
     pub(crate) raise_on_disconnect: bool,
     pub(crate) options: Vec<StreamOption>,
     pub(crate) attributes: Vec<Attribute>,

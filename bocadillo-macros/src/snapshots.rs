@@ -11,7 +11,7 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, Expr, File, Item, Macro, Stmt};
 
 use crate::entry;
-use crate::model::Kind;
+use crate::model::StreamKind;
 
 #[test]
 fn snapshots() {
@@ -112,8 +112,10 @@ type Expander = fn(TokenStream, TokenStream) -> TokenStream;
 fn expander(attribute: &Attribute) -> Option<Expander> {
     match attribute.path().get_ident()?.to_string().as_str() {
         "route" => Some(entry::route),
-        "event_stream" => Some(|arguments, item| entry::generator(Kind::Events, arguments, item)),
-        "stream" => Some(|arguments, item| entry::generator(Kind::Bytes, arguments, item)),
+        "event_stream" => {
+            Some(|arguments, item| entry::generator(StreamKind::Events, arguments, item))
+        }
+        "stream" => Some(|arguments, item| entry::generator(StreamKind::Bytes, arguments, item)),
         _ => None,
     }
 }

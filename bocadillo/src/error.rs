@@ -1,6 +1,6 @@
 //! The error type of the crate.
 //!
-//! A part of the crate that can fail in a new way adds a [`Kind`] with its text, and a predicate.
+//! A part of the crate that can fail in a new way adds a [`ErrorKind`] with its text, and a predicate.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -9,7 +9,7 @@ use std::fmt;
 mod kind;
 mod topics;
 
-pub(crate) use kind::Kind;
+pub(crate) use kind::ErrorKind;
 
 /// A boxed error of any type, as generators and extractors return it.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -52,12 +52,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// assert!(error.source().unwrap().to_string().contains("NaN"));
 /// ```
 pub struct Error {
-    kind: Kind,
+    kind: ErrorKind,
     source: Option<BoxError>,
 }
 
 impl Error {
-    pub(crate) fn new(kind: Kind, source: impl Into<BoxError>) -> Self {
+    pub(crate) fn new(kind: ErrorKind, source: impl Into<BoxError>) -> Self {
         Self {
             kind,
             source: Some(source.into()),
@@ -69,29 +69,29 @@ impl Error {
     pub(crate) fn stream(source: impl Into<BoxError>) -> Self {
         match source.into().downcast::<Self>() {
             Ok(ours) => *ours,
-            Err(theirs) => Self::new(Kind::Stream, theirs),
+            Err(theirs) => Self::new(ErrorKind::Stream, theirs),
         }
     }
 
     pub(crate) fn panic(message: String) -> Self {
-        Self::new(Kind::Panic, message)
+        Self::new(ErrorKind::Panic, message)
     }
 
     pub(crate) fn draining() -> Self {
         Self {
-            kind: Kind::Draining,
+            kind: ErrorKind::Draining,
             source: None,
         }
     }
 
     #[cfg(feature = "server")]
     pub(crate) fn route(text: String) -> Self {
-        Self::new(Kind::Route, text)
+        Self::new(ErrorKind::Route, text)
     }
 
     #[cfg(feature = "server")]
     pub(crate) fn listen(source: impl Into<BoxError>) -> Self {
-        Self::new(Kind::Listen, source)
+        Self::new(ErrorKind::Listen, source)
     }
 
     /// The error and its sources on one line, for a log.
@@ -134,7 +134,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_panic(&self) -> bool {
-        self.kind == Kind::Panic
+        self.kind == ErrorKind::Panic
     }
 
     /// Whether routes of an app conflict, or a route cannot be served. The source names the routes and their places in
@@ -156,7 +156,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_route(&self) -> bool {
-        self.kind == Kind::Route
+        self.kind == ErrorKind::Route
     }
 
     /// Whether a server could not start to listen.
@@ -177,7 +177,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_listen(&self) -> bool {
-        self.kind == Kind::Listen
+        self.kind == ErrorKind::Listen
     }
 
     /// Whether an event's name, id or another field cannot be written to an event stream. The source is a
@@ -193,7 +193,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_field(&self) -> bool {
-        self.kind == Kind::Field
+        self.kind == ErrorKind::Field
     }
 
     /// Whether a value could not be serialised as JSON.
@@ -207,7 +207,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_json(&self) -> bool {
-        self.kind == Kind::Json
+        self.kind == ErrorKind::Json
     }
 
     /// Whether a generator or a stream of yours ended with an error. The source is your error.
@@ -227,7 +227,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_stream(&self) -> bool {
-        self.kind == Kind::Stream
+        self.kind == ErrorKind::Stream
     }
 
     /// Whether a [`Decoder`](crate::wire::Decoder) got a line or an event that is longer than its limit.
@@ -243,7 +243,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_too_long(&self) -> bool {
-        self.kind == Kind::TooLong
+        self.kind == ErrorKind::TooLong
     }
 }
 
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn an_error_of_this_type_is_not_wrapped() {
-        let error = Error::stream(Error::new(Kind::Json, "inner"));
+        let error = Error::stream(Error::new(ErrorKind::Json, "inner"));
         assert!(error.is_json() && !error.is_stream());
     }
 
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_source_that_repeats_the_text_is_left_out() {
-        let inner = Error::new(Kind::Refused, "out of memory");
+        let inner = Error::new(ErrorKind::Refused, "out of memory");
         let repeats = format!("the outer says: {inner}");
         #[derive(Debug)]
         struct Outer(String, Error);

@@ -1,6 +1,7 @@
 //! `Server`: what it serves, where it listens, and how long it runs.
 
 mod accept;
+mod bind;
 mod connection;
 mod link;
 pub(crate) mod listener;
@@ -8,7 +9,6 @@ pub(crate) mod listener;
 mod log;
 mod options;
 pub(crate) mod peer;
-mod place;
 mod protocol;
 mod run;
 mod serve_connection;
@@ -32,8 +32,8 @@ use tower::Service;
 
 use crate::error::{BoxError, Error, Result};
 use crate::server::accept::AnyListener;
+use crate::server::bind::{BindTarget, DEFAULT_ADDRESS};
 use crate::server::listener::Listener;
-use crate::server::place::{DEFAULT_ADDRESS, Place};
 use crate::server::serve_connection::Connections;
 use crate::server::service::{ServeService, Served};
 use crate::server::signals::Signals;
@@ -86,7 +86,7 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct Server {
     service: Served,
     streams: Option<Streams>,
-    places: Vec<Place>,
+    targets: Vec<BindTarget>,
     background: Vec<Task>,
     timeouts: Timeouts,
     write_timeouts: WriteTimeouts,
@@ -148,7 +148,7 @@ impl Server {
         Self {
             service,
             streams: None,
-            places: Vec::new(),
+            targets: Vec::new(),
             background: Vec::new(),
             timeouts: Timeouts::default(),
             write_timeouts: WriteTimeouts::default(),
@@ -171,7 +171,7 @@ impl Server {
     /// let server = Server::new(App::new()).bind("0.0.0.0:3000").bind("[::1]:3000");
     /// ```
     pub fn bind(mut self, address: impl Display) -> Self {
-        self.places.push(Place::Address(address.to_string()));
+        self.targets.push(BindTarget::Address(address.to_string()));
         self
     }
 
@@ -188,7 +188,7 @@ impl Server {
     /// # Ok(()) }
     /// ```
     pub fn listener(mut self, listener: impl Listener) -> Self {
-        self.places.push(Place::Listener(Box::new(listener)));
+        self.targets.push(BindTarget::Listener(Box::new(listener)));
         self
     }
 
@@ -342,14 +342,14 @@ impl Server {
         abort: impl Future<Output = ()>,
     ) -> Result<()> {
         let service = self.service.0?;
-        let mut places = self.places;
-        if places.is_empty() {
-            places.push(Place::Address(DEFAULT_ADDRESS.to_owned()));
+        let mut targets = self.targets;
+        if targets.is_empty() {
+            targets.push(BindTarget::Address(DEFAULT_ADDRESS.to_owned()));
         }
         let mut listeners: Vec<Box<dyn AnyListener>> = Vec::new();
         let mut addresses = Vec::new();
-        for place in places {
-            let listener = place.listen().await?;
+        for target in targets {
+            let listener = target.listen().await?;
             addresses.push(listener.local_addr().map_err(Error::listen)?);
             listeners.push(listener);
         }
@@ -375,7 +375,7 @@ impl fmt::Debug for Server {
         f.debug_struct("Server")
             .field("service", &self.service)
             .field("streams", &self.streams)
-            .field("places", &self.places)
+            .field("targets", &self.targets)
             .field("timeouts", &self.timeouts)
             .field("write_timeouts", &self.write_timeouts)
             .field("shutdown_timeout", &self.shutdown_timeout)

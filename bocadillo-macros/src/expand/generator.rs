@@ -4,7 +4,7 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 
 use super::yields;
-use crate::model::{Argument, Binding, Generator, Kind, StreamOption};
+use crate::model::{Argument, Binding, Generator, StreamKind, StreamOption};
 use crate::paths::{Runtime, at};
 
 pub(crate) fn generator(generator: &Generator) -> TokenStream {
@@ -27,10 +27,10 @@ pub(crate) fn generator(generator: &Generator) -> TokenStream {
     } = signature;
     let where_clause = &generics.where_clause;
     let (entry, stream) = match (kind, raise_on_disconnect) {
-        (Kind::Events, false) => ("event_stream", "EventStream"),
-        (Kind::Events, true) => ("event_stream_raising", "EventStream"),
-        (Kind::Bytes, false) => ("byte_stream", "ByteStream"),
-        (Kind::Bytes, true) => ("byte_stream_raising", "ByteStream"),
+        (StreamKind::Events, false) => ("event_stream", "EventStream"),
+        (StreamKind::Events, true) => ("event_stream_raising", "EventStream"),
+        (StreamKind::Bytes, false) => ("byte_stream", "ByteStream"),
+        (StreamKind::Bytes, true) => ("byte_stream_raising", "ByteStream"),
     };
     let stream = runtime.public_at(stream, at(ident.span()));
     let entry = runtime.private_at(entry, at(ident.span()));

@@ -12,10 +12,10 @@ use self::arguments::own_generics;
 use crate::args::Arguments;
 use crate::errors::Context;
 use crate::item::Function;
-use crate::model::{Generator, Kind};
+use crate::model::{Generator, StreamKind};
 
 pub(crate) fn generator(
-    kind: Kind,
+    kind: StreamKind,
     mut arguments: Arguments,
     function: Function,
     cx: &Context,

@@ -9,7 +9,7 @@ use crate::args::{Arguments, Setting, duplicate};
 use crate::errors::{Context, suggestion};
 use crate::item::Function;
 use crate::literal;
-use crate::model::{Kind, Route, RouteArgument, Served, Source};
+use crate::model::{Route, RouteArgument, Served, Source, StreamKind};
 use crate::pattern::{self, Parameter};
 
 const OPTIONS: [&str; 2] = ["methods", "crate"];
@@ -169,7 +169,7 @@ fn signature(function: &Function, cx: &Context) {
 fn becomes_a_stream(function: &Function) -> bool {
     function.attributes.iter().any(|attribute| {
         attribute.path().segments.last().is_some_and(|segment| {
-            [Kind::Events, Kind::Bytes]
+            [StreamKind::Events, StreamKind::Bytes]
                 .iter()
                 .any(|kind| segment.ident == kind.attribute())
         })

@@ -1,7 +1,7 @@
 //! The kinds of errors, and the text of each.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ErrorKind {
     /// A name, an id or another field that cannot be written to an event stream.
     Field,
     /// A value that cannot be serialised as JSON.
@@ -32,7 +32,7 @@ pub(crate) enum Kind {
     Unconfirmed,
 }
 
-impl Kind {
+impl ErrorKind {
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Field => "an event's field cannot be written",

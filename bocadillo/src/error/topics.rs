@@ -1,6 +1,6 @@
 //! The predicates of what can go wrong with topics and their broker. At most one of them is true of an error.
 
-use super::{Error, Kind};
+use super::{Error, ErrorKind};
 
 impl Error {
     /// Whether the name of a topic is invalid, or a stream was asked for no topic or for more than eight.
@@ -16,7 +16,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_topic(&self) -> bool {
-        self.kind == Kind::Topic
+        self.kind == ErrorKind::Topic
     }
 
     /// Whether an event cannot be published to a topic: it has an id of its own, or it has neither data nor a name.
@@ -37,7 +37,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_event(&self) -> bool {
-        self.kind == Kind::Event
+        self.kind == ErrorKind::Event
     }
 
     /// Whether the options of a hub cannot be used: a URL that is not one of the broker, or a prefix that the broker
@@ -56,7 +56,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_config(&self) -> bool {
-        self.kind == Kind::Config
+        self.kind == ErrorKind::Config
     }
 
     /// Whether the broker cannot be reached. Nothing was published.
@@ -79,7 +79,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
-        self.kind == Kind::Unavailable
+        self.kind == ErrorKind::Unavailable
     }
 
     /// Whether the broker answered and refused. Nothing was published.
@@ -104,7 +104,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_refused(&self) -> bool {
-        self.kind == Kind::Refused
+        self.kind == ErrorKind::Refused
     }
 
     /// Whether the connection to the broker was lost after the event was sent and before the broker confirmed it.
@@ -130,6 +130,6 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_unconfirmed(&self) -> bool {
-        self.kind == Kind::Unconfirmed
+        self.kind == ErrorKind::Unconfirmed
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{EventId, EventName, ServerEvent};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::json::JsonWriter;
 
 /// Collects the fields of one `server_event!`.
@@ -120,7 +120,7 @@ impl EventBuilder {
         match self.error {
             Some(error) => Err(error),
             None if self.event.is_nothing() => Err(Error::new(
-                Kind::Field,
+                ErrorKind::Field,
                 "an event needs one field at least: `data = …`, say",
             )),
             None => Ok(self.event),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorKind};
 
 /// The two fields that are one line of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl std::error::Error for FieldError {}
 
 impl From<FieldError> for Error {
     fn from(error: FieldError) -> Self {
-        Self::new(Kind::Field, error)
+        Self::new(ErrorKind::Field, error)
     }
 }
 

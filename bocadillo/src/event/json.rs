@@ -4,7 +4,7 @@ mod finite;
 
 use serde::Serialize;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use finite::Finite;
 
 /// Writes one JSON text, token by token. The code that `server_event!` generates calls it.
@@ -100,7 +100,7 @@ impl JsonWriter {
         }
         self.separate();
         if let Err(error) = serde_json::to_writer(&mut self.out, &Finite(value)) {
-            self.error = Some(Error::new(Kind::Json, error));
+            self.error = Some(Error::new(ErrorKind::Json, error));
         }
     }
 

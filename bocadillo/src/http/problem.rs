@@ -222,18 +222,18 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
+    use crate::error::ErrorKind;
 
     #[test]
     fn each_kind_of_error_has_its_status_and_tells_the_client_nothing_of_the_broker() {
         const SAID: &str = "OOM command not allowed, 10.0.0.7";
         for (kind, status, may_try_again) in [
-            (Kind::Unavailable, 503, true),
-            (Kind::Unconfirmed, 503, false),
-            (Kind::Refused, 500, false),
-            (Kind::Config, 500, false),
-            (Kind::Event, 500, false),
-            (Kind::Json, 500, false),
+            (ErrorKind::Unavailable, 503, true),
+            (ErrorKind::Unconfirmed, 503, false),
+            (ErrorKind::Refused, 500, false),
+            (ErrorKind::Config, 500, false),
+            (ErrorKind::Event, 500, false),
+            (ErrorKind::Json, 500, false),
         ] {
             let problem = Problem::from(Error::new(kind, SAID));
             assert_eq!(problem.status(), status, "{kind:?}");
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn an_invalid_topic_is_the_clients_mistake() {
-        let error = Error::new(Kind::Topic, "the name of a topic is empty");
+        let error = Error::new(ErrorKind::Topic, "the name of a topic is empty");
         let problem = Problem::from(error).to_string();
         assert_eq!(problem, "400 Bad Request: the name of a topic is empty");
     }

@@ -8,7 +8,7 @@ use tokio::runtime;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::server::Server;
-use crate::server::place::{DEFAULT_ADDRESS, Place};
+use crate::server::bind::{BindTarget, DEFAULT_ADDRESS};
 
 /// The host if the environment sets a port and nothing sets a host.
 const ALL_INTERFACES: &str = "0.0.0.0";
@@ -99,18 +99,18 @@ impl Server {
                 "PORT is `{text}`; set it to a number from 0 to 65535"
             )));
         }
-        if self.places.is_empty() {
+        if self.targets.is_empty() {
             let host = match (&host, &port) {
                 (None, Some(_)) => Some(ALL_INTERFACES),
                 _ => host.as_deref(),
             };
             let address = replaced(DEFAULT_ADDRESS, host, port.as_deref());
-            self.places.push(Place::Address(address));
+            self.targets.push(BindTarget::Address(address));
             return Ok(());
         }
-        let first = self.places.iter_mut().find_map(|place| match place {
-            Place::Address(address) => Some(address),
-            Place::Listener(_) => None,
+        let first = self.targets.iter_mut().find_map(|place| match place {
+            BindTarget::Address(address) => Some(address),
+            BindTarget::Listener(_) => None,
         });
         if let Some(address) = first {
             *address = replaced(address, host.as_deref(), port.as_deref());
@@ -146,7 +146,7 @@ mod tests {
         };
         let shown = match server.read_environment(variable) {
             Ok(()) => server
-                .places
+                .targets
                 .iter()
                 .map(|place| format!("{place:?}"))
                 .collect(),

@@ -22,7 +22,7 @@ use crate::server::connection::{Executor, HeldBody, Http1Guard, Http2Guard, Limi
 use crate::server::link::Link;
 use crate::server::peer::Peer;
 use crate::server::protocol::{Protocol, detect};
-use crate::server::service::{ConnectionService, Kind};
+use crate::server::service::{ConnectionService, ServedKind};
 use crate::server::timeouts::body::RequestBody;
 use crate::server::timeouts::http1::Http1;
 use crate::server::timeouts::http2::{CountedBody, Http2, TimeoutKind};
@@ -45,7 +45,7 @@ const HTTP2_STREAMS: u32 = 250;
 #[derive(Clone)]
 pub(super) struct Connections {
     shared: Arc<Shared>,
-    service: Kind,
+    service: ServedKind,
 }
 
 /// What all connections of a server share.
@@ -61,7 +61,7 @@ struct Shared {
 
 impl Connections {
     pub(super) fn new(
-        service: Kind,
+        service: ServedKind,
         streams: Streams,
         timeouts: Timeouts,
         write_timeouts: WriteTimeouts,

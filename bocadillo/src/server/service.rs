@@ -69,7 +69,7 @@ mod private {
 #[diagnostic::do_not_recommend]
 impl<S: Clone + Send + Sync + 'static> ServeService for App<S> {
     fn into_served(self) -> Served {
-        Served(self.into_service().map(Kind::App))
+        Served(self.into_service().map(ServedKind::App))
     }
 }
 
@@ -83,15 +83,15 @@ where
     fn into_served(self) -> Served {
         // An app keeps its own type, which saves two boxes for each request.
         if let Some(app) = (&self as &dyn Any).downcast_ref::<AppService>() {
-            return Served(Ok(Kind::App(app.clone())));
+            return Served(Ok(ServedKind::App(app.clone())));
         }
-        Served(Ok(Kind::Service(boxed(self))))
+        Served(Ok(ServedKind::Service(boxed(self))))
     }
 }
 
 /// What is served. It is opaque.
 #[derive(Debug)]
-pub struct Served(pub(crate) Result<Kind>);
+pub struct Served(pub(crate) Result<ServedKind>);
 
 impl Served {
     pub(crate) fn make<M, T, B>(make: M) -> Self
@@ -103,7 +103,7 @@ impl Served {
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let make = make.map_response(boxed).map_err(Into::into);
-        Self(Ok(Kind::Make(BoxCloneService::new(make))))
+        Self(Ok(ServedKind::Make(BoxCloneService::new(make))))
     }
 }
 
@@ -121,13 +121,13 @@ where
 
 /// What a server serves, before a connection is there.
 #[derive(Clone)]
-pub(crate) enum Kind {
+pub(crate) enum ServedKind {
     App(AppService),
     Service(BoxService),
     Make(BoxMakeService),
 }
 
-impl fmt::Debug for Kind {
+impl fmt::Debug for ServedKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::App(_) => "App",
@@ -137,7 +137,7 @@ impl fmt::Debug for Kind {
     }
 }
 
-impl Kind {
+impl ServedKind {
     /// The routes, if it is an app.
     pub(crate) fn routes(&self) -> &[Arc<RouteInfo>] {
         match self {

@@ -22,17 +22,17 @@ use crate::stream::stream_body::StreamBody;
 /// assert_eq!(http_body::Body::size_hint(&body).exact(), Some(5));
 /// ```
 #[derive(Debug)]
-pub struct Body(Kind);
+pub struct Body(BodyKind);
 
 #[derive(Debug)]
-enum Kind {
+enum BodyKind {
     Events(StreamBody<ServerEvent>),
     Other(axum_core::body::Body),
 }
 
 impl Body {
     pub(crate) fn events(body: StreamBody<ServerEvent>) -> Self {
-        Self(Kind::Events(body))
+        Self(BodyKind::Events(body))
     }
 
     /// An empty body.
@@ -60,15 +60,15 @@ impl Body {
     /// ```
     pub fn into_axum(self) -> axum_core::body::Body {
         match self.0 {
-            Kind::Events(body) => axum_core::body::Body::new(body),
-            Kind::Other(body) => body,
+            BodyKind::Events(body) => axum_core::body::Body::new(body),
+            BodyKind::Other(body) => body,
         }
     }
 }
 
 impl From<axum_core::body::Body> for Body {
     fn from(body: axum_core::body::Body) -> Self {
-        Self(Kind::Other(body))
+        Self(BodyKind::Other(body))
     }
 }
 
@@ -81,22 +81,22 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum_core::Error>>> {
         match &mut self.0 {
-            Kind::Events(body) => Pin::new(body).poll_frame(cx).map_err(axum_core::Error::new),
-            Kind::Other(body) => Pin::new(body).poll_frame(cx),
+            BodyKind::Events(body) => Pin::new(body).poll_frame(cx).map_err(axum_core::Error::new),
+            BodyKind::Other(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Events(body) => body.is_end_stream(),
-            Kind::Other(body) => body.is_end_stream(),
+            BodyKind::Events(body) => body.is_end_stream(),
+            BodyKind::Other(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Events(body) => body.size_hint(),
-            Kind::Other(body) => body.size_hint(),
+            BodyKind::Events(body) => body.size_hint(),
+            BodyKind::Other(body) => body.size_hint(),
         }
     }
 }

@@ -117,7 +117,7 @@ impl StreamOptions {
     }
 
     /// Sends the client the time to wait before it reconnects, at the start of an event stream. The default is to send
-    /// nothing: a browser then waits for a few seconds.
+    /// nothing: a browser then waits for a few seconds. A stream that is opened during a shutdown says 3 seconds.
     ///
     /// The time is sent in whole milliseconds (WHATWG HTML, section 9.2.6).
     ///
@@ -137,6 +137,9 @@ impl StreamOptions {
     ///
     /// The client reconnects, so the handler authorises it again. Because of the random part, streams that started
     /// together do not end together.
+    ///
+    /// The source of the stream is released at the end of the lifetime, even if the client does not read. Under a server
+    /// other than ours this can take a second, and the connection of that client stays open.
     ///
     /// # Examples
     ///

@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::policy::SlowPolicy;
 use super::position::{Position, Tag, write_one};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::wire;
 use crate::event::{EventName, ServerEvent};
 
@@ -27,7 +27,7 @@ impl EventWithoutId {
     pub(crate) fn new(event: &ServerEvent, policy: &SlowPolicy) -> Result<Self> {
         if let Some(id) = &event.id {
             return Err(Error::new(
-                Kind::Event,
+                ErrorKind::Event,
                 format!(
                     "the event has the id `{id}`, but the topic sets the ids of its events: put your id into the data"
                 ),
@@ -35,7 +35,7 @@ impl EventWithoutId {
         }
         if event.data.is_none() && event.name.is_none() {
             return Err(Error::new(
-                Kind::Event,
+                ErrorKind::Event,
                 "clients ignore an event without data and a name: set one of them",
             ));
         }
@@ -60,7 +60,7 @@ impl EventWithoutId {
     pub(crate) fn from_payload(payload: &[u8], key: Option<Arc<str>>) -> Result<Self> {
         if !read(payload).is_some_and(|event| event.id.is_none() && event.data.is_some()) {
             return Err(Error::new(
-                Kind::Event,
+                ErrorKind::Event,
                 "the broker has stored bytes that are not one encoded event",
             ));
         }

@@ -8,7 +8,7 @@ use super::encoded::EventWithoutId;
 use super::presence::Presence;
 use super::registry::TopicRef;
 use super::subscription::Subscription;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventId, IntoEvent};
 
 /// A handle of one topic, from [`Hub::topic`](super::Hub::topic). A clone is cheap.
@@ -82,7 +82,7 @@ impl Topic {
         let mut ids = broker::publish(&self.topic, vec![encoded]).await?;
         ids.pop().ok_or_else(|| {
             let text = "the broker did not say which position the event has";
-            Error::new(Kind::Unconfirmed, text)
+            Error::new(ErrorKind::Unconfirmed, text)
         })
     }
 

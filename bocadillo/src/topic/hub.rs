@@ -9,7 +9,7 @@ use super::name;
 use super::position::MAX_TOPICS;
 use super::registry::{Inner, TopicRef};
 use super::subscription::Subscription;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// All topics of an application. A clone is cheap, and it is the same hub.
 ///
@@ -178,7 +178,7 @@ impl Hub {
                 "a stream has one to {MAX_TOPICS} topics, not {}",
                 names.len()
             );
-            return Err(Error::new(Kind::Topic, text));
+            return Err(Error::new(ErrorKind::Topic, text));
         }
         let refs = names
             .iter()

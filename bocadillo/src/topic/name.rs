@@ -1,6 +1,6 @@
 //! Which names a topic may have.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The longest name of a topic, in bytes.
 const MAX_NAME: usize = 200;
@@ -21,5 +21,5 @@ pub(super) fn check(name: &str) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::new(Kind::Topic, problem))
+    Err(Error::new(ErrorKind::Topic, problem))
 }

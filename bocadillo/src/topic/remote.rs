@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The state of the connection to a broker. `S` is what a working connection offers.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(super) enum ConnectionState<S> {
 /// Why there is no connection.
 #[derive(Clone, Debug)]
 pub(super) struct Outage {
-    kind: Kind,
+    kind: ErrorKind,
     reason: Arc<str>,
 }
 
@@ -29,7 +29,7 @@ impl Outage {
     /// The broker cannot be reached.
     pub(super) fn away(reason: impl fmt::Display) -> Self {
         Self {
-            kind: Kind::Unavailable,
+            kind: ErrorKind::Unavailable,
             reason: reason.to_string().into(),
         }
     }
@@ -37,7 +37,7 @@ impl Outage {
     /// The broker answers, but it refuses this hub.
     pub(super) fn refused(reason: impl fmt::Display) -> Self {
         Self {
-            kind: Kind::Refused,
+            kind: ErrorKind::Refused,
             ..Self::away(reason)
         }
     }

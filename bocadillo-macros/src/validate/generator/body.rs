@@ -8,13 +8,13 @@ use syn::{AttrStyle, Attribute, Block, Expr, Item, Macro};
 use crate::calls;
 use crate::errors::Context;
 use crate::keyword;
-use crate::model::{Body, Code, Kind};
+use crate::model::{Body, Code, StreamKind};
 use crate::paths::Runtime;
 
 /// Parses and checks the body. Moves inner attributes to the attributes of the function. If the body uses the result of
 /// a `yield` that has none, this sets `raise_on_disconnect`, so that rustc can check the rest of the body.
 pub(super) fn body(
-    kind: Kind,
+    kind: StreamKind,
     returns_nothing: bool,
     raise_on_disconnect: &mut bool,
     group: &Group,
@@ -108,11 +108,11 @@ fn endless() -> [TokenTree; 2] {
     ]
 }
 
-fn require_yield(kind: Kind, found: usize, span: Span, cx: &Context) {
+fn require_yield(kind: StreamKind, found: usize, span: Span, cx: &Context) {
     if found == 0 {
         let what = match kind {
-            Kind::Events => "event",
-            Kind::Bytes => "chunk",
+            StreamKind::Events => "event",
+            StreamKind::Bytes => "chunk",
         };
         cx.error(
             span,

@@ -4,7 +4,7 @@ use syn::{Expr, Ident, Lit};
 
 use crate::args::{Arguments, Setting, duplicate};
 use crate::errors::{Context, suggestion};
-use crate::model::{Kind, StreamOption};
+use crate::model::{StreamKind, StreamOption};
 
 const EVENT_OPTIONS: [&str; 9] = [
     "raise_on_disconnect",
@@ -33,7 +33,11 @@ const SWITCHES: [&str; 4] = [
 ];
 
 /// Returns the value of `raise_on_disconnect`, and the options of the stream.
-pub(super) fn options(kind: Kind, arguments: Arguments, cx: &Context) -> (bool, Vec<StreamOption>) {
+pub(super) fn options(
+    kind: StreamKind,
+    arguments: Arguments,
+    cx: &Context,
+) -> (bool, Vec<StreamOption>) {
     if let Some(literal) = arguments.literal {
         cx.error(
             literal.span(),
@@ -44,8 +48,8 @@ pub(super) fn options(kind: Kind, arguments: Arguments, cx: &Context) -> (bool, 
         );
     }
     let known: &[&str] = match kind {
-        Kind::Events => &EVENT_OPTIONS,
-        Kind::Bytes => &BYTE_OPTIONS,
+        StreamKind::Events => &EVENT_OPTIONS,
+        StreamKind::Bytes => &BYTE_OPTIONS,
     };
     let mut raise = None;
     let mut options: Vec<StreamOption> = Vec::new();
@@ -79,11 +83,11 @@ pub(super) fn options(kind: Kind, arguments: Arguments, cx: &Context) -> (bool, 
     (raise, options)
 }
 
-fn unknown(kind: Kind, setting: &Setting, known: &[&str], cx: &Context) {
+fn unknown(kind: StreamKind, setting: &Setting, known: &[&str], cx: &Context) {
     let name = setting.name.to_string();
     let other = match kind {
-        Kind::Events => (&BYTE_OPTIONS[..], Kind::Bytes),
-        Kind::Bytes => (&EVENT_OPTIONS[..], Kind::Events),
+        StreamKind::Events => (&BYTE_OPTIONS[..], StreamKind::Bytes),
+        StreamKind::Bytes => (&EVENT_OPTIONS[..], StreamKind::Events),
     };
     let attribute = kind.attribute();
     let message = if other.0.contains(&name.as_str()) {

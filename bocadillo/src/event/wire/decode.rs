@@ -11,7 +11,7 @@ use std::time::Duration;
 use memchr::{memchr, memchr2};
 
 use super::message::{Decoded, Message};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The default limit of a line, and of the data of an event.
 const DEFAULT_LIMIT: usize = 16 << 20;
@@ -331,7 +331,7 @@ impl From<Limit> for Error {
                 )
             }
         };
-        Self::new(Kind::TooLong, text)
+        Self::new(ErrorKind::TooLong, text)
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::connection::{self, Connection, Session, State};
 use super::record;
 use super::subjects::Subjects;
-use crate::error::{Error, Kind, Result, chain};
+use crate::error::{Error, ErrorKind, Result, chain};
 use crate::topic::broker::Published;
 use crate::topic::encoded::EventWithoutId;
 use crate::topic::remote;
@@ -125,7 +125,7 @@ async fn attempt(
     let _permit = tokio::select! {
         permit = connection.publishing.acquire() => permit,
         () = connection::over(states, session) => {
-            return Err(Error::new(Kind::Unavailable, "the connection to NATS was lost before the event was sent"));
+            return Err(Error::new(ErrorKind::Unavailable, "the connection to NATS was lost before the event was sent"));
         }
     };
     let mut request = connection.refusals.watch(&subjects.events);
@@ -141,23 +141,23 @@ async fn attempt(
         },
         () = request.refused() => {
             let subject = &subjects.events;
-            return Err(Error::new(Kind::Refused, format!("NATS does not allow this user to publish to `{subject}`")));
+            return Err(Error::new(ErrorKind::Refused, format!("NATS does not allow this user to publish to `{subject}`")));
         }
         () = connection::cut(states, session) => {
-            return Err(Error::new(Kind::Unconfirmed, "the connection to NATS was lost before JetStream confirmed the event"));
+            return Err(Error::new(ErrorKind::Unconfirmed, "the connection to NATS was lost before JetStream confirmed the event"));
         }
     };
     if !matches!(error.kind(), PublishErrorKind::TimedOut) {
         request.answered();
     }
     let kind = match error.kind() {
-        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => Kind::Unconfirmed,
+        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => ErrorKind::Unconfirmed,
         PublishErrorKind::StreamNotFound => {
             connection.doubt();
-            Kind::Unavailable
+            ErrorKind::Unavailable
         }
-        _ if is_temporary(&error) => Kind::Unavailable,
-        _ => Kind::Refused,
+        _ if is_temporary(&error) => ErrorKind::Unavailable,
+        _ => ErrorKind::Refused,
     };
     Err(Error::new(kind, format!("NATS: {}", chain(&error))))
 }

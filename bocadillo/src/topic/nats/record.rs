@@ -7,7 +7,7 @@ use async_nats::{HeaderMap, HeaderName, Message};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::topic::encoded::EventWithoutId;
 use crate::topic::hash::fnv;
 use crate::topic::position::Position;
@@ -139,7 +139,12 @@ pub(super) fn read(
     headers: Option<&HeaderMap>,
     payload: &[u8],
 ) -> Result<Vec<(Position, EventWithoutId)>> {
-    let foreign = || Error::new(Kind::Event, "the message is not a series of encoded events");
+    let foreign = || {
+        Error::new(
+            ErrorKind::Event,
+            "the message is not a series of encoded events",
+        )
+    };
     let text = std::str::from_utf8(payload).map_err(|_| foreign())?;
     let keys = headers
         .and_then(|headers| headers.get(KEYS))

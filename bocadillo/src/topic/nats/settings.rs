@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_nats::ServerAddr;
 use percent_encoding::percent_decode_str;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::topic::history::History;
 
 /// The servers of NATS and the options of the stream, for [`Hub::nats`](crate::topic::Hub::nats).
@@ -249,7 +249,7 @@ pub(super) fn messages(events: usize) -> u64 {
 }
 
 fn refuse(text: String) -> Error {
-    Error::new(Kind::Config, text)
+    Error::new(ErrorKind::Config, text)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::super::history::History;
 use super::super::remote;
 use super::connection::Connection;
 use super::{Shared, State, candidate, keys, refusals, reply, script};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// A working connection for commands. All topics that are followed are in its epoch.
 #[derive(Clone)]
@@ -69,7 +69,7 @@ impl Shared {
         })();
         published.ok_or_else(|| {
             Error::new(
-                Kind::Unconfirmed,
+                ErrorKind::Unconfirmed,
                 "the answer of Redis has an unexpected form",
             )
         })
@@ -109,12 +109,12 @@ impl Session {
         match error.kind() {
             redis::ErrorKind::Server(BusyLoading | MasterDown | ReadOnly) => {
                 self.is_broken.notify_one();
-                Error::new(Kind::Unavailable, error)
+                Error::new(ErrorKind::Unavailable, error)
             }
-            _ if refusals::is_refusal(&error) => Error::new(Kind::Refused, error),
+            _ if refusals::is_refusal(&error) => Error::new(ErrorKind::Refused, error),
             _ => {
                 self.is_broken.notify_one();
-                Error::new(Kind::Unconfirmed, error)
+                Error::new(ErrorKind::Unconfirmed, error)
             }
         }
     }

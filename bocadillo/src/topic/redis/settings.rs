@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use redis::Client;
 
 use super::tls::Tls;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The server of Redis, for [`Hub::redis`](crate::topic::Hub::redis), which lists the forms of the URL.
 ///
@@ -96,7 +96,7 @@ impl TryFrom<Redis> for Server {
         // The URL may hold a password, so no error repeats it.
         let refuse = |why: &dyn fmt::Display| {
             let text = format!("the URL of Redis has to be like `redis://127.0.0.1:6379/0`: {why}");
-            Error::new(Kind::Config, text)
+            Error::new(ErrorKind::Config, text)
         };
         // The client library only sees the decrypted connection.
         let plain = ["rediss://", "valkeys://"].iter().find_map(|scheme| {

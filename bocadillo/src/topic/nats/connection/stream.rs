@@ -19,7 +19,7 @@ use super::super::epoch::StreamEpoch;
 use super::super::settings::Settings;
 use super::super::{read, record};
 use super::{Connection, Contexts, Session, over};
-use crate::error::{BoxError, Error, Kind};
+use crate::error::{BoxError, Error, ErrorKind};
 use crate::topic::position::Position;
 
 /// The information of JetStream about a stream. Not the type of async-nats, whose fields depend on its features.
@@ -284,5 +284,5 @@ fn limits(config: &Config) -> (i64, Duration, i64, usize) {
 
 /// An error for a refusal, which publishers get.
 fn refused(reason: impl Into<BoxError>) -> BoxError {
-    Error::new(Kind::Refused, reason).into()
+    Error::new(ErrorKind::Refused, reason).into()
 }

@@ -8,16 +8,16 @@ use tokio::net::TcpListener;
 use crate::error::{Error, Result};
 use crate::server::accept::AnyListener;
 
-/// Where a server listens if the program names no place.
+/// Where a server listens if the program names no address.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:8000";
 
 /// Where a server listens.
-pub(super) enum Place {
+pub(super) enum BindTarget {
     Address(String),
     Listener(Box<dyn AnyListener>),
 }
 
-impl Place {
+impl BindTarget {
     pub(super) async fn listen(self) -> Result<Box<dyn AnyListener>> {
         match self {
             Self::Address(address) => Ok(Box::new(bind(&address).await?)),
@@ -36,7 +36,7 @@ async fn bind(address: &str) -> Result<TcpListener> {
     })
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for BindTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => f.write_str(address),
