@@ -3,6 +3,7 @@
 //! Extractors and responses (`Json`, `Query`, `Html`, `Problem` and others) are in the root of this crate.
 
 pub(crate) mod extract;
+pub(crate) mod guarded_body;
 pub(crate) mod html;
 pub(crate) mod layer;
 pub(crate) mod problem;

@@ -4,6 +4,7 @@ pub(crate) mod bind;
 pub(crate) mod body;
 pub(crate) mod byte_stream;
 pub(crate) mod client;
+pub(crate) mod deadline;
 pub(crate) mod drain;
 pub(crate) mod event_stream;
 mod framing;

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{Request, Response, request};
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
 use tokio::task::futures::TaskLocalFuture;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -13,6 +13,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::error::BoxError;
+use crate::http::guarded_body::GuardedBody;
 use crate::http::rules::ResponseRules;
 use crate::http::stream_headers::StreamHeaders;
 use crate::stream::Streams;
@@ -194,40 +195,9 @@ where
             response
         } else {
             response.map(|body| {
-                axum_core::body::Body::new(CountedBody {
-                    body,
-                    _token: token,
-                })
+                // A shutdown waits for the body of an ordinary response.
+                axum_core::body::Body::new(GuardedBody::new(body, token))
             })
         }))
-    }
-}
-
-pin_project! {
-    /// The body of an ordinary response. A shutdown waits for it.
-    struct CountedBody {
-        #[pin]
-        body: axum_core::body::Body,
-        _token: TaskTrackerToken,
-    }
-}
-
-impl HttpBody for CountedBody {
-    type Data = Bytes;
-    type Error = axum_core::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum_core::Error>>> {
-        self.project().body.poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -7,10 +7,11 @@ mod http2;
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep};
 
+use crate::server::link::{HungUp, Link};
 use crate::server::timeouts::WriteTimeouts;
 use crate::stream::drain::Drain;
 
@@ -56,6 +57,26 @@ impl Deadline {
     }
 }
 
+/// Finds out that the client has closed the connection, while hyper does not read and so does not see it.
+#[derive(Default)]
+struct HungUpWatch(Option<HungUp>);
+
+impl HungUpWatch {
+    fn poll<C>(&mut self, is_watched: bool, link: &Link<C>, cx: &mut Context<'_>) -> Poll<Cut> {
+        if !is_watched {
+            self.0 = None;
+            return Poll::Pending;
+        }
+        if self.0.is_none() {
+            self.0 = link.hung_up();
+        }
+        match &mut self.0 {
+            Some(hung_up) => hung_up.as_mut().poll(cx).map(|()| Cut::Left),
+            None => Poll::Pending,
+        }
+    }
+}
+
 /// Why a connection is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
@@ -66,3 +87,6 @@ pub(crate) enum Cut {
     /// The client no longer acknowledges what is sent.
     Silent,
 }
+
+#[cfg(test)]
+mod tests;

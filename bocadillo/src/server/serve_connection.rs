@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 
 use crate::error::chain;
+use crate::http::guarded_body::GuardedBody;
 use crate::server::connection::{Executor, HeldBody, Http1Guard, Http2Guard, Limits};
 use crate::server::link::Link;
 use crate::server::peer::Peer;
@@ -25,7 +26,7 @@ use crate::server::protocol::{Protocol, detect};
 use crate::server::service::{ConnectionService, ServedKind};
 use crate::server::timeouts::body::RequestBody;
 use crate::server::timeouts::http1::Http1;
-use crate::server::timeouts::http2::{CountedBody, Http2, TimeoutKind};
+use crate::server::timeouts::http2::{Http2, TimeoutKind};
 use crate::server::timeouts::{Timeouts, WriteTimeouts};
 use crate::stream::Streams;
 use crate::stream::body::Body;
@@ -221,7 +222,7 @@ impl Shared {
                         let answer = shared.call(&service, peer, request, None);
                         async {
                             let response = answer.await?;
-                            Ok::<_, Infallible>(response.map(|body| CountedBody::new(body, stream)))
+                            Ok::<_, Infallible>(response.map(|body| GuardedBody::new(body, stream)))
                         }
                     }
                 });

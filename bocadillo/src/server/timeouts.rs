@@ -7,8 +7,6 @@ pub(crate) mod http2;
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 /// Time-out of each read while the server shuts down.
 const SHUTDOWN: Duration = Duration::from_secs(2);
 
@@ -51,12 +49,6 @@ impl Default for WriteTimeouts {
             ack: Duration::from_secs(30),
         }
     }
-}
-
-/// Returns `start + wait`. If that is too late for a timer, returns the latest possible time.
-fn after(start: Instant, wait: Duration) -> Instant {
-    const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
-    start.checked_add(wait).unwrap_or_else(|| start + FAR)
 }
 
 /// Watches the bytes that the client sends.

@@ -324,13 +324,16 @@ impl<T: Framing> HttpBody for StreamBody<T> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let is_first = self.lock().lookup.is_some();
-        #[cfg(feature = "server")]
-        if is_first {
-            self.register();
-        }
         let mut core = self.lock();
+        let is_first = core.lookup.is_some();
         if is_first {
+            #[cfg(feature = "server")]
+            {
+                // The connection locks itself before the stream, so this must not hold the lock of the stream.
+                drop(core);
+                self.register();
+                core = self.lock();
+            }
             let shared: Weak<Shared<T>> = Arc::downgrade(&self.0);
             core.start(shared);
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout, timeout_at};
 
+use crate::stream::deadline::after;
 use crate::stream::drain::Drain;
 use crate::stream::options::StreamOptions;
 
@@ -233,9 +234,8 @@ impl Streams {
     pub async fn shutdown_deadline(&self) {
         let drain = &self.0.drain;
         let begun = drain.wait_until_finished().await;
-        if let Some(deadline) = begun.checked_add(self.0.drain_timeout) {
-            let _ = timeout_at(deadline, drain.requests_ended()).await;
-        }
+        let deadline = after(begun, self.0.drain_timeout);
+        let _ = timeout_at(deadline, drain.requests_ended()).await;
         sleep(self.0.end_timeout).await;
     }
 

@@ -230,3 +230,15 @@ async fn a_source_runs_while_there_are_subscribers() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_longest_age_is_no_limit() {
+    let options = || Hub::builder().history(History::new().max_age(Duration::MAX));
+    on_every_hub(options, async |hub| {
+        let news = topic(&hub, "news");
+        publish(&news, "one").await;
+        let mut events = news.subscribe_from(Cursor::start());
+        assert_eq!(take(&mut events, 1).await, ["one"]);
+    })
+    .await;
+}

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Cut, Deadline, Limits};
-use crate::server::link::{HungUp, Link, LinkView};
+use super::{Cut, Deadline, HungUpWatch, Limits};
+use crate::server::link::{Link, LinkView};
 use crate::server::tcp_table;
+use crate::stream::deadline::after;
 use crate::stream::outgoing::{Outgoing, StreamView};
 
 /// Decides after each poll of hyper whether an HTTP/1 connection is cut.
@@ -21,7 +22,7 @@ pub(crate) struct Http1Guard<C> {
     /// When the server decided to end the stream.
     ended_at: Option<Instant>,
     deadline: Deadline,
-    hung_up: Option<HungUp>,
+    hung_up: HungUpWatch,
     /// The time-out that is set in the kernel.
     ack_timeout: Option<Duration>,
     ack_probe: Option<Box<AckProbe>>,
@@ -58,11 +59,11 @@ impl AckProbe {
                 let count = ready!(reading.as_mut().poll(cx));
                 self.reading = None;
                 let now = Instant::now();
-                self.next = now + pause.max(Duration::from_millis(10));
+                self.next = after(now, pause.max(Duration::from_millis(10)));
                 // A single acknowledgement may get lost.
                 if count < 2 {
                     self.silent = None;
-                } else if *self.silent.get_or_insert(now) + timeout <= now {
+                } else if after(*self.silent.get_or_insert(now), timeout) <= now {
                     return Poll::Ready(Cut::Silent);
                 }
             }
@@ -82,7 +83,7 @@ impl<C> Http1Guard<C> {
             limits,
             ended_at: None,
             deadline: Deadline::default(),
-            hung_up: None,
+            hung_up: HungUpWatch::default(),
             ack_timeout: None,
             ack_probe: None,
         }
@@ -128,7 +129,7 @@ impl<C> Http1Guard<C> {
         let due = blocked.and_then(|since| {
             let ends = self
                 .ended_at
-                .map(|ended_at| ended_at + self.limits.timeouts.end);
+                .map(|ended_at| after(ended_at, self.limits.timeouts.end));
             let stalls = write_timeout.and_then(|timeout| since.checked_add(timeout));
             ends.into_iter().chain(stalls).min()
         });
@@ -155,7 +156,7 @@ impl<C> Http1Guard<C> {
                 Box::new(AckProbe {
                     inode: link.inode(),
                     silent: None,
-                    next: Instant::now() + timeout / 8,
+                    next: after(Instant::now(), timeout / 8),
                     deadline: Deadline::default(),
                     reading: None,
                 })
@@ -165,24 +166,9 @@ impl<C> Http1Guard<C> {
                 return Poll::Ready(cut);
             }
         }
+        // hyper does not read while there are bytes of the client that it cannot use yet.
         let is_watched = stream.is_some() && !is_read && !self.outgoing.is_request_read();
-        self.poll_left(is_watched, cx)
-    }
-
-    /// Finds out that the client has closed the connection. hyper sees this only while it reads, and it does not read
-    /// while there are bytes of the client that it cannot use yet.
-    fn poll_left(&mut self, is_watched: bool, cx: &mut Context<'_>) -> Poll<Cut> {
-        if !is_watched {
-            self.hung_up = None;
-            return Poll::Pending;
-        }
-        if self.hung_up.is_none() {
-            self.hung_up = self.link.hung_up();
-        }
-        match &mut self.hung_up {
-            Some(hung_up) => hung_up.as_mut().poll(cx).map(|()| Cut::Left),
-            None => Poll::Pending,
-        }
+        self.hung_up.poll(is_watched, &self.link, cx)
     }
 }
 

@@ -8,8 +8,9 @@ use futures_util::task::AtomicWaker;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use super::{Cut, Deadline, Limits};
-use crate::server::link::{HungUp, Link, LinkView};
+use super::{Cut, Deadline, HungUpWatch, Limits};
+use crate::server::link::{Link, LinkView};
+use crate::stream::deadline::after;
 use crate::stream::outgoing::{Outgoing, State, StreamView};
 
 tokio::task_local! {
@@ -47,7 +48,7 @@ pub(crate) struct Http2Guard<C> {
     /// The number of bytes written so far, and since when it has not grown. It is kept during a shutdown.
     written: Option<(u64, Instant)>,
     deadline: Deadline,
-    hung_up: Option<HungUp>,
+    hung_up: HungUpWatch,
 }
 
 impl<C> Http2Guard<C> {
@@ -58,7 +59,7 @@ impl<C> Http2Guard<C> {
             limits,
             written: None,
             deadline: Deadline::default(),
-            hung_up: None,
+            hung_up: HungUpWatch::default(),
         }
     }
 
@@ -95,9 +96,9 @@ impl<C> Http2Guard<C> {
         let resets = blocked
             .zip(counts.reset)
             .filter(|_| counts.unlimited == 0)
-            .map(|(blocked, reset)| blocked.max(reset) + grace);
+            .map(|(blocked, reset)| after(blocked.max(reset), grace));
         let drains = (counts.open == 0 && self.limits.drain.is_draining())
-            .then(|| self.quiet(written) + grace);
+            .then(|| after(self.quiet(written), grace));
         if self
             .deadline
             .has_come(resets.into_iter().chain(drains).min(), cx)
@@ -106,17 +107,8 @@ impl<C> Http2Guard<C> {
             return Poll::Ready(Cut::Stalled);
         }
         // While the socket takes nothing, h2 stops reading once it has something to answer.
-        if blocked.is_none() || is_read {
-            self.hung_up = None;
-            return Poll::Pending;
-        }
-        if self.hung_up.is_none() {
-            self.hung_up = self.link.hung_up();
-        }
-        match &mut self.hung_up {
-            Some(hung_up) => hung_up.as_mut().poll(cx).map(|()| Cut::Left),
-            None => Poll::Pending,
-        }
+        let is_watched = blocked.is_some() && !is_read;
+        self.hung_up.poll(is_watched, &self.link, cx)
     }
 
     /// Since when nothing has been written.
@@ -238,7 +230,7 @@ impl<F: Future<Output = ()>> Future for Http2Stream<F> {
             }
             State::Ending => {
                 let ended_at = this.ended_at.get_or_insert_with(Instant::now);
-                Some(*ended_at + this.limits.timeouts.end)
+                Some(after(*ended_at, this.limits.timeouts.end))
             }
         };
         if !this.deadline.has_come(due, cx) {

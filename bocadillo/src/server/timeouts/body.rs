@@ -14,10 +14,11 @@ use http::{HeaderValue, Response, StatusCode, Version, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{SHUTDOWN, Timeouts, after};
+use super::{SHUTDOWN, Timeouts};
 use crate::error::BoxError;
 use crate::http::problem::Problem;
 use crate::stream::body::Body;
+use crate::stream::deadline::after;
 use crate::stream::drain::{Drain, Drained};
 
 /// The body of a request, with its time-out.

@@ -12,7 +12,8 @@ use hyper::rt;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Observer, SHUTDOWN, Timeouts, after};
+use super::{Observer, SHUTDOWN, Timeouts};
+use crate::stream::deadline::after;
 
 /// The time-outs of one connection. Its socket, its timer and its service share them.
 #[derive(Clone, Debug)]

@@ -6,13 +6,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use futures_util::task::AtomicWaker;
-use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Observer, SHUTDOWN, Timeouts, after};
+use super::{Observer, SHUTDOWN, Timeouts};
+use crate::stream::deadline::after;
 
 /// The time-outs of one connection. Its socket, its requests and its [`ConnectionTimer`] share them.
 #[derive(Clone, Debug)]
@@ -178,41 +176,6 @@ impl Drop for OpenStream {
         if last {
             self.0.0.waker.wake();
         }
-    }
-}
-
-pin_project! {
-    /// The body of a response. Its stream counts as open until the body is dropped.
-    pub(crate) struct CountedBody<B> {
-        #[pin]
-        body: B,
-        stream: OpenStream,
-    }
-}
-
-impl<B> CountedBody<B> {
-    pub(crate) fn new(body: B, stream: OpenStream) -> Self {
-        Self { body, stream }
-    }
-}
-
-impl<B: Body<Data = Bytes>> Body for CountedBody<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        self.project().body.poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

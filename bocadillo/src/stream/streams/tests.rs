@@ -76,6 +76,22 @@ async fn other_requests_have_the_drain_time_out_from_the_start_of_the_drain() {
     assert_eq!(waited.await.as_secs(), 20);
 }
 
+#[tokio::test(start_paused = true)]
+async fn with_the_longest_drain_time_out_other_requests_have_all_the_time() {
+    let streams = Streams::new()
+        .drain_timeout(Duration::MAX)
+        .end_timeout(Duration::ZERO);
+    let token = streams.drain_state().requests.token();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        drop(token);
+    });
+    let waited = taken(async {
+        tokio::join!(streams.drain(), streams.shutdown_deadline());
+    });
+    assert_eq!(waited.await.as_secs(), 40);
+}
+
 #[tokio::test]
 async fn a_second_drain_waits_as_well() {
     let streams = Streams::new();

@@ -12,6 +12,7 @@ use super::super::registry::TopicRef;
 use super::Broker;
 use crate::error::Result;
 use crate::event::EventId;
+use crate::stream::deadline::after;
 
 /// How long a publish waits for the broker's answer to an earlier follow of its topic. If the broker works, that takes one round trip.
 pub(in super::super) const FOLLOW_TIMEOUT: Duration = Duration::from_secs(2);
@@ -66,7 +67,7 @@ async fn wait_for_room(channel: &Channel, events: &[EventWithoutId]) {
         return;
     };
     let bytes = events.iter().map(EventWithoutId::size).sum();
-    let deadline = Instant::now() + up_to;
+    let deadline = after(Instant::now(), up_to);
     loop {
         let mut room = pin!(channel.publishers.notified());
         room.as_mut().enable();

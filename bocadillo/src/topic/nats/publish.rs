@@ -15,6 +15,7 @@ use super::connection::{self, Connection, Session, State};
 use super::record;
 use super::subjects::Subjects;
 use crate::error::{Error, ErrorKind, Result, chain};
+use crate::stream::deadline::after;
 use crate::topic::broker::Published;
 use crate::topic::encoded::EventWithoutId;
 use crate::topic::remote;
@@ -43,7 +44,7 @@ pub(super) async fn publish(
         headers.insert(NATS_MESSAGE_ID, id);
     }
     let mut states = connection.states();
-    let deadline = Instant::now() + connection.settings.wait;
+    let deadline = after(Instant::now(), connection.settings.wait);
     loop {
         let session = remote::up_before(&mut states, deadline).await?;
         record::write_epoch(&mut headers, session.epoch);

@@ -195,9 +195,10 @@ impl Settings {
                 .map(|history| history.max_events)
                 .max()
                 .map_or(1, messages),
-            // JetStream refuses an age below 100 ms.
+            // JetStream refuses an age below 100 ms, and has no longer one than 292 years.
             max_age: ages
                 .and_then(|ages| ages.into_iter().max())
+                .filter(|age| i64::try_from(age.as_nanos()).is_ok())
                 .map(|age| age.max(Duration::from_millis(100))),
             max_bytes: nats.max_bytes,
             replicas: nats.replicas,

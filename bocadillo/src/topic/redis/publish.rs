@@ -14,6 +14,7 @@ use super::super::remote;
 use super::connection::Connection;
 use super::{Shared, State, candidate, keys, refusals, reply, script};
 use crate::error::{Error, ErrorKind, Result};
+use crate::stream::deadline::after;
 
 /// A working connection for commands. All topics that are followed are in its epoch.
 #[derive(Clone)]
@@ -32,7 +33,7 @@ impl Shared {
         events: &[EventWithoutId],
     ) -> Result<Published> {
         self.start();
-        let deadline = Instant::now() + self.patience;
+        let deadline = after(Instant::now(), self.patience);
         let session = self.checked_session(deadline).await?;
         let mut call = script::PUBLISH.prepare_invoke();
         call.key(&self.keys.epoch)

@@ -262,6 +262,28 @@ async fn more_keys_than_the_bound_allows_cause_a_gap() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_longest_block_waits_until_there_is_room() {
+    let topic = hub(History::none(), SlowPolicy::block(Duration::MAX))
+        .topic("x")
+        .unwrap();
+    let mut slow = topic.subscribe();
+    let mut publishing = std::pin::pin!(publish(&topic, 0..1_000, 100));
+    let hour = Duration::from_secs(3600);
+    assert!(
+        tokio::time::timeout(hour, publishing.as_mut())
+            .await
+            .is_err()
+    );
+    let mut received = 0;
+    while publishing.as_mut().now_or_never().is_none() {
+        received += drain(&mut slow).len();
+        tokio::task::yield_now().await;
+    }
+    received += drain(&mut slow).len();
+    assert_eq!(received, 1_000);
+}
+
+#[tokio::test(start_paused = true)]
 async fn block_delays_the_publisher_and_no_other_subscriber() {
     let topic = hub(History::none(), SlowPolicy::block(Duration::from_secs(2)))
         .topic("x")

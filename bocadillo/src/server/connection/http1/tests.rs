@@ -4,24 +4,15 @@ use std::sync::Weak;
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::server::connection::tests::{Open, limits};
 use crate::server::link::tests::{connected, fill, link};
 use crate::server::timeouts::WriteTimeouts;
-use crate::stream::outgoing::{State, Stream};
+use crate::stream::outgoing::Stream;
 
-/// A stream that has handed out one frame.
-struct Open {
-    write_timeout: Option<Duration>,
-}
-
-impl Stream for Open {
-    fn poll_state(&self, _: &mut Context<'_>) -> State {
-        State::HandedOut(1)
-    }
-
-    fn end(&self) {}
-
-    fn write_timeout(&self) -> Option<Duration> {
-        self.write_timeout
+fn default_limits() -> Limits {
+    Limits {
+        timeouts: WriteTimeouts::default(),
+        drain: Arc::default(),
     }
 }
 
@@ -34,16 +25,10 @@ struct Guarded {
 
 impl Guarded {
     /// A connection with an open stream.
-    async fn new(write_timeout: Option<Duration>, timeouts: WriteTimeouts) -> Self {
+    async fn new(write_timeout: Option<Duration>, limits: Limits) -> Self {
         let (client, server) = connected().await;
         let link = link(server, b"");
-        let guard = Http1Guard::new(
-            Arc::clone(&link),
-            Limits {
-                timeouts,
-                drain: Arc::default(),
-            },
-        );
+        let guard = Http1Guard::new(Arc::clone(&link), limits);
         let stream = Arc::new(Open { write_timeout });
         let weak: Weak<Open> = Arc::downgrade(&stream);
         let weak: Weak<dyn Stream> = weak;
@@ -64,22 +49,25 @@ impl Guarded {
 
 #[tokio::test]
 async fn nothing_is_kept_for_a_connection_whose_stream_has_ended() {
-    let mut guarded = Guarded::new(None, WriteTimeouts::default()).await;
+    let mut guarded = Guarded::new(None, default_limits()).await;
     assert!(guarded.poll().await.is_pending());
-    assert!(guarded.guard.hung_up.is_some(), "hyper does not read");
+    assert!(guarded.guard.hung_up.0.is_some(), "hyper does not read");
     assert!(
         guarded.guard.ack_probe.is_some(),
         "there is no write time-out"
     );
     guarded.stream = None;
     assert!(guarded.poll().await.is_pending());
-    assert!(guarded.guard.hung_up.is_none(), "its descriptor is closed");
+    assert!(
+        guarded.guard.hung_up.0.is_none(),
+        "its descriptor is closed"
+    );
     assert!(guarded.guard.ack_probe.is_none());
 }
 
 #[tokio::test]
 async fn the_kernel_is_asked_only_where_a_paused_client_may_stay() {
-    let mut guarded = Guarded::new(Some(Duration::from_secs(30)), WriteTimeouts::default()).await;
+    let mut guarded = Guarded::new(Some(Duration::from_secs(30)), default_limits()).await;
     assert!(guarded.poll().await.is_pending());
     assert!(guarded.guard.ack_probe.is_none());
     assert_eq!(guarded.guard.ack_timeout, Some(Duration::from_secs(30)));
@@ -91,11 +79,7 @@ async fn the_kernel_is_asked_only_where_a_paused_client_may_stay() {
 
 #[tokio::test]
 async fn an_ordinary_response_has_none_of_the_limits_of_the_stream_before_it() {
-    let timeouts = WriteTimeouts {
-        end: Duration::ZERO,
-        ..WriteTimeouts::default()
-    };
-    let mut guarded = Guarded::new(Some(Duration::ZERO), timeouts).await;
+    let mut guarded = Guarded::new(Some(Duration::ZERO), limits(Duration::ZERO)).await;
     assert!(guarded.poll().await.is_pending());
     let stream = guarded.stream.take().expect("it is open");
     guarded
@@ -113,11 +97,7 @@ async fn an_ordinary_response_has_none_of_the_limits_of_the_stream_before_it() {
 
 #[tokio::test]
 async fn a_stream_that_the_server_has_ended_is_cut_while_its_socket_takes_nothing() {
-    let timeouts = WriteTimeouts {
-        end: Duration::ZERO,
-        ..WriteTimeouts::default()
-    };
-    let mut guarded = Guarded::new(None, timeouts).await;
+    let mut guarded = Guarded::new(None, limits(Duration::ZERO)).await;
     fill(&guarded.link).await;
     assert!(guarded.poll().await.is_pending());
     let stream = guarded.stream.as_ref().expect("it is open");
@@ -126,6 +106,20 @@ async fn a_stream_that_the_server_has_ended_is_cut_while_its_socket_takes_nothin
         .outgoing
         .scope(|| Outgoing::set_ending(Arc::as_ptr(stream).cast()));
     assert_eq!(guarded.poll().await, Poll::Ready(Err(Cut::Stalled)));
+}
+
+#[tokio::test]
+async fn the_longest_time_outs_are_no_limits() {
+    let mut longest = limits(Duration::MAX);
+    longest.timeouts.ack = Duration::MAX;
+    let mut guarded = Guarded::new(Some(Duration::MAX), longest).await;
+    fill(&guarded.link).await;
+    let stream = guarded.stream.as_ref().expect("it is open");
+    guarded
+        .guard
+        .outgoing
+        .scope(|| Outgoing::set_ending(Arc::as_ptr(stream).cast()));
+    assert!(guarded.poll().await.is_pending());
 }
 
 /// How often a connection asks within `time`, and when it is cut. `answer` is how many segments were not answered at a time.
@@ -172,6 +166,21 @@ async fn a_client_is_cut_that_leaves_two_segments_unanswered_for_the_whole_time(
     let answer = |at| if is_answer(at) { 1 } else { 2 };
     let (_, cut) = ask(second, second * 10, answer).await;
     assert!(cut.expect("it is cut") > second * 2, "{cut:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_ack_time_out_is_no_limit() {
+    let mut probe = AckProbe {
+        inode: Some(1),
+        silent: None,
+        next: Instant::now(),
+        deadline: Deadline::default(),
+        reading: None,
+    };
+    let read = |_, _| std::future::ready(2);
+    let cut = poll_fn(|cx| probe.poll(Duration::MAX, cx, read));
+    let cut = tokio::time::timeout(Duration::from_secs(3600), cut).await;
+    assert!(cut.is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,26 +5,9 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::server::connection::tests::{Open, limits};
 use crate::server::link::tests::{connected, fill, link};
-use crate::server::timeouts::WriteTimeouts;
 use crate::stream::outgoing::Stream;
-
-/// A stream that has handed out one frame.
-struct Open {
-    write_timeout: Option<Duration>,
-}
-
-impl Stream for Open {
-    fn poll_state(&self, _: &mut Context<'_>) -> State {
-        State::HandedOut(1)
-    }
-
-    fn end(&self) {}
-
-    fn write_timeout(&self) -> Option<Duration> {
-        self.write_timeout
-    }
-}
 
 /// A connection of HTTP/2 whose streams are made by the test.
 struct Streaming {
@@ -34,19 +17,11 @@ struct Streaming {
 }
 
 impl Streaming {
-    async fn new() -> Self {
+    async fn new(end: Duration) -> Self {
         let (client, server) = connected().await;
         let link = link(server, b"");
-        let timeouts = WriteTimeouts {
-            end: Duration::ZERO,
-            ..WriteTimeouts::default()
-        };
-        let limits = Limits {
-            timeouts,
-            drain: Arc::default(),
-        };
         Self {
-            guard: Http2Guard::new(Arc::clone(&link), limits),
+            guard: Http2Guard::new(Arc::clone(&link), limits(end)),
             link,
             _client: client,
         }
@@ -110,7 +85,7 @@ async fn a_full_connection_is_cut_for_a_reset_once_no_other_stream_may_wait() {
             write_timeout: None,
         }),
     ] {
-        let mut streaming = Streaming::new().await;
+        let mut streaming = Streaming::new(Duration::ZERO).await;
         let other = streaming.run(other).await;
         let hour = Some(Duration::from_secs(3600));
         let _limited = streaming
@@ -135,9 +110,19 @@ async fn a_full_connection_is_cut_for_a_reset_once_no_other_stream_may_wait() {
 
 #[tokio::test]
 async fn a_reset_that_has_left_does_not_cut_its_connection() {
-    let mut streaming = Streaming::new().await;
+    let mut streaming = Streaming::new(Duration::ZERO).await;
     streaming.reset().await;
     assert!(streaming.poll().await.is_pending());
     fill(&streaming.link).await;
+    assert!(streaming.poll().await.is_pending());
+}
+
+#[tokio::test]
+async fn the_longest_end_time_out_is_no_limit() {
+    let mut streaming = Streaming::new(Duration::MAX).await;
+    fill(&streaming.link).await;
+    streaming.reset().await;
+    assert!(streaming.poll().await.is_pending());
+    streaming.guard.limits.drain.begin();
     assert!(streaming.poll().await.is_pending());
 }
