@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bocadillo::topic::{Cursor, History, Hub, HubBuilder, Subscription, Topic};
+use bocadillo::topic::{Cursor, History, Hub, HubBuilder, SlowPolicy, Subscription, Topic};
 use bocadillo::{EventName, ServerEvent};
 use futures_util::{FutureExt, StreamExt};
 
@@ -232,13 +232,21 @@ async fn a_source_runs_while_there_are_subscribers() {
 }
 
 #[tokio::test]
-async fn the_longest_age_is_no_limit() {
-    let options = || Hub::builder().history(History::new().max_age(Duration::MAX));
+async fn the_largest_limits_are_no_limits() {
+    let history = || {
+        let history = History::new().max_age(Duration::MAX);
+        history.max_events(usize::MAX).max_bytes(usize::MAX)
+    };
+    let policy = || SlowPolicy::disconnect().max_buffered_bytes(usize::MAX);
+    let options = || Hub::builder().history(history()).slow_clients(policy());
     on_every_hub(options, async |hub| {
         let news = topic(&hub, "news");
+        let mut live = news.subscribe();
         publish(&news, "one").await;
         let mut events = news.subscribe_from(Cursor::start());
-        assert_eq!(take(&mut events, 1).await, ["one"]);
+        publish(&news, "two").await;
+        assert_eq!(take(&mut events, 2).await, ["one", "two"]);
+        assert_eq!(take(&mut live, 2).await, ["one", "two"]);
     })
     .await;
 }
