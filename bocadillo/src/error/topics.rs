@@ -95,7 +95,7 @@ impl Error {
     ///
     /// async fn publish(topic: &Topic, text: String) -> bocadillo::Result<()> {
     ///     match topic.publish(text).await {
-    ///         // It does not help to try again until somebody has changed the broker's configuration.
+    ///         // To try again helps only after the configuration of the broker has changed.
     ///         Err(error) if error.is_refused() => eprintln!("{}", error.chain()),
     ///         outcome => drop(outcome?),
     ///     }

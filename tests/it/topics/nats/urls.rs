@@ -1,7 +1,7 @@
 //! The forms of a URL and the options that the documentation names.
 
 use super::*;
-use crate::support::Log;
+use crate::support::{Certificates, Log};
 
 async fn works(url: String) {
     let hub = Hub::nats(&*url).expect("a valid URL");
@@ -75,37 +75,16 @@ async fn options_reach_the_stream_on_nats() {
     assert_eq!(info["config"]["duplicate_window"], 120_000_000_000_u64);
 }
 
-/// Creates a certificate authority, and its certificate for 127.0.0.1, in a folder of the test.
-fn certificates() -> std::path::PathBuf {
-    let folder = crate::support::scratch("nats-certificates");
-    let openssl = |arguments: &str| {
-        let output = std::process::Command::new("openssl")
-            .args(arguments.split(' '))
-            .current_dir(&folder)
-            .output()
-            .expect("openssl runs; `cargo xtask test --only tools` installs it");
-        assert!(output.status.success(), "openssl {arguments}: {output:?}");
-    };
-    std::fs::write(folder.join("san"), "subjectAltName=IP:127.0.0.1").expect("a file");
-    openssl(
-        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=authority",
-    );
-    openssl("req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=127.0.0.1");
-    openssl(
-        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile san",
-    );
-    folder
-}
-
 #[tokio::test]
 async fn a_hub_trusts_a_private_certificate_authority_on_nats() {
-    let folder = certificates();
-    let at = folder.display();
+    let certificates = Certificates::new();
     let nats = Nats::configured(&format!(
-        "tls {{ cert_file: \"{at}/server.pem\", key_file: \"{at}/server.key\" }}\nauthorization {{ token: secret }}"
+        "tls {{ cert_file: {:?}, key_file: {:?} }}\nauthorization {{ token: secret }}",
+        certificates.file("server.pem"),
+        certificates.file("server.key"),
     ));
     let url = format!("tls://secret@{}", nats.address());
-    let trusted = bocadillo::topic::Nats::new(&url).root_certificates(folder.join("ca.pem"));
+    let trusted = bocadillo::topic::Nats::new(&url).root_certificates(certificates.file("ca.pem"));
     let hub = Hub::nats(trusted).expect("a valid URL");
     let topic = topic(&hub);
     let mut subscription = topic.subscribe();
