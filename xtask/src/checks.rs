@@ -41,14 +41,28 @@ pub(crate) fn doc() -> Outcome {
     Ok(None)
 }
 
+/// The tests that `soak` runs. They are larger there than in `test`.
+const SOAK_TESTS: [&str; 3] = [
+    "topics::redis::load::publishing_and_new_events_work_while_many_clients_replay",
+    "topics::nats::load::publishing_works_while_many_clients_replay_over_a_slow_connection_on_nats",
+    "topics::redis::bounds::a_busy_node_with_many_topics_does_not_name_them_all_the_time",
+];
+
 /// Runs the load tests of `test` with more clients, topics and bytes.
 pub(crate) fn soak() -> Outcome {
     let mut command = cargo();
     command.args(["test", "--release", "--all-features", "--test", "it"]);
-    command.args(["--", "--test-threads=1", "--nocapture"]);
-    command.args(["while_many_replay", "with_many_topics"]);
-    run(command.env("BOCADILLO_SOAK", "1"))?;
-    Ok(None)
+    command.args(["--", "--test-threads=1", "--nocapture", "--exact"]);
+    command.args(SOAK_TESTS);
+    let (passed, summary) = run_tests(command.env("BOCADILLO_SOAK", "1"))?;
+    // A name that no test has is not an error of `cargo test`.
+    if passed < SOAK_TESTS.len() {
+        let expected = SOAK_TESTS.len();
+        return Err(Failure(format!(
+            "{passed} of {expected} tests ran: correct the names in `SOAK_TESTS`"
+        )));
+    }
+    Ok(Some(summary))
 }
 
 /// Packages both crates as for a release, and builds the packages. It does not upload anything.
@@ -78,11 +92,16 @@ pub(crate) fn package() -> Outcome {
     Ok(None)
 }
 
-/// Runs all tests, and adds up their numbers. Each test binary reports only its own number.
+/// Runs all tests.
 pub(crate) fn test() -> Outcome {
     let mut command = cargo();
     command.args(["test", "--workspace", "--all-features"]);
-    println!("$ {}", shown(&command));
+    run_tests(&mut command).map(|(_, summary)| Some(summary))
+}
+
+/// Runs tests, and adds up their numbers. Each test binary reports only its own number.
+fn run_tests(command: &mut Command) -> Result<(usize, String), Failure> {
+    println!("$ {}", shown(command));
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
@@ -96,7 +115,7 @@ pub(crate) fn test() -> Outcome {
     }
     let status = child.wait().map_err(Failure::new)?;
     if status.success() {
-        Ok(Some(format!("{passed} passed, {failed} failed")))
+        Ok((passed, format!("{passed} passed, {failed} failed")))
     } else {
         Err(Failure(format!(
             "{passed} tests passed, {failed} failed; the first failure is above"
@@ -123,6 +142,18 @@ fn count(line: &str, what: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::count;
+
+    #[test]
+    fn soak_names_tests_that_exist_and_have_a_larger_size() {
+        for test in super::SOAK_TESTS {
+            let (module, name) = test.rsplit_once("::").expect("a path");
+            let file = format!("tests/it/{}.rs", module.replace("::", "/"));
+            let text = std::fs::read_to_string(crate::run::root().join(&file));
+            let text = text.unwrap_or_else(|error| panic!("{file}: {error}"));
+            assert!(text.contains(&format!("async fn {name}() {{")), "{test}");
+            assert!(text.contains("is_soak()"), "{file}");
+        }
+    }
 
     #[test]
     fn counts_are_read_only_from_result_lines() {

@@ -29,7 +29,9 @@ impl BindTarget {
 async fn bind(address: &str) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         let hint = match error.kind() {
-            io::ErrorKind::AddrInUse => "; use another port, or 0 for any free one",
+            io::ErrorKind::AddrInUse => {
+                "; use another port, or 0 for any free one (`run` reads it from the variable PORT)"
+            }
             _ => "",
         };
         Error::listen(format!("cannot listen on {address}: {error}{hint}"))
